@@ -1,0 +1,148 @@
+"""Every error of the hub, and what each does to the request or to the queue.
+
+HubError
+├── RequestRefused              HTTP: a 4xx answer; nothing was kept
+│   ├── ConnectionUnknown       401  looks like SignatureInvalid from outside
+│   ├── SignatureInvalid        401  one note per connection and minute
+│   ├── TooLarge                413  over 4 MB (Lambda's limit after base64)
+│   ├── MediaUnsupported        415
+│   ├── KeyMissing              401  no API key
+│   ├── ScopeMissing            403  a key without the scope
+│   ├── NotFound                404  unknown, or somebody else's
+│   ├── Erased                  410  a customer that was erased
+│   └── InputInvalid            422  names each wrong field
+├── PayloadMalformed            worker: receipt kept as malformed, replayable; never retried by itself
+├── FetchDelayed                worker: the vendor cannot answer now; back to the queue
+├── DeliveryFailed              an attempt's outcome
+│   ├── Delayed                 429, 5xx: again at `retry_at`, up to 3 days, then parked
+│   ├── Unknown                 timeout or reset: look first, then as Delayed
+│   ├── Rejected                other 4xx: parked with the reason
+│   ├── Unauthorized            connection paused, nothing dropped
+│   └── Gone                    410: connection disabled
+├── Busy                        worker: another worker holds the lease; back to the queue at once
+├── StorageUnavailable          AWS answered with an error: the message waits in the queue, it never parks
+└── SettingsInvalid             refuse to start, naming the setting
+
+Anything else is our own mistake: 500 to a provider (it retries); in a worker
+back to the queue, and parked with the reason on the 5th receive.
+"""
+
+
+class HubError(Exception):
+    """Root of the tree."""
+
+
+class RequestRefused(HubError):
+    status = 400
+    title = "Request refused"
+
+    def __init__(self, detail: str = "", errors: list[dict[str, str]] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors or []
+
+
+class ConnectionUnknown(RequestRefused):
+    status = 401
+    title = "Signature invalid"
+
+
+class SignatureInvalid(RequestRefused):
+    """`detail` is for our own note only; the caller sees the title."""
+
+    status = 401
+    title = "Signature invalid"
+
+
+class TooLarge(RequestRefused):
+    status = 413
+    title = "Body over 4 MB"
+
+
+class MediaUnsupported(RequestRefused):
+    status = 415
+    title = "Media type unsupported"
+
+
+class KeyMissing(RequestRefused):
+    status = 401
+    title = "API key missing or unknown"
+
+
+class ScopeMissing(RequestRefused):
+    status = 403
+    title = "This key lacks the scope"
+
+
+class NotFound(RequestRefused):
+    status = 404
+    title = "Not found"
+
+
+class Erased(RequestRefused):
+    status = 410
+    title = "Erased"
+
+
+class InputInvalid(RequestRefused):
+    """`errors` is a list of {"pointer": "/settings/shop", "detail": "…"}."""
+
+    status = 422
+    title = "Input invalid"
+
+
+class PayloadMalformed(HubError):
+    """The bytes were signed, but are not what the provider documents."""
+
+
+class FetchDelayed(HubError):
+    """A look-up at the provider failed in a way that time may mend."""
+
+
+class DeliveryFailed(HubError):
+    """`reason` is one line for people; `excerpt` the redacted head of the answer."""
+
+    outcome = "rejected"
+
+    def __init__(self, reason: str, excerpt: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.excerpt = excerpt
+
+
+class Delayed(DeliveryFailed):
+    """`retry_after`: seconds asked for by the destination, if it asked."""
+
+    outcome = "delayed"
+
+    def __init__(self, reason: str, excerpt: str = "", retry_after: float | None = None) -> None:
+        super().__init__(reason, excerpt)
+        self.retry_after = retry_after
+
+
+class Unknown(Delayed):
+    outcome = "unknown"
+
+
+class Rejected(DeliveryFailed):
+    outcome = "rejected"
+
+
+class Unauthorized(DeliveryFailed):
+    outcome = "unauthorized"
+
+
+class Gone(DeliveryFailed):
+    outcome = "gone"
+
+
+class Busy(HubError):
+    """Somebody else holds the lease; try again within seconds."""
+
+
+class StorageUnavailable(HubError):
+    """AWS refused or did not answer; time mends it."""
+
+
+class SettingsInvalid(HubError):
+    """A setting is missing or wrong; the text names it and the remedy."""

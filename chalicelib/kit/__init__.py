@@ -1,0 +1,1 @@
+"""All that a provider file may use. Names no provider, keeps no state."""

@@ -1,0 +1,60 @@
+"""The declaration of how we keep a system informed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.model.customer import Customer, Entry
+
+if TYPE_CHECKING:
+    from chalicelib.kit.http import Http
+
+Auth = Callable[[Secrets, Mapping[str, Any]], Mapping[str, str]]
+"""(secrets, settings) → request headers. Signing destinations use `Http.sign` instead."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `requests` in `seconds`, per connection."""
+
+    requests: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Destination:
+    """`keyed`: the system takes our key, so sending twice changes nothing (upsert, mark after).
+    Otherwise the engine claims first and calls `find_activity` after an unknown outcome.
+
+    `upsert_contact(http, customer, remote) -> remote id`; `remote` is the id we know, or "".
+    `append_activity(http, remote, entry) -> remote activity id`. `remote` is "" where
+    `contacts` is False. Functions hold no retry, no token handling, no logging: `http` turns
+    statuses into delivery errors.
+    """
+
+    name: str
+    base_url: str
+    auth: Auth
+    append_activity: Callable[[Http, str, Entry], str]
+    upsert_contact: Callable[[Http, Customer, str], str] | None = None
+    find_contact: Callable[[Http, Customer], str] | None = None
+    find_activity: Callable[[Http, str, Entry], str] | None = None
+    forget_contact: Callable[[Http, str], None] | None = None
+    keyed: bool = True
+    limit: Limit = Limit(100, 10.0)
+    changes: Source | None = None
+    contact_fields: tuple[str, ...] = ()
+    """Customer fields that this system keeps: a change of another one is no push."""
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    secrets: Mapping[str, Setting] = field(default_factory=dict)
+    grade: str = "documented"
+    unverified: tuple[str, ...] = ()
+    setup: tuple[str, ...] = ()
+    docs: str = ""
+
+    @property
+    def contacts(self) -> bool:
+        return self.upsert_contact is not None

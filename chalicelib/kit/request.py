@@ -1,0 +1,86 @@
+"""A webhook as it arrived: exact bytes, exact URL, repeated headers and parameters kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from chalicelib.errors import PayloadMalformed
+
+MAX_BODY = 4 * 1024 * 1024
+MAX_FORM_FIELDS = 1000
+
+
+@dataclass(frozen=True)
+class Request:
+    """`url` is the public URL that the provider called, query included, never rebuilt by a
+    provider file. `received_at` is UTC with milliseconds; it is for verification only and
+    must not reach an event. `settings` are the connection's; `fetched` what `fetch=` found."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    received_at: str
+    query: tuple[tuple[str, str], ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    mapping: Any = None
+    connection: str = ""
+    fetched: Mapping[str, Any] = field(default_factory=dict)
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, any case; None when absent."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), None)
+
+    def header_values(self, name: str) -> list[str]:
+        wanted = name.lower()
+        return [value for key, value in self.headers if key.lower() == wanted]
+
+    @property
+    def media_type(self) -> str:
+        return (self.header("content-type") or "").partition(";")[0].strip().lower()
+
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON. Raises PayloadMalformed for whatever is not plain, finite JSON."""
+        return parse_json(self.body)
+
+    @cached_property
+    def form(self) -> list[tuple[str, str]]:
+        """The body as a URL-encoded form, order and repeats kept. Raises PayloadMalformed."""
+        try:
+            return parse_qsl(
+                self.body.decode("utf-8"),
+                keep_blank_values=True,
+                max_num_fields=MAX_FORM_FIELDS,
+                errors="strict",
+            )
+        except (ValueError, UnicodeDecodeError) as wrong:
+            raise PayloadMalformed(f"not a form in UTF-8: {wrong}") from wrong
+
+    @cached_property
+    def params(self) -> dict[str, str]:
+        """The form as a mapping; the first of repeated names wins."""
+        found: dict[str, str] = {}
+        for name, value in self.form:
+            found.setdefault(name, value)
+        return found
+
+
+def parse_json(body: bytes) -> Any:
+    """Strict JSON from UTF-8 bytes: no NaN or infinity, no lone surrogates, bounded depth.
+
+    Raises PayloadMalformed with the reason.
+    """
+    try:
+        return msgspec.json.decode(body)
+    except RecursionError as wrong:
+        raise PayloadMalformed("JSON nested too deeply") from wrong
+    except (msgspec.DecodeError, ValueError) as wrong:
+        raise PayloadMalformed(f"not JSON in UTF-8: {str(wrong)[:120]}") from wrong

@@ -1,0 +1,93 @@
+"""The declaration of how a provider calls us.
+
+A source module holds, in this order: docstring with the vendor's page, `TYPES`,
+`normalize(request)`, `SOURCE = Source(…)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from chalicelib.kit.request import Request
+from chalicelib.model.event import Event
+
+Secrets = Mapping[str, tuple[str, ...]]
+"""Secret name → all values valid now (several during a rotation), decrypted."""
+
+GRADES = ("live-proven", "vendor vector", "documented", "unverified")
+
+
+class Verifier(Protocol):
+    """None when the request is the provider's; otherwise the reason. Total: never raises."""
+
+    def __call__(self, request: Request, secrets: Secrets) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the provider gets back. Never a redirect."""
+
+    body: bytes | str = b""
+    status: int = 200
+    media_type: str = "text/plain"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """One look-up at the provider, done by the engine before `normalize`.
+
+    `name` is the key under `request.fetched`. `path` is joined to `settings.base_url` or `base`.
+    The answer is cached a day per connection and kept with the receipt.
+    """
+
+    name: str
+    path: str
+    base: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One field of a connection's settings or secrets, as shown in the catalogue."""
+
+    title: str
+    type: str = "string"
+    required: bool = False
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    help: str = ""
+    items: str = ""
+    """Element type when `type` is array."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """`types`: provider's own type → our event type. `dedupe`: the provider's delivery key,
+    or None where it sends none. `own_system`: a shop, store, carrier, desk or CRM, whose refs
+    are evidence. `handshake` answers a proof-of-ownership exchange, or returns None for a
+    normal webhook; it runs after `verify` unless `handshake_first`."""
+
+    name: str
+    channel: str
+    types: Mapping[str, str]
+    normalize: Callable[[Request], Iterable[Event]]
+    verify: Verifier
+    dedupe: Callable[[Request], str | None] | None = None
+    handshake: Callable[[Request, Secrets], Answer | None] | None = None
+    handshake_first: bool = False
+    fetch: Callable[[Request, Secrets], Iterable[Fetch]] | None = None
+    answer: Callable[[Request], Answer] | Answer = Answer()
+    own_system: bool = False
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    secrets: Mapping[str, Setting] = field(default_factory=dict)
+    grade: str = "documented"
+    unverified: tuple[str, ...] = ()
+    """Facts nobody could confirm; shown in the catalogue."""
+    setup: tuple[str, ...] = ()
+    """Steps for the integrator; `{hook_url}` is filled in."""
+    docs: str = ""
+    sample: Callable[[Secrets, str], Request] | None = None
+    """A signed test request for `POST /v1/connections/{id}/test`; (secrets, hook url)."""

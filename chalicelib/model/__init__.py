@@ -1,0 +1,1 @@
+"""The vocabulary: frozen, typed values without behaviour beyond their own fields."""

@@ -1,0 +1,43 @@
+"""A connection: one account at one provider."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+ACTIVE, PAUSED, UNAUTHORIZED, DISABLED = "active", "paused", "unauthorized", "disabled"
+
+
+class Subscription(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which events a destination gets. Empty `types` or `channels` mean all."""
+
+    types: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    """Only events of these connections; empty: all."""
+    redact: bool = False
+    """True: no text, summary, attachments or fields leave for this destination."""
+    anonymous: bool = False
+    """True: customers known only by web or app ids are synced too."""
+    pseudonymous: bool = False
+    """True: the customer goes by a keyed id of this connection, without identities."""
+
+
+class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """`secrets`: name → KMS ciphertexts (base64), each bound to this connection's id.
+
+    `mapping` is the provider's own: JMESPath for a generic source, fields for a destination.
+    """
+
+    id: str
+    provider: str
+    name: str = ""
+    settings: dict[str, Any] = {}
+    secrets: dict[str, tuple[str, ...]] = {}
+    subscription: Subscription = Subscription()
+    mapping: Any = None
+    status: str = ACTIVE
+    reason: str = ""
+    created_at: str = ""
+    ver: int = 1

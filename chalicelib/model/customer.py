@@ -1,0 +1,45 @@
+"""What a destination and the API see of a customer and of one line of history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from chalicelib.model.event import Event
+from chalicelib.model.identity import Identity
+
+
+class Field(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One value about the customer with where it came from. Newest (priority, at, event) wins."""
+
+    value: str
+    at: str
+    source: str = ""
+    event: str = ""
+    priority: int = 0
+
+
+class Customer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`id` is the public id; `former` other ids that resolve to it."""
+
+    id: str
+    identities: tuple[Identity, ...] = ()
+    fields: dict[str, Field] = {}
+    preferred_channel: str = ""
+    satisfaction: dict[str, Any] = {}
+    former: tuple[str, ...] = ()
+
+    def first(self, kind: str) -> str:
+        """The value of the best identity of `kind`, or the empty text."""
+        found = sorted((i for i in self.identities if i.kind == kind), key=lambda i: (-i.assurance, i.value))
+        return found[0].value if found else ""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """An event as a destination gets it."""
+
+    event: Event
+    customer_id: str
+    url: str = ""
+    """Link back to the timeline page, if a public URL is set."""

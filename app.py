@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalice import Chalice, Rate
+from chalice.app import Chalice, Rate
 
 from chalicelib.api import assemble
 from chalicelib.settings import settings
@@ -19,36 +19,36 @@ assemble(app)
 
 @app.on_sqs_message(queue=settings().queue("inbox"), batch_size=10, name="context")
 def context(event: Any) -> None:
-    from chalicelib import workers
+    from chalicelib.workers.context import take
 
-    workers.context(event.to_dict()["Records"])
+    take(event.to_dict()["Records"])
 
 
 @app.on_dynamodb_record(
     stream_arn=settings().stream_arn, batch_size=100, starting_position="TRIM_HORIZON", name="fanout"
 )
 def fanout(event: Any) -> None:
-    from chalicelib import workers
+    from chalicelib.workers.fanout import take
 
-    workers.fanout(event.to_dict()["Records"])
+    take(event.to_dict()["Records"])
 
 
 @app.on_sqs_message(queue=settings().queue("deliveries"), batch_size=10, name="deliver")
 def deliver(event: Any) -> None:
-    from chalicelib import workers
+    from chalicelib.workers.deliver import take
 
-    workers.deliver(event.to_dict()["Records"])
+    take(event.to_dict()["Records"])
 
 
 @app.on_sqs_message(queue=settings().queue("jobs"), batch_size=1, name="jobs")
 def jobs(event: Any) -> None:
-    from chalicelib import workers
+    from chalicelib.workers.jobs import take
 
-    workers.jobs(event.to_dict()["Records"])
+    take(event.to_dict()["Records"])
 
 
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="sweep")
 def sweep(event: Any) -> None:
-    from chalicelib import workers
+    from chalicelib.workers.sweep import take
 
-    workers.sweep()
+    take()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.errors import DeliveryFailed
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.model.customer import Customer, Entry
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from chalicelib.kit.http import Http
 
 Auth = Callable[[Secrets, Mapping[str, Any]], Mapping[str, str]]
-"""(secrets, settings) → request headers. Signing destinations use `Http.sign` instead."""
+"""(secrets, settings) → request headers. What signs each body uses `kit.signing` instead."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Destination:
     forget_contact: Callable[[Http, str], None] | None = None
     keyed: bool = True
     limit: Limit = Limit(100, 10.0)
+    outcomes: Mapping[int, type[DeliveryFailed]] = field(default_factory=dict)
+    """Statuses that mean something else at this system than `kit.http` says."""
     changes: Source | None = None
     contact_fields: tuple[str, ...] = ()
     """Customer fields that this system keeps: a change of another one is no push."""
@@ -58,3 +61,16 @@ class Destination:
     @property
     def contacts(self) -> bool:
         return self.upsert_contact is not None
+
+    def http(self, settings: Mapping[str, Any], secrets: Secrets, *, allow_private: bool = False) -> Http:
+        """The way out for one connection; `secrets` decrypted, `settings.base_url` before our own."""
+        from chalicelib.kit.http import Http
+
+        return Http(
+            base_url=str(settings.get("base_url") or self.base_url),
+            headers=dict(self.auth(secrets, settings)),
+            settings=settings,
+            secrets=secrets,
+            allow_private=allow_private,
+            outcomes=self.outcomes,
+        )

@@ -52,6 +52,13 @@ class Request:
         return parse_json(self.body)
 
     @cached_property
+    def object(self) -> dict[str, Any]:
+        """The body as one JSON object. Raises PayloadMalformed."""
+        if not isinstance(self.json, dict):
+            raise PayloadMalformed("not a JSON object")
+        return self.json
+
+    @cached_property
     def form(self) -> list[tuple[str, str]]:
         """The body as a URL-encoded form, order and repeats kept. Raises PayloadMalformed."""
         try:
@@ -70,6 +77,17 @@ class Request:
         found: dict[str, str] = {}
         for name, value in self.form:
             found.setdefault(name, value)
+        return found
+
+    @cached_property
+    def document(self) -> Any:
+        """The body as JSON, or a form as an object whose repeated names hold lists. Raises PayloadMalformed."""
+        if self.media_type != "application/x-www-form-urlencoded":
+            return self.json
+        found: dict[str, Any] = {}
+        for name, value in self.form:
+            seen = found.get(name)
+            found[name] = value if seen is None else [*seen, value] if isinstance(seen, list) else [seen, value]
         return found
 
 

@@ -40,13 +40,15 @@ class Fetch:
     """One look-up at the provider, done by the engine before `normalize`.
 
     `name` is the key under `request.fetched`. `path` is joined to `settings.base_url` or `base`.
-    The answer is cached a day per connection and kept with the receipt.
+    The answer is cached a day per connection and `version` (which state of the object is wanted),
+    and kept with the receipt.
     """
 
     name: str
     path: str
     base: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,5 +91,7 @@ class Source:
     setup: tuple[str, ...] = ()
     """Steps for the integrator; `{hook_url}` is filled in."""
     docs: str = ""
-    sample: Callable[[Secrets, str], Request] | None = None
-    """A signed test request for `POST /v1/connections/{id}/test`; (secrets, hook url)."""
+    check_mapping: Callable[[Any, Mapping[str, Any]], list[dict[str, str]]] | None = None
+    """(mapping, settings) → mistakes as {"pointer", "detail"}. None: takes no mapping."""
+    sample: Callable[[Secrets, str, Mapping[str, Any]], Request] | None = None
+    """A signed test request for `POST /v1/connections/{id}/test`; (secrets, hook url, settings)."""

@@ -9,7 +9,7 @@ import msgspec
 ACTIVE, PAUSED, UNAUTHORIZED, DISABLED = "active", "paused", "unauthorized", "disabled"
 
 
-class Subscription(msgspec.Struct, frozen=True, omit_defaults=True):
+class Subscription(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Which events a destination gets. Empty `types` or `channels` mean all."""
 
     types: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.model.event import Event
-from chalicelib.model.identity import Identity
+from chalicelib.model.identity import ANONYMOUS_KINDS, Identity
 
 
 class Field(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -34,6 +34,26 @@ class Customer(msgspec.Struct, frozen=True, omit_defaults=True):
         """The value of the best identity of `kind`, or the empty text."""
         found = sorted((i for i in self.identities if i.kind == kind), key=lambda i: (-i.assurance, i.value))
         return found[0].value if found else ""
+
+
+class Person(msgspec.Struct, frozen=True):
+    """A customer with the items behind him. `id`: born of his oldest node; `nodes`: node id →
+    item; `shared`: saturated nodes beside his; `conflicts`: (node, node, kind) refused."""
+
+    id: str
+    customer: Customer
+    nodes: dict[str, dict[str, Any]]
+    shared: tuple[str, ...] = ()
+    conflicts: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def oldest(self) -> str:
+        return self.id[13:]
+
+    @property
+    def anonymous(self) -> bool:
+        """Known by web and app ids only."""
+        return all(item["kind"] in ANONYMOUS_KINDS for item in self.nodes.values())
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -1,13 +1,13 @@
 """The one table: keys, access patterns, and the eight operations that reach it.
 
-Keys `pk`, `sk`; one sparse index `g` on (`gpk`, `gsk`); TTL attribute `x` (epoch seconds).
+Keys `pk`, `sk`; one sparse index `gsi` on (`gpk`, `gsk`); TTL attribute `x` (epoch seconds).
 n = node digest · r = ref digest · c = connection id · d = yyyymmdd · occ = occurred_at ·
 eid = event id. Every reader filters `x` itself, because TTL lags.
 
   what                    pk            sk                attributes
   node                    N#n           -                 born own kind scope val asr last gens erased
   identity cluster        K#k           -                 ver mem recs blk held parts | ver fwd
-  event (home, placed)    N#n           E#occ#eid         ty ch di th rc sha v b [gpk]
+  event (home, placed)    N#n           E#occ#eid         ty ch di cn th rc sha v b, an (web or app home), pl (placed)
   fields                  N#n           F                 f (name → value prio at eid) ver
   satisfaction            N#n           S#r               score min max at eid channels
   candidate               N#n           B#n2              reason eid at
@@ -15,10 +15,10 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   audit                   N#n           A#ts#id           who what why before after
   ref node                R#r           -                 born own kind scope val
   conversation cluster    V#v           -                 as identity cluster
-  participant             R#r           P#n               asr via at own ch kind scope val
-  waiting event           R#r           E#occ#eid         as event; placed; gpk WAIT#c gsk occ
-  receipt                 I#c#d         recv#rid          verdict b evs reason; gpk M#c if malformed or failed
-  delivery                L#c#d         occ#eid#kind      st n at ms ref nd why; gpk DUE#0-7 | PARK#c | HELD#c
+  participant             R#r           P#n               asr own at via ch adr ok
+  waiting event           R#r           E#occ#eid         as event; refs placed; gpk WAIT#c gsk occ#eid
+  receipt                 I#c#d         recv#rid          vd b or s3, evs ft why key; gpk M#c if malformed or failed
+  delivery                L#c#d         occ#eid#kind      st n at ms ref to nd why ex; gpk DUE#0-7 | PARK#c | HELD#c
   connection              CONN          c                 b ver
   refusal note            C#c           REFUSED#minute    why
   fetched document        C#c           FETCH#h           b
@@ -241,7 +241,7 @@ class DynamoTable:
             "ExpressionAttributeValues": encode({":h": pk} | values),
             "ScanIndexForward": forward,
         }
-        parameters |= {"IndexName": "g"} if index else {"ConsistentRead": True}
+        parameters |= {"IndexName": "gsi"} if index else {"ConsistentRead": True}
         return self._pages(parameters, limit, start)
 
     def _pages(self, parameters: dict[str, Any], limit: int, start: Key | None) -> Page:

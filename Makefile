@@ -1,0 +1,40 @@
+# Two commands on a fresh machine: `make run` and `make test`. PYTHON names another interpreter.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.PHONY: run test check nightly bench clean
+.DELETE_ON_ERROR:
+
+run: $(STAMP)
+	@$(BIN)/python -m infra.local
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not nightly"
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not nightly"
+
+nightly: $(STAMP)
+	$(BIN)/python -m pytest
+
+bench: $(STAMP)
+	$(BIN)/python -m bench
+
+# Keeps .draad: the data of the local hub is not ours to throw away.
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): requirements.txt requirements-dev.txt
+	@command -v $(PYTHON) >/dev/null || { echo "draad: $(PYTHON) is not installed: install Python 3.11 or newer, or name one with PYTHON=python3.11." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "draad: $(PYTHON) is older than Python 3.11: name a newer one with PYTHON=python3.11." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "draad: $(PYTHON) cannot make virtual environments: install its venv package (python3-venv)." >&2; exit 1; }
+	@echo "installing the pinned packages into $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,196 @@
+"""Requests in, responses out: authentication, problem details, paging."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+from chalice.app import CaseInsensitiveMapping, Request, Response
+
+from chalicelib.errors import HubError, InputInvalid, KeyMissing, RequestRefused, ScopeMissing
+from chalicelib.store.keys import ApiKey
+from chalicelib.store.table import DynamoTable, Table
+
+Model = TypeVar("Model")
+JSON = "application/json"
+PROBLEM = "application/problem+json"
+MAX_LIMIT = 200
+IMPLIED = {"admin": ("read", "agent", "integrate", "admin"), "agent": ("read", "agent")}
+"""Scopes that a scope brings with it."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One API call: who, what, where."""
+
+    request: Request
+    table: Table
+    key: ApiKey | None
+
+    def values(self, name: str) -> list[str]:
+        """All values of a query parameter."""
+        query = self.request.query_params
+        return [str(each) for each in query.getlist(name)] if query and name in query else []
+
+    def value(self, name: str, default: str = "") -> str:
+        """The last value of a query parameter."""
+        return next(reversed(self.values(name)), default)
+
+    def listed(self, name: str) -> tuple[str, ...]:
+        """Values given repeated or with commas."""
+        return tuple(part for value in self.values(name) for part in value.split(",") if part)
+
+    def limit(self) -> int:
+        text = self.value("limit", "50")
+        if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= MAX_LIMIT:
+            raise wrong("/limit", f"must be a whole number from 1 to {MAX_LIMIT}")
+        return int(text)
+
+    def moment(self, name: str, default: str = "") -> str:
+        """A query parameter that is an instant, as our text form."""
+        return instant(self.value(name), f"/{name}") if self.value(name) else default
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object; an empty body is an empty object."""
+        from chalicelib.errors import PayloadMalformed
+        from chalicelib.kit.request import parse_json
+
+        raw = body_of(self.request)
+        try:
+            found = parse_json(raw) if raw else {}
+        except PayloadMalformed as bad:
+            raise InputInvalid(str(bad), [{"pointer": "", "detail": str(bad)}]) from bad
+        if not isinstance(found, dict):
+            raise wrong("", "must be a JSON object")
+        return found
+
+    def read(self, model: type[Model]) -> Model:
+        """The body as a model; each mistake is told by field."""
+        try:
+            return msgspec.convert(self.json(), model)
+        except msgspec.ValidationError as bad:
+            text, _, path = str(bad).partition(" - at `$")
+            raise wrong(path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", ""), text) from bad
+
+    def cursor(self) -> tuple[str, ...]:
+        """What `next` encoded, or nothing."""
+        text = self.value("next")
+        if not text:
+            return ()
+        try:
+            raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            return msgspec.json.decode(raw, type=tuple[str, ...])
+        except (binascii.Error, ValueError, msgspec.DecodeError) as bad:
+            raise wrong("/next", "is not a cursor of ours") from bad
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a view answers: a JSON value with a status."""
+
+    body: Any
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def wrong(pointer: str, detail: str) -> InputInvalid:
+    return InputInvalid(f"{pointer or 'body'}: {detail}", [{"pointer": pointer, "detail": detail}])
+
+
+def instant(text: str, pointer: str) -> str:
+    from chalicelib.model import instants
+
+    try:
+        return instants.from_ms(instants.to_ms(text))
+    except (ValueError, OverflowError) as bad:
+        raise wrong(pointer, "must be an instant such as 2026-09-01T09:00:00.000Z") from bad
+
+
+def next_cursor(*parts: str) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(parts)).decode().rstrip("=")
+
+
+def answered(view: Callable[[Call], Reply], request: Request, scope: str) -> Response:
+    """Run a view for a key with `scope` ("" for none) and turn what it raises into a problem."""
+    table = DynamoTable()
+    try:
+        key = _authorized(table, request, scope) if scope else None
+        return response(view(Call(request, table, key)))
+    except RequestRefused as refused:
+        return problem(refused)
+    except HubError as failed:
+        return unavailable(failed)
+    except Exception as unforeseen:
+        return broken(unforeseen)
+
+
+def _authorized(table: Table, request: Request, scope: str) -> ApiKey:
+    from chalicelib.store import keys
+
+    scheme, _, secret = str(request.headers.get("authorization", "")).partition(" ")
+    key = keys.find(table, secret.strip()) if scheme.lower() == "bearer" and secret.strip() else None
+    if key is None:
+        raise KeyMissing("send Authorization: Bearer <api key>")
+    if scope not in granted(key):
+        raise ScopeMissing(f"this needs the scope {scope}; the key has {', '.join(key.scopes)}")
+    return key
+
+
+def granted(key: ApiKey) -> set[str]:
+    return {each for scope in key.scopes for each in IMPLIED.get(scope, (scope,))}
+
+
+def response(reply: Reply) -> Response:
+    raw = b"" if reply.status == 304 else msgspec.json.encode(reply.body)
+    return _sealed(raw, reply.status, JSON, reply.headers)
+
+
+def problem(refused: RequestRefused) -> Response:
+    """RFC 9457. The detail of a refused hook stays with us: an unknown connection and a bad
+    signature look alike."""
+    hidden = refused.title == "Signature invalid"
+    body: dict[str, Any] = {"type": "about:blank", "title": refused.title, "status": refused.status}
+    body |= {"detail": refused.detail} if refused.detail and not hidden else {}
+    body |= {"errors": refused.errors} if refused.errors else {}
+    return _sealed(msgspec.json.encode(body), refused.status, PROBLEM)
+
+
+def unavailable(failed: HubError) -> Response:
+    body = {"type": "about:blank", "title": "Try again", "status": 503, "detail": type(failed).__name__}
+    return _sealed(msgspec.json.encode(body), 503, PROBLEM, {"Retry-After": "5"})
+
+
+def broken(unforeseen: Exception) -> Response:
+    """Our own mistake: the caller tries again, the log says where it was, without any value."""
+    from chalicelib import telemetry
+
+    telemetry.warn("request failed", reason=telemetry.where(unforeseen))
+    body = {"type": "about:blank", "title": "Our mistake", "status": 500}
+    return _sealed(msgspec.json.encode(body), 500, PROBLEM)
+
+
+def body_of(request: Request) -> bytes:
+    """The exact body; text when the gateway did not encode it."""
+    raw = request.raw_body or b""
+    return raw.encode() if isinstance(raw, str) else raw
+
+
+def _sealed(raw: bytes, status: int, media_type: str, extra: Mapping[str, str] | None = None) -> Response:
+    headers = {
+        "Content-Type": media_type,
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(raw, {**headers, **(extra or {})}, status)
+
+
+def accept_anything(request: Request, get_response: Callable[[Request], Response]) -> Response:
+    """With `*/*` as binary type, Chalice refuses callers that send no Accept header, after their
+    event was taken. They take what they get."""
+    if "accept" not in request.headers:
+        request.headers = CaseInsensitiveMapping({**dict(request.headers), "accept": "*/*"})
+    return get_response(request)

@@ -1,0 +1,203 @@
+"""Connections: register, look at, change, pause, rotate, test, preview."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from chalicelib import destinations
+from chalicelib.api import wishes
+from chalicelib.api.answers import Call, Reply, next_cursor, wrong
+from chalicelib.errors import NotFound, RequestRefused
+from chalicelib.ingest.receive import arrive, source_of
+from chalicelib.kit.request import Request
+from chalicelib.model import instants
+from chalicelib.model.connection import ACTIVE, DISABLED, PAUSED, Connection
+from chalicelib.settings import settings
+from chalicelib.store import connections, ids, jobs, queues, receipts, secrets
+
+RECENT = 200
+"""Receipts that the counts of one connection look at."""
+
+
+def create(call: Call) -> Reply:
+    asked = call.json()
+    wish = wishes.check(call.table, asked)
+    connection_id = ids.mint("con")
+    made = Connection(
+        id=connection_id,
+        provider=wish.provider,
+        name=wish.name,
+        settings=wish.settings,
+        secrets=_encrypted(connection_id, wish.secrets),
+        subscription=wish.subscription,
+        mapping=wish.mapping,
+        created_at=instants.now(),
+    )
+    connections.save(call.table, made)
+    return Reply(view(call, made), 201)
+
+
+def listing(call: Call) -> Reply:
+    found = sorted(connections.everyone(call.table), key=lambda each: (each.created_at, each.id))
+    shown = [each for each in found if not _deleted(each)]
+    start = call.cursor()
+    rest = [each for each in shown if not start or (each.created_at, each.id) > start]
+    page = rest[: call.limit()]
+    more = len(rest) > len(page)
+    following = next_cursor(page[-1].created_at, page[-1].id) if more else None
+    return Reply({"connections": [view(call, each) for each in page], "next": following})
+
+
+def show(call: Call, id: str) -> Reply:
+    connection = existing(call, id)
+    recent = _recent(call, connection)
+    counts = Counter(item["vd"] for item in recent)
+    return Reply(
+        view(call, connection)
+        | {"counts": dict(counts), "refusals": connections.refusals(call.table, id)}
+        | {"last_event_at": recent[0]["sk"].partition("#")[0] if recent else None}
+    )
+
+
+def _recent(call: Call, connection: Connection) -> list[dict[str, Any]]:
+    today = instants.now_ms()
+    days = [instants.day(instants.from_ms(today - back * 86_400_000)) for back in range(2)]
+    pages = (receipts.of_day(call.table, connection.id, day, limit=RECENT).items for day in days)
+    return [item for page in pages for item in page][:RECENT]
+
+
+def change(call: Call, id: str) -> Reply:
+    current = existing(call, id)
+    wish = wishes.check_change(call.table, current, call.json())
+    changed = msgspec.structs.replace(
+        current,
+        name=wish.name,
+        settings=wish.settings,
+        secrets={**current.secrets, **_encrypted(id, wish.secrets)},
+        subscription=wish.subscription,
+        mapping=wish.mapping,
+    )
+    return Reply(view(call, _saved(call, changed)))
+
+
+def remove(call: Call, id: str) -> Reply:
+    """The connection stops for good; its receipts and deliveries stay until their time."""
+    gone = msgspec.structs.replace(existing(call, id), status=DISABLED, reason="deleted", secrets={})
+    _saved(call, gone)
+    return Reply({"id": id, "status": "deleted"})
+
+
+def pause(call: Call, id: str) -> Reply:
+    paused = msgspec.structs.replace(existing(call, id), status=PAUSED, reason="paused by hand")
+    return Reply(view(call, _saved(call, paused)))
+
+
+def resume(call: Call, id: str) -> Reply:
+    """Active again; what was held meanwhile is redriven by a job."""
+    active = msgspec.structs.replace(existing(call, id), status=ACTIVE, reason="")
+    saved = _saved(call, active)
+    if saved.provider not in destinations.slugs():
+        return Reply(view(call, saved))
+    job = jobs.start(call.table, "redrive", {"connection": id, "since": "", "until": "", "states": ["HELD"]})
+    return Reply(view(call, saved) | {"job": job.id})
+
+
+def rotate(call: Call, id: str) -> Reply:
+    """New secrets beside the old; `{"secrets": {…}, "keep_old": false}` drops the old ones."""
+    current, asked = existing(call, id), call.json()
+    fresh = _encrypted(id, wishes.check_secrets(current.provider, asked.get("secrets"), partial=True))
+    if not fresh:
+        raise wrong("/secrets", "name at least one secret")
+    keep = asked.get("keep_old", True)
+    both = {name: values + (current.secrets.get(name, ()) if keep else ()) for name, values in fresh.items()}
+    return Reply(view(call, _saved(call, msgspec.structs.replace(current, secrets={**current.secrets, **both}))))
+
+
+def test(call: Call, id: str) -> Reply:
+    """A signed sample through the real path: verify, queue, normalize; no customer, no delivery."""
+    from chalicelib.ingest.arrival import to_message
+
+    connection = existing(call, id)
+    source = source_of(connection.provider)
+    if source is None or source.sample is None:
+        raise wrong("", f"{connection.provider} has no sample: send a real webhook instead")
+    plain = secrets.decrypt_all(id, connection.secrets)
+    sample = _as_received(source.sample(plain, hook_url(call, id), connection.settings), connection)
+    if reason := source.verify(sample, plain):
+        raise wrong("/secrets", f"the sample does not verify: {reason}")
+    arrival = arrive(source, sample, test=True)
+    queues.send(queues.INBOX, to_message(arrival), group=id)
+    pk, sk = receipts.key_of(id, arrival.at, arrival.id)
+    return Reply({"receipt": receipts.public_id(pk, sk)}, 202)
+
+
+def _as_received(sample: Request, connection: Connection) -> Request:
+    return replace(sample, settings=connection.settings, mapping=connection.mapping, connection=connection.id)
+
+
+def preview(call: Call, id: str) -> Reply:
+    """What a mapping makes of a receipt: `{"receipt": "rcp_…", "mapping": …}`; nothing is written."""
+    from chalicelib.api.receipts import preview_of
+
+    return Reply(preview_of(call, existing(call, id), call.json()))
+
+
+def existing(call: Call, connection_id: str) -> Connection:
+    found = connections.get(call.table, connection_id) if ids.minted_here("con", connection_id) else None
+    if found is None or _deleted(found):
+        raise NotFound("no such connection")
+    return found
+
+
+def _deleted(connection: Connection) -> bool:
+    return connection.status == DISABLED and connection.reason == "deleted"
+
+
+def _saved(call: Call, changed: Connection) -> Connection:
+    saved = msgspec.structs.replace(changed, ver=changed.ver + 1)
+    if not connections.save(call.table, saved):
+        raise Conflict("somebody changed this connection at the same time: read it and try again")
+    return saved
+
+
+class Conflict(RequestRefused):
+    status = 409
+    title = "Changed meanwhile"
+
+
+def _encrypted(connection_id: str, plain: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    return {
+        name: tuple(secrets.encrypt(connection_id, name, value) for value in values) for name, values in plain.items()
+    }
+
+
+def hook_url(call: Call, connection_id: str) -> str:
+    context = call.request.context
+    host = context.get("domainName") or call.request.headers.get("host", "")
+    stage = f"/{context['stage']}" if str(context.get("path", "")).startswith(f"/{context.get('stage')}/") else ""
+    scheme = "http" if str(host).startswith(("127.0.0.1", "localhost")) else "https"
+    return f"{settings().public_url or f'{scheme}://{host}{stage}'}/hooks/{connection_id}"
+
+
+def view(call: Call, connection: Connection) -> dict[str, Any]:
+    """Never a secret: only the names of those that are set, and how many are valid."""
+    receives = source_of(connection.provider) is not None
+    return {
+        "id": connection.id,
+        "provider": connection.provider,
+        "name": connection.name,
+        "hook_url": hook_url(call, connection.id) if receives else None,
+        "status": connection.status,
+        "reason": connection.reason or None,
+        "settings": connection.settings,
+        "secrets": {name: len(values) for name, values in connection.secrets.items()},
+        "subscription": msgspec.to_builtins(connection.subscription),
+        "mapping": connection.mapping,
+        "created_at": connection.created_at,
+        "last_event_at": receipts.newest(call.table, connection.id) or None if receives else None,
+        "counts": {},
+    }

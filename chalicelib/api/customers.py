@@ -1,0 +1,240 @@
+"""Customers: found by identity, shown whole, their timeline, and what each system has of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib import destinations
+from chalicelib.api.answers import Call, Reply, next_cursor, wrong
+from chalicelib.context import people, timeline
+from chalicelib.context.graph import Rules
+from chalicelib.context.timeline import Wanted
+from chalicelib.fanout.wants import wants
+from chalicelib.kit import fields as normal
+from chalicelib.model.connection import Connection
+from chalicelib.model.customer import Person
+from chalicelib.model.event import CHANNELS, TYPES, digest
+from chalicelib.model.identity import Identity, parse
+from chalicelib.store import connections, contacts, deliveries, organisation
+from chalicelib.store.deliveries import ACTIVITY, Duty
+from chalicelib.store.table import Item, live
+
+SYNCED = 500
+"""Newest entries that the sync view compares."""
+RULES = Rules()
+
+
+def find(call: Call) -> Reply:
+    asked = call.values("identity")
+    if call.value("q"):
+        return Reply(_matched(*_search(call, call.value("q"))))
+    if not asked:
+        raise wrong("/identity", "name at least one identity, such as email:jan@example.nl, or q")
+    best = "none"
+    found: dict[str, tuple[str, Person]] = {}
+    for number, text in enumerate(asked):
+        match, persons = people.by_identity(call.table, RULES, _identity(call, text, f"/identity/{number}"))
+        best = _better(best, match)
+        found |= {person.id: (match, person) for person in persons if found.get(person.id, ("",))[0] != "exact"}
+    return Reply(_matched(best, [person for match, person in found.values() if match == best]))
+
+
+def _better(one: str, other: str) -> str:
+    return max(one, other, key=("none", "candidate", "exact").index)
+
+
+def _matched(match: str, persons: list[Person]) -> dict[str, Any]:
+    return {"match": match, "customers": [_brief(person) for person in persons], "next": None}
+
+
+def _identity(call: Call, text: str, pointer: str) -> Identity:
+    """An identity as somebody types it, normalized like those in events."""
+    found = parse(text)
+    if found is None:
+        raise wrong(pointer, "must be kind:value or kind:scope/value, such as phone:+31612345678")
+    if found.kind == "email":
+        return Identity("email", normal.email(found.value) or found.value)
+    if found.kind in ("phone", "fax"):
+        return Identity(found.kind, normal.phone(found.value, organisation.read(call.table).region) or found.value)
+    return found
+
+
+def _search(call: Call, text: str) -> tuple[str, list[Person]]:
+    """An identity, or the first letters of a name."""
+    if parse(text):
+        return people.by_identity(call.table, RULES, _identity(call, text, "/q"))
+    name = text.casefold().strip()
+    if len(name) < 3:
+        raise wrong("/q", "needs an identity or at least three letters of a name")
+    hits = call.table.query(f"Q#{name[:3]}", begins=name, limit=call.limit(), index=True).items
+    found: dict[str, Person] = {}
+    for hit in hits:
+        person = people.of_node(call.table, RULES, hit["pk"][2:])
+        if person:
+            found[person.id] = person
+    return ("candidate" if found else "none"), list(found.values())
+
+
+def _brief(person: Person) -> dict[str, Any]:
+    return {
+        "id": person.customer.id,
+        "name": person.customer.fields["name"].value if "name" in person.customer.fields else None,
+        "identities": [each.text for each in person.customer.identities],
+    }
+
+
+def show(call: Call, id: str) -> Reply:
+    person = people.by_id(call.table, RULES, id)
+    customer = person.customer
+    return Reply(
+        _brief(person)
+        | {
+            "former_ids": list(customer.former),
+            "anonymous": person.anonymous,
+            "fields": {
+                name: {"value": field.value, "at": field.at, "source": field.source}
+                for name, field in customer.fields.items()
+            },
+            "identities": [people.identity_view(item) for item in person.nodes.values()],
+            "preferred_channel": customer.preferred_channel or None,
+            "satisfaction": customer.satisfaction,
+            "contacts": _contacts(call, person),
+            "conflicts": [_conflict(person, *each) for each in person.conflicts],
+        }
+    )
+
+
+def _conflict(person: Person, one: str, other: str, kind: str) -> dict[str, Any]:
+    known = [people.identity_view(person.nodes[node])["identity"] for node in (one, other) if node in person.nodes]
+    return {"kind": kind, "identities": known}
+
+
+def receivers(call: Call) -> list[Connection]:
+    return [each for each in connections.everyone(call.table) if each.provider in destinations.slugs()]
+
+
+def _contacts(call: Call, person: Person) -> list[dict[str, Any]]:
+    keys = [contacts.key(each.id, node) for each in receivers(call) for node in person.nodes]
+    found = (contacts.from_item(item) for item in call.table.batch_get(keys).values())
+    return [
+        {"connection": each.connection, "id": each.remote, "last_pushed_at": each.pushed_at or None}
+        for each in sorted(found, key=lambda contact: (contact.connection, contact.node))
+        if each.remote
+    ]
+
+
+def show_timeline(call: Call, id: str) -> Reply:
+    person = people.by_id(call.table, RULES, id)
+    page = timeline.page(call.table, person.nodes, _wanted(call))
+    entries = [timeline.entry(item) for item in page.items]
+    body = {"entries": entries, "next": next_cursor(page.next) if page.next else None}
+    tag = f'"{digest(*(item["sk"] + item["sha"] for item in page.items), page.next)}"'
+    if tag in str(call.request.headers.get("if-none-match", "")):
+        return Reply(None, 304, {"ETag": tag})
+    return Reply(body, headers={"ETag": tag})
+
+
+def _wanted(call: Call) -> Wanted:
+    start = call.cursor()
+    until = call.moment("until")
+    return Wanted(
+        limit=call.limit(),
+        before=start[0] if start else f"E#{until}" if until else "",
+        since=call.moment("since"),
+        channels=_among(call, "channel", CHANNELS),
+        types=_among(call, "type", TYPES),
+        conversations=tuple(each.removeprefix("conv_") for each in call.listed("conversation")),
+    )
+
+
+def _among(call: Call, name: str, allowed: frozenset[str]) -> tuple[str, ...]:
+    found = call.listed(name)
+    for value in found:
+        if value not in allowed:
+            raise wrong(f"/{name}", f"must be among {', '.join(sorted(allowed))}")
+    return found
+
+
+def sync(call: Call, id: str) -> Reply:
+    """Per destination: in step, behind or parked, compared over the newest entries."""
+    person = people.by_id(call.table, RULES, id)
+    items = timeline.page(call.table, person.nodes, Wanted(limit=SYNCED)).items
+    known = {each["connection"]: each for each in _contacts(call, person)}
+    shown = [_synced(call, each, person, items, known.get(each.id)) for each in receivers(call)]
+    return Reply({"customer": person.customer.id, "destinations": shown})
+
+
+def _synced(
+    call: Call, connection: Connection, person: Person, items: list[Item], contact: dict[str, Any] | None
+) -> dict[str, Any]:
+    told = connection.subscription.anonymous or not person.anonymous
+    due = [item for item in items if told and wants(connection, item["ty"], item["ch"], item["cn"])]
+    keys = {Duty(connection.id, ACTIVITY, item["pk"][2:], item["sk"]).key: item for item in due}
+    rows = {key: row for key, row in call.table.batch_get(keys).items() if live(row)}
+    behind = [_behind(item, rows.get(key)) for key, item in keys.items() if not _has(rows.get(key))]
+    parked = [each for each in behind if each["status"] == deliveries.PARKED]
+    return {
+        "connection": connection.id,
+        "provider": connection.provider,
+        "name": connection.name,
+        "state": "parked" if parked else "behind" if behind else "in step",
+        "delivered": len(due) - len(behind),
+        "behind": [each for each in behind if each not in parked],
+        "parked": parked,
+        "contact": contact["id"] if contact else None,
+        "last_pushed_at": contact["last_pushed_at"] if contact else None,
+    }
+
+
+def _has(row: Item | None) -> bool:
+    return row is not None and row["st"] == deliveries.DELIVERED
+
+
+def _behind(item: Item, row: Item | None) -> dict[str, Any]:
+    return {
+        "event": item["sk"].rpartition("#")[2],
+        "type": item["ty"],
+        "status": row["st"] if row else "pending",
+        "reason": row.get("why") if row else None,
+        "due_at": row.get("due") if row else None,
+        "delivery": deliveries.public_id(row) if row else None,
+    }
+
+
+def possible(call: Call, id: str) -> Reply:
+    """Events at home on an identity that this customer shares with others."""
+    person = people.by_id(call.table, RULES, id)
+    shared = {node: item for node in person.shared if (item := call.table.get((f"N#{node}", "-")))}
+    page = timeline.page(call.table, shared, _wanted(call))
+    entries = [timeline.entry(item) for item in page.items if not item.get("pl")]
+    return Reply({"entries": entries, "next": next_cursor(page.next) if page.next else None})
+
+
+def waiting(call: Call) -> Reply:
+    """Events that no identity has claimed yet, oldest first, of one connection or of all."""
+    wanted = (
+        [call.value("connection")]
+        if call.value("connection")
+        else sorted(each.id for each in connections.everyone(call.table))
+    )
+    start = call.cursor()
+    entries: list[dict[str, Any]] = []
+    for connection in wanted:
+        if start and connection < start[0]:
+            continue
+        after = start[1] if start and connection == start[0] else call.moment("since")
+        page = call.table.query(f"WAIT#{connection}", after=after, limit=call.limit() + 1, index=True)
+        entries += [_waiting(call, connection, entry) for entry in page.items]
+        if len(entries) > call.limit():
+            break
+    shown = entries[: call.limit()]
+    last = shown[-1] if len(entries) > len(shown) else None
+    more = next_cursor(last["connection"], f"{last['occurred_at']}#{last['id']}") if last else None
+    return Reply({"entries": shown, "next": more})
+
+
+def _waiting(call: Call, connection: str, entry: Item) -> dict[str, Any]:
+    item = call.table.get((entry["pk"], entry["sk"]))
+    if item is None:
+        return {"id": entry["sk"].rpartition("#")[2], "connection": connection, "occurred_at": entry["gsk"][:24]}
+    return timeline.entry(item)

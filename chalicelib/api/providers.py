@@ -1,0 +1,93 @@
+"""The catalogue: every provider with what it needs and how far it is proven."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib import destinations, sources
+from chalicelib.api.answers import Call, Reply
+from chalicelib.errors import NotFound
+from chalicelib.kit.destination import Destination
+from chalicelib.kit.source import Setting, Source
+
+COMMON = {
+    "account": Setting("Account", help="scope of identities from this connection; default: what the provider says"),
+    "region": Setting("Region", help="two letters: how phone numbers without a country are read", default="NL"),
+    "own_system": Setting("Own system", type="boolean", help="its order, receipt and case numbers are evidence"),
+    "ref_scopes": Setting("Reference scopes", type="object", help="ref kind → connection whose numbers are meant"),
+    "base_url": Setting("Base URL of the API", help="for a stand-in or a regional host"),
+}
+"""Settings that the engine reads for every connection."""
+
+
+def listing(call: Call) -> Reply:
+    return Reply({"providers": [summary(slug) for slug in all_slugs()], "next": None})
+
+
+def show(call: Call, slug: str) -> Reply:
+    if slug not in all_slugs():
+        raise NotFound("no such provider")
+    source, destination = declared(slug)
+    settings, secrets = fields_of(slug)
+    steps = [*(source.setup if source else ()), *(destination.setup if destination else ())]
+    return Reply(
+        summary(slug) | {"setup": steps, "settings": schema(settings), "secrets": schema(secrets, secret=True)}
+    )
+
+
+def all_slugs() -> list[str]:
+    return sorted({*sources.slugs(), *destinations.slugs()})
+
+
+def declared(slug: str) -> tuple[Source | None, Destination | None]:
+    destination = destinations.load(slug) if slug in destinations.slugs() else None
+    if slug in sources.slugs():
+        return sources.load(slug), destination
+    return (destination.changes if destination else None), destination
+
+
+def fields_of(slug: str) -> tuple[dict[str, Setting], dict[str, Setting]]:
+    """(settings, secrets) that a connection of this provider takes."""
+    found = [each for each in declared(slug) if each]
+    settings = {name: setting for each in found for name, setting in each.settings.items()}
+    return COMMON | settings, {name: setting for each in found for name, setting in each.secrets.items()}
+
+
+def summary(slug: str) -> dict[str, Any]:
+    source, destination = declared(slug)
+    either = source or destination
+    kind = "both" if source and destination else "source" if source else "destination"
+    return {
+        "slug": slug,
+        "name": either.name if either else slug,
+        "kind": kind,
+        "channels": [source.channel] if source else [],
+        "event_types": sorted(set(source.types.values())) if source else [],
+        "grade": either.grade if either else "",
+        "unverified": [fact for each in (source, destination) if each for fact in each.unverified],
+        "docs": either.docs if either else "",
+    }
+
+
+def schema(fields: Mapping[str, Setting], *, secret: bool = False) -> dict[str, Any]:
+    """JSON Schema of settings, or of secrets: those take one value or a list during rotation."""
+    properties = {name: _property(setting, secret) for name, setting in fields.items()}
+    required = [name for name, setting in fields.items() if setting.required]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _property(setting: Setting, secret: bool) -> dict[str, Any]:
+    kind: dict[str, Any] = {"type": setting.type}
+    if setting.choices:
+        kind["enum"] = list(setting.choices)
+    if setting.items:
+        kind["items"] = {"type": setting.items}
+    if secret:
+        kind = {"oneOf": [kind, {"type": "array", "items": kind, "minItems": 1}], "writeOnly": True}
+    optional = {"description": setting.help, "default": setting.default}
+    return {
+        "title": setting.title,
+        **kind,
+        **{name: value for name, value in optional.items() if value not in ("", None)},
+    }

@@ -1,0 +1,80 @@
+"""Every route with its scope; the views are loaded on the first call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from chalice.app import Blueprint, Response
+
+from chalicelib.api.answers import answered
+
+blueprint = Blueprint(__name__)
+
+HOOK_METHODS = ["GET", "POST", "HEAD", "OPTIONS", "PUT"]
+
+ROUTES: tuple[tuple[str, str, str, str], ...] = (
+    ("GET", "/health", "health.show", ""),
+    ("GET", "/v1/providers", "providers.listing", "integrate"),
+    ("GET", "/v1/providers/{slug}", "providers.show", "integrate"),
+    ("POST", "/v1/connections", "connections.create", "integrate"),
+    ("GET", "/v1/connections", "connections.listing", "integrate"),
+    ("GET", "/v1/connections/{id}", "connections.show", "integrate"),
+    ("PATCH", "/v1/connections/{id}", "connections.change", "integrate"),
+    ("DELETE", "/v1/connections/{id}", "connections.remove", "integrate"),
+    ("POST", "/v1/connections/{id}/pause", "connections.pause", "integrate"),
+    ("POST", "/v1/connections/{id}/resume", "connections.resume", "integrate"),
+    ("POST", "/v1/connections/{id}/rotate", "connections.rotate", "integrate"),
+    ("POST", "/v1/connections/{id}/test", "connections.test", "integrate"),
+    ("POST", "/v1/connections/{id}/preview", "connections.preview", "integrate"),
+    ("GET", "/v1/receipts", "receipts.listing", "integrate"),
+    ("GET", "/v1/receipts/{id}", "receipts.show", "integrate"),
+    ("POST", "/v1/receipts/{id}/replay", "receipts.replay", "integrate"),
+    ("POST", "/v1/receipts/replay", "receipts.replay_range", "integrate"),
+    ("GET", "/v1/customers", "customers.find", "read"),
+    ("GET", "/v1/customers/{id}", "customers.show", "read"),
+    ("GET", "/v1/customers/{id}/timeline", "customers.show_timeline", "read"),
+    ("GET", "/v1/customers/{id}/sync", "customers.sync", "read"),
+    ("GET", "/v1/customers/{id}/possible", "customers.possible", "read"),
+    ("GET", "/v1/waiting", "customers.waiting", "read"),
+    ("GET", "/v1/deliveries", "deliveries.listing", "integrate"),
+    ("GET", "/v1/deliveries/{id}", "deliveries.show", "integrate"),
+    ("POST", "/v1/deliveries/{id}/redrive", "deliveries.redrive", "integrate"),
+    ("POST", "/v1/deliveries/redrive", "deliveries.redrive_range", "integrate"),
+    ("GET", "/v1/jobs/{id}", "jobs.show", "read"),
+    ("POST", "/v1/keys", "keys.mint", "admin"),
+    ("GET", "/v1/keys", "keys.listing", "admin"),
+    ("DELETE", "/v1/keys/{id}", "keys.revoke", "admin"),
+    ("GET", "/v1/settings", "settings.show", "admin"),
+    ("PATCH", "/v1/settings", "settings.change", "admin"),
+)
+
+
+def _add(method: str, path: str, target: str, scope: str) -> None:
+    module, _, name = target.partition(".")
+
+    def endpoint(**parts: str) -> Response:
+        view: Callable[..., Any] = getattr(import_module(f"chalicelib.api.{module}"), name)
+        return answered(lambda call: view(call, **parts), blueprint.current_request, scope)
+
+    types = ["*/*"] if method in ("POST", "PATCH") else []
+    blueprint.route(path, methods=[method], content_types=types, name=target.replace(".", "_"))(endpoint)
+
+
+for entry in ROUTES:
+    _add(*entry)
+
+
+@blueprint.route("/hooks/{connection_id}", methods=HOOK_METHODS, content_types=["*/*"])
+def hook(connection_id: str) -> Response:
+    from chalicelib.api import hooks
+
+    return hooks.answer(blueprint.current_request, connection_id)
+
+
+@blueprint.route("/hooks/{connection_id}/{secret}", methods=HOOK_METHODS, content_types=["*/*"])
+def hook_with_secret(connection_id: str, secret: str) -> Response:
+    from chalicelib.api import hooks
+
+    return hooks.answer(blueprint.current_request, connection_id, secret)

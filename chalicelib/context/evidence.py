@@ -1,0 +1,52 @@
+"""What an event proves about who it is about: a pure function of it and the lists in force."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chalicelib.model.event import Event, Ref
+from chalicelib.model.identity import A2_ATTESTED, ANCHORS, CHANNEL_SCOPED, CONTACT_POINTS, Identity
+from chalicelib.store.organisation import Organisation
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """`home`: whose partition holds the event; None when nothing attested identifies anybody.
+    `known`: identities that identify, A2 and up. `asserted`: the rest, which only make candidates."""
+
+    home: Identity | None
+    known: tuple[Identity, ...]
+    asserted: tuple[Identity, ...]
+    refs: tuple[Ref, ...]
+
+
+def weigh(event: Event, organisation: Organisation) -> Evidence:
+    useful = [each for each in event.identities if identifies(each, organisation)]
+    known = tuple(each for each in useful if each.assurance >= A2_ATTESTED)
+    home = min(known, key=_home_order, default=None)
+    asserted = tuple(each for each in useful if each.assurance < A2_ATTESTED)
+    refs = tuple(ref for ref in event.refs if not ref.typed)
+    return Evidence(home, known, asserted, refs)
+
+
+def identifies(identity: Identity, organisation: Organisation) -> bool:
+    """False for our own addresses, role mailboxes and what an admin blocked."""
+    text = identity.text
+    if text in organisation.own or text in organisation.blocked:
+        return False
+    return identity.kind != "email" or identity.value.partition("@")[0] not in organisation.roles
+
+
+def trait(identity: Identity) -> str:
+    """What the graph must know of an identity: anchor of which kind, shareable, or neither."""
+    if identity.kind in ANCHORS:
+        return f"a:{identity.kind}/{identity.scope}"
+    return "s" if identity.kind in CONTACT_POINTS else ""
+
+
+def _home_order(identity: Identity) -> tuple[int, str, str]:
+    if identity.kind in CHANNEL_SCOPED:
+        return 0, identity.kind, identity.text
+    if identity.kind in ANCHORS:
+        return 1, identity.kind, identity.text
+    return {"email": 2, "phone": 3}.get(identity.kind, 4), identity.kind, identity.text

@@ -1,0 +1,63 @@
+"""Fields: what is known of a customer by name, each with where it came from. Newest wins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from chalicelib.errors import Busy
+from chalicelib.model.customer import Field
+from chalicelib.model.event import Event
+from chalicelib.store.table import ABSENT, Item, Put, Table, equal
+
+DENIED = "denied"
+SEARCHED = "name"
+
+
+def offered(event: Event, priority: int = 0) -> dict[str, Field]:
+    return {
+        name: Field(value, event.occurred_at, event.connection, event.id, priority)
+        for name, value in event.fields.items()
+        if value
+    }
+
+
+def newest(fields: Iterable[Field]) -> Field:
+    """By (priority, time, event): the same in any order of arrival."""
+    return max(fields, key=lambda field: (field.priority, field.at, field.event, field.value))
+
+
+def merged(maps: Iterable[Mapping[str, Field]]) -> dict[str, Field]:
+    """The fields of several nodes as one customer's."""
+    by_name: dict[str, list[Field]] = {}
+    for each in maps:
+        for name, field in each.items():
+            by_name.setdefault(name, []).append(field)
+    return {name: newest(fields) for name, fields in sorted(by_name.items())}
+
+
+def from_item(item: Item | None) -> dict[str, Field]:
+    stored = item["f"] if item else {}
+    return {name: Field(value, at, source, eid, prio) for name, (value, prio, at, eid, source) in stored.items()}
+
+
+def keep(table: Table, node: str, event: Event, seen: Item | None) -> None:
+    """Join the event's fields into those of its node; writes only when something changed.
+
+    `seen` is the item as read before, or None. Raises Busy when others keep changing it.
+    """
+    for _ in range(10):
+        known = from_item(seen)
+        joined = merged([known, offered(event)])
+        if joined == known:
+            return
+        if table.write(Put(_item(node, joined, seen), equal(ver=seen["ver"]) if seen else ABSENT)):
+            return
+        seen = table.get((f"N#{node}", "F"))
+    raise Busy("fields change all the time")
+
+
+def _item(node: str, fields: Mapping[str, Field], seen: Item | None) -> Item:
+    packed = {name: [f.value, f.priority, f.at, f.event, f.source] for name, f in fields.items()}
+    item: Item = {"pk": f"N#{node}", "sk": "F", "f": packed, "ver": (seen["ver"] if seen else 0) + 1}
+    name = fields[SEARCHED].value.casefold() if SEARCHED in fields else ""
+    return item | ({"gpk": f"Q#{name[:3]}", "gsk": f"{name[:60]}#{node}"} if len(name) >= 3 else {})

@@ -1,0 +1,99 @@
+"""Customers as the API and the destinations see them, read in a bounded number of requests."""
+
+from __future__ import annotations
+
+from chalicelib.context import fields, graph, resolve
+from chalicelib.errors import Erased, NotFound
+from chalicelib.model import instants
+from chalicelib.model.customer import Customer, Person
+from chalicelib.model.identity import Identity
+from chalicelib.store.secrets import node_id
+from chalicelib.store.table import Item, Table
+
+PREFIX = "cus_"
+
+
+def public_id(customer: str) -> str:
+    return PREFIX + customer
+
+
+def by_id(table: Table, rules: graph.Rules, text: str) -> Person:
+    """The customer that a present or former public id names.
+
+    Raises NotFound for an id that never was or whose identity is nobody's now, Erased (410).
+    """
+    customer = text.removeprefix(PREFIX)
+    if not text.startswith(PREFIX) or len(customer) <= graph.BORN_DIGITS:
+        raise NotFound("no such customer")
+    person = of_node(table, rules, graph.node_of(customer))
+    if person is None:
+        raise NotFound("no such customer")
+    return person
+
+
+def of_node(table: Table, rules: graph.Rules, node: str) -> Person | None:
+    """Whose node this is; None when it is unknown or nobody's. Raises Erased."""
+    view = resolve.read(table, rules, node)
+    if view is None or view.customer is None:
+        return None
+    keys = [(f"N#{each}", sort) for each in view.nodes for sort in ("-", "F")]
+    items = table.batch_get(keys)
+    nodes = {each: items[f"N#{each}", "-"] for each in view.nodes if (f"N#{each}", "-") in items}
+    known = fields.merged(fields.from_item(items.get((f"N#{each}", "F"))) for each in view.nodes)
+    customer = Customer(
+        id=public_id(view.customer),
+        identities=tuple(sorted((_identity(item) for item in nodes.values()), key=_shown_order)),
+        fields=known,
+        former=tuple(public_id(each) for each in view.former),
+    )
+    return Person(view.customer, customer, nodes, view.shared, tuple((a, b, kind) for a, b, kind in view.conflicts))
+
+
+def by_identity(table: Table, rules: graph.Rules, identity: Identity) -> tuple[str, list[Person]]:
+    """("exact" | "candidate" | "none", customers) for one identity. A shared one gives its
+    neighbours as candidates: it may be any of them."""
+    node = current_node(table, identity)
+    try:
+        view = resolve.read(table, rules, node)
+    except Erased:
+        view = None
+    if view is None:
+        return "none", []
+    if view.customer is not None:
+        person = of_node(table, rules, node)
+        return ("exact", [person]) if person else ("none", [])
+    found: dict[str, Person] = {}
+    for other in view.near[:20]:
+        if person := of_node(table, rules, other):
+            found[person.id] = person
+    return ("candidate", list(found.values())) if found else ("none", [])
+
+
+def current_node(table: Table, identity: Identity) -> str:
+    """The node of an identity in its newest generation."""
+    first = node_id(identity)
+    item = table.get((f"N#{first}", "-"))
+    generation = len(item.get("gens", [])) if item else 0
+    return node_id(identity, generation) if generation else first
+
+
+def identity_view(item: Item) -> dict[str, object]:
+    """One identity as the API shows it."""
+    identity = _identity(item)
+    return {
+        "identity": identity.text,
+        "kind": identity.kind,
+        "scope": identity.scope or None,
+        "value": identity.value,
+        "assurance": f"A{identity.assurance}",
+        "first_seen": instants.from_ms(item["born"]),
+        "last_seen": item.get("last"),
+    }
+
+
+def _identity(item: Item) -> Identity:
+    return Identity(item["kind"], item["val"], item.get("scope", ""), item.get("asr", 0))
+
+
+def _shown_order(identity: Identity) -> tuple[int, str]:
+    return -identity.assurance, identity.text

@@ -1,0 +1,430 @@
+"""The identity store: APPLY evidence, READ customers, REMOVE nodes, on the table port.
+
+Everything that concerns one event lies in the clusters of its identifiers, so each change is
+one conditional put or one transaction; whoever loses the race reads again. docs/identity.md
+gives the protocol, its invariants and its cost. Items:
+
+    node      N#n -   born own [kind scope val asr last]; erased (ms) once erased; gens stays
+    cluster   K#k -   ver mem {n: [born, trait]} far {n: trait} recs adm blk held parts
+    left      K#k -   ver fwd, the key of the cluster that its nodes went to
+
+`recs` is packed, five bytes a record: two positions in sorted(mem) + sorted(far), the assurance.
+`parts` lists positions in sorted(mem).
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+import secrets
+import struct
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from chalicelib.context import graph
+from chalicelib.context.graph import Adm, Block, Change, Cluster, Conflict, Pair, Part, Plan, Rec, Rules
+from chalicelib.errors import Busy, Erased
+from chalicelib.store.table import ABSENT, Action, Check, Delete, Item, Key, Put, Table, Update, equal
+
+IDENTITIES = Rules()
+RESTARTS = 24
+"""Lost races before Busy. Four workers on one customer lose about one a change."""
+
+Answer = TypeVar("Answer")
+_RECORD = struct.Struct(">HHB")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One identity as the caller knows it. `day` yyyymmdd of the event, `asr` its assurance
+    there; both are kept as hints on the node and only ever raised. `attributes`: kind, scope, val."""
+
+    id: str
+    trait: str = ""
+    asr: int = 0
+    day: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a change did. `before` and `after`: the customers of the touched clusters; `keys`:
+    node → cluster key; `conflicts`: refused
+    pairs in them, if `written`; `held`: the evidence waits, because a cluster would grow too heavy."""
+
+    before: tuple[Part, ...]
+    after: tuple[Part, ...]
+    keys: Mapping[str, str]
+    created: tuple[str, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    written: bool = False
+    held: bool = False
+
+    def part(self, node: str) -> Part | None:
+        return next((part for part in self.after if node in part.nodes), None)
+
+    def customer(self, node: str) -> str | None:
+        """The customer id of the node's part; None while it is shared or blocked."""
+        part = self.part(node)
+        return part.customer if part else None
+
+
+@dataclass(frozen=True)
+class View:
+    """A node and the customer that it belongs to. `customer` None: the node is shared or
+    blocked. `nodes`: his identities; `former`: ids he had or might have had, which resolve to
+    him. `shared`: saturated nodes next to his; `near`: all nodes that evidence puts next to the
+    node that was asked for. `conflicts`: refused pairs with an end in him."""
+
+    node: str
+    key: str
+    customer: str | None
+    nodes: tuple[str, ...]
+    former: tuple[str, ...]
+    shared: tuple[str, ...]
+    near: tuple[str, ...]
+    conflicts: tuple[Conflict, ...]
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """`items`: known nodes; `own`: node → cluster key; `clusters`: key → (ver, cluster)."""
+
+    items: dict[str, Item]
+    own: dict[str, str]
+    clusters: dict[str, tuple[int, Cluster]]
+
+    @property
+    def olds(self) -> dict[str, Cluster]:
+        return {key: cluster for key, (_, cluster) in self.clusters.items()}
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def apply(
+    table: Table,
+    rules: Rules,
+    nodes: Sequence[Node],
+    pairs: Mapping[Pair, Rec],
+    blocks: Mapping[str, Block] | None = None,
+    *,
+    clock: Callable[[], int] = now_ms,
+    dry_run: bool = False,
+) -> Applied:
+    """Store evidence about `nodes`, which include every end of `pairs` and every blocked node.
+
+    Call it before the event is written, and again whole for a duplicate. Known evidence costs
+    two reads and nothing else. Raises Busy after too many lost races, Erased for a node that
+    was erased, ValueError for more nodes than one transaction can create.
+    """
+    specs = {node.id: node for node in nodes}
+    if len(specs) > (most := rules.actions // 2):
+        raise ValueError(f"{len(specs)} nodes at once: at most {most}")
+
+    def attempt(loaded: _Loaded) -> Applied | None:
+        new = {node: spec.trait for node, spec in specs.items() if node not in loaded.own}
+        change = Change(new, pairs, blocks or {}, clock())
+        made = _attempt(table, rules, loaded, specs, change, dry_run)
+        if made and not dry_run:
+            _touch(table, rules, specs.values(), loaded.items)
+        return made
+
+    return _until(table, rules, list(specs), attempt)
+
+
+def read(table: Table, rules: Rules, node: str) -> View | None:
+    """Whose node this is; None when it is unknown. A customer id is read by `graph.node_of` it.
+    Raises Erased, and Busy when writers never leave a moment to read."""
+
+    def look(loaded: _Loaded) -> View | str:
+        return _view(rules, loaded, node) if node in loaded.own else "unknown"
+
+    seen = _until(table, rules, [node], look)
+    return seen if isinstance(seen, View) else None
+
+
+def remove(table: Table, rules: Rules, nodes: Sequence[str], at: int) -> tuple[str, ...]:
+    """Erase nodes: out of their clusters, pairs and all, leaving {erased: at} behind. `at` in
+    milliseconds. A list that is too long for one transaction goes in several, each whole, so a
+    killed call is finished by calling again with the same list. Answers the nodes that stay,
+    because they are shared, perhaps only since the list was made. Raises Busy."""
+    chunk = max(1, rules.actions // 3)
+    stay: set[str] = set()
+    for start in range(0, len(nodes), chunk):
+        stay |= _remove(table, rules, frozenset(nodes[start : start + chunk]), at)
+    return tuple(sorted(stay))
+
+
+def customers(item: Item) -> tuple[Part, ...]:
+    """The customers in a cluster item, as a stream image shows it; none in a forwarding one."""
+    mem = sorted(item.get("mem", {}))
+    born = {node: graph.born_id(node, item["mem"][node][0]) for node in mem}
+    nodes = [tuple(mem[position] for position in part) for part in item.get("parts", ())]
+    return tuple(Part(min(born[node] for node in part), part) for part in nodes)
+
+
+def _until(table: Table, rules: Rules, nodes: Sequence[str], attempt: Callable[[_Loaded], Answer | None]) -> Answer:
+    """Load and attempt until it takes: a torn read or a lost race starts over."""
+    for number in range(RESTARTS):
+        if number:
+            _back_off(number)
+        loaded = _load(table, rules, nodes)
+        done = attempt(loaded) if loaded else None
+        if done is not None:
+            return done
+    raise Busy(f"{RESTARTS} lost races on {len(nodes)} nodes")
+
+
+def _back_off(number: int) -> None:
+    time.sleep(random.uniform(0, min(0.01 * 2**number, 0.5)))  # noqa: S311
+
+
+def _mint() -> str:
+    return base64.b32encode(secrets.token_bytes(10)).decode().lower()
+
+
+def _load(table: Table, rules: Rules, nodes: Sequence[str]) -> _Loaded | None:
+    """The nodes and their clusters; None when a change in between tore the picture."""
+    found = table.batch_get([_node_key(rules, node) for node in nodes])
+    items = {node: found[key] for node in nodes if (key := _node_key(rules, node)) in found}
+    if any("erased" in item for item in items.values()):
+        raise Erased("an identity of this event was erased")
+    own = {node: str(item["own"]) for node, item in items.items() if "own" in item}
+    found_clusters = _follow(table, rules, own)
+    if found_clusters is None:
+        return None
+    loaded = _Loaded(items, own, {key: (item["ver"], unpack(item)) for key, item in found_clusters.items()})
+    return None if _torn(loaded, nodes) else loaded
+
+
+def _follow(table: Table, rules: Rules, own: dict[str, str]) -> dict[str, Item] | None:
+    """The live clusters that `own` leads to, with `own` brought up to date; None if one is gone."""
+    seen: dict[str, Item] = {}
+    while missing := {key for key in own.values() if key not in seen}:
+        found = table.batch_get([_cluster_key(rules, key) for key in sorted(missing)])
+        if len(found) < len(missing):
+            return None
+        seen |= {key: found[_cluster_key(rules, key)] for key in missing}
+        for node in own:
+            while own[node] in seen and "fwd" in seen[own[node]]:
+                own[node] = seen[own[node]]["fwd"]
+    return {key: seen[key] for key in own.values()}
+
+
+def _torn(loaded: _Loaded, nodes: Sequence[str]) -> bool:
+    olds = loaded.olds
+    members = [node for old in olds.values() for node in old.born]
+    strangers = any(node not in olds[key].born for node, key in loaded.own.items())
+    early = not set(nodes).difference(loaded.own).isdisjoint(members)
+    return strangers or early or len(members) != len(set(members))
+
+
+def _attempt(
+    table: Table, rules: Rules, loaded: _Loaded, specs: Mapping[str, Node], change: Change, dry_run: bool
+) -> Applied | None:
+    olds = loaded.olds
+    before = _all_parts(olds.values())
+    if graph.settled(rules, olds, change):
+        return Applied(before, before, loaded.own)
+    plan = graph.plan(rules, olds, change, _mint)
+    if plan.size and not dry_run:
+        actions = _actions(rules, loaded, plan)
+        actions += [_creation(rules, specs[node], plan, key) for node, key in plan.creates.items()]
+        if not _commit(table, actions):
+            return None
+    return _applied(rules, loaded, plan, before)
+
+
+def _commit(table: Table, actions: Sequence[Action]) -> bool:
+    return table.write(actions[0]) if len(actions) == 1 else table.transact(actions)
+
+
+def _applied(rules: Rules, loaded: _Loaded, plan: Plan, before: tuple[Part, ...]) -> Applied:
+    gone = {*plan.drops, *plan.forwards}
+    news = {**{key: old for key, old in loaded.olds.items() if key not in gone}, **plan.puts}
+    return Applied(
+        before,
+        _all_parts(news.values()),
+        {node: key for key, new in news.items() for node in new.born},
+        tuple(plan.creates),
+        tuple(sorted(each for new in news.values() for each in graph.resolve(rules, new)[1])),
+        plan.size > 0,
+        plan.held,
+    )
+
+
+def _all_parts(clusters: Iterable[Cluster]) -> tuple[Part, ...]:
+    return tuple(sorted(part for cluster in clusters for part in cluster.parts))
+
+
+def _actions(rules: Rules, loaded: _Loaded, plan: Plan) -> list[Action]:
+    """The plan's cluster writes and moves; every old cluster must be as it was read."""
+    actions: list[Action] = []
+    for key, new in plan.puts.items():
+        ver = loaded.clusters[key][0] if key in loaded.clusters else 0
+        actions.append(Put(pack(rules, key, new, ver + 1), equal(ver=ver) if ver else ABSENT))
+    for key in plan.drops:
+        actions.append(Delete(_cluster_key(rules, key), equal(ver=loaded.clusters[key][0])))
+    for key, to in plan.forwards.items():
+        ver = loaded.clusters[key][0]
+        actions.append(Put(_item(_cluster_key(rules, key), ver=ver + 1, fwd=to), equal(ver=ver)))
+    actions += [Check(_cluster_key(rules, key), equal(ver=loaded.clusters[key][0])) for key in plan.checks]
+    return actions + [Update(_node_key(rules, node), {"own": key}) for node, key in plan.moves.items()]
+
+
+def _creation(rules: Rules, node: Node, plan: Plan, key: str) -> Action:
+    """An update, because the generations of an identity may be there before its node is."""
+    hints = {"asr": node.asr} | ({"last": node.day} if node.day else {})
+    attributes = {**node.attributes, **hints, "born": plan.puts[key].born[node.id], "own": key}
+    return Update(_node_key(rules, node.id), attributes, when=equal(own=None, erased=None))
+
+
+def _touch(table: Table, rules: Rules, nodes: Iterable[Node], items: Mapping[str, Item]) -> None:
+    """Raise the hints of known nodes, at most one write a day each; an erased node stays so."""
+    for node in nodes:
+        item = items.get(node.id)
+        while item and "born" in item and (raised := _raised(node, item)):
+            was = {name: item.get(name) for name in raised}
+            key = _node_key(rules, node.id)
+            if table.write(Update(key, raised, when=equal(born=item["born"], **was))):
+                break
+            item = table.get(key)
+
+
+def _raised(node: Node, item: Item) -> dict[str, Any]:
+    better: dict[str, Any] = {"asr": node.asr} if node.asr > item.get("asr", 0) else {}
+    return better | ({"last": node.day} if node.day > item.get("last", "") else {})
+
+
+def _view(rules: Rules, loaded: _Loaded, node: str) -> View:
+    key = loaded.own[node]
+    cluster = loaded.clusters[key][1]
+    part = next((part for part in cluster.parts if node in part.nodes), None)
+    nodes = part.nodes if part else ()
+    sat = graph.saturated(rules, cluster)
+    return View(
+        node=node,
+        key=key,
+        customer=part.customer if part else None,
+        nodes=nodes,
+        former=tuple(born for each in nodes if part and (born := _born(cluster, each)) != part.customer),
+        shared=_neighbours(cluster, nodes, lambda far: far in sat or far not in cluster.born),
+        near=_neighbours(cluster, (node,), lambda far: True),
+        conflicts=tuple(each for each in graph.resolve(rules, cluster)[1] if not set(each[:2]).isdisjoint(nodes)),
+    )
+
+
+def _born(cluster: Cluster, node: str) -> str:
+    return graph.born_id(node, cluster.born[node])
+
+
+def _neighbours(cluster: Cluster, nodes: Sequence[str], wanted: Callable[[str], bool]) -> tuple[str, ...]:
+    """Far ends of what unites. One in another cluster is saturated, or it would be in this one."""
+    pairs = [pair for pair, rec in cluster.recs.items() if graph.on(rec)]
+    ends = {far for pair in pairs for near, far in (pair, pair[::-1]) if near in nodes and far not in nodes}
+    return tuple(sorted(far for far in ends if wanted(far)))
+
+
+def _remove(table: Table, rules: Rules, nodes: frozenset[str], at: int) -> frozenset[str]:
+    for number in range(RESTARTS):
+        if number:
+            _back_off(number)
+        alive = _alive(table, rules, nodes)
+        shared = _remove_alive(table, rules, alive, at) if alive else alive
+        if shared is not None:
+            return shared
+    raise Busy(f"{RESTARTS} lost races while erasing {len(nodes)} nodes")
+
+
+def _alive(table: Table, rules: Rules, nodes: Iterable[str]) -> frozenset[str]:
+    found = table.batch_get([_node_key(rules, node) for node in sorted(nodes)])
+    return frozenset(item["pk"].removeprefix(rules.node) for item in found.values() if "own" in item)
+
+
+def _remove_alive(table: Table, rules: Rules, alive: frozenset[str], at: int) -> frozenset[str] | None:
+    """Erase all of them that are not shared, and answer the shared; None for a lost race."""
+    loaded = _load_for_removal(table, rules, alive)
+    if loaded is None:
+        return None
+    shared = alive & graph.saturated(rules, graph.join(loaded.olds.values()))
+    gone = alive - shared
+    plan = graph.removal(rules, loaded.olds, gone, _mint, rules.actions - len(gone))
+    blanks = [_blank(rules, node, loaded.items[node], at) for node in sorted(gone)]
+    done = not gone or _commit(table, _actions(rules, loaded, plan) + blanks)
+    return shared if done else None
+
+
+def _blank(rules: Rules, node: str, item: Item, at: int) -> Action:
+    """Only the generations stay, whoever writes them meanwhile; hints may come while we read."""
+    names = {*item, "asr", "last"} - {"pk", "sk", "gens"}
+    return Update(_node_key(rules, node), {"erased": at}, tuple(sorted(names)))
+
+
+def _load_for_removal(table: Table, rules: Rules, alive: frozenset[str]) -> _Loaded | None:
+    """The nodes' clusters and every other that keeps a record of them, as of one moment."""
+    wanted, more = alive, alive
+    while more:
+        wanted |= more
+        try:
+            loaded = _load(table, rules, sorted(wanted))
+        except Erased:
+            return None
+        if loaded is None:
+            return None
+        more = _alive(table, rules, _far_ends(loaded.olds.values(), alive) - wanted)
+    return loaded
+
+
+def _far_ends(clusters: Iterable[Cluster], gone: frozenset[str]) -> set[str]:
+    """Ends in other clusters that keep a record of a node in `gone`: those of undone pairs. The
+    others are saturated, and keep theirs."""
+    pairs = [(pair, cluster) for cluster in clusters for pair, rec in cluster.recs.items() if not graph.on(rec)]
+    return {x for pair, cluster in pairs if not gone.isdisjoint(pair) for x in pair if x not in cluster.born}
+
+
+def _node_key(rules: Rules, node: str) -> Key:
+    return rules.node + node, "-"
+
+
+def _cluster_key(rules: Rules, key: str) -> Key:
+    return rules.cluster + key, "-"
+
+
+def _item(key: Key, **attributes: Any) -> Item:
+    return {"pk": key[0], "sk": key[1], **attributes}
+
+
+def pack(rules: Rules, key: str, cluster: Cluster, ver: int) -> Item:
+    """The cluster as an item. What is empty is left out."""
+    far = {node: trait for node, trait in cluster.traits.items() if node not in cluster.born}
+    at = {node: number for number, node in enumerate(sorted(cluster.born) + sorted(far))}
+    recs = sorted(cluster.recs.items())
+    found = {
+        "mem": {node: [born, cluster.traits[node]] for node, born in cluster.born.items()},
+        "far": far,
+        "recs": b"".join(_RECORD.pack(at[a], at[b], rec.asr) for (a, b), rec in recs),
+        "adm": [[at[a], at[b], *rec.adm] for (a, b), rec in recs if rec.adm != Adm()],
+        "blk": {node: list(block) for node, block in cluster.blocks.items()},
+        "held": [[*pair, rec.asr, *rec.adm] for pair, rec in sorted(cluster.held.items())],
+        "parts": [[at[node] for node in part.nodes] for part in cluster.parts],
+    }
+    return _item(_cluster_key(rules, key), ver=ver, **{name: value for name, value in found.items() if value})
+
+
+def unpack(item: Item) -> Cluster:
+    mem, far = item["mem"], item.get("far", {})
+    names = sorted(mem) + sorted(far)
+    decided = {(names[a], names[b]): Adm(*adm) for a, b, *adm in item.get("adm", ())}
+    recs = {(names[a], names[b]): asr for a, b, asr in _RECORD.iter_unpack(item.get("recs", b""))}
+    return Cluster(
+        born={node: born for node, (born, _) in mem.items()},
+        traits={node: trait for node, (_, trait) in mem.items()} | far,
+        recs={pair: Rec(asr, decided.get(pair, Adm())) for pair, asr in recs.items()},
+        blocks={node: Block(*block) for node, block in item.get("blk", {}).items()},
+        held={(a, b): Rec(asr, Adm(*adm)) for a, b, asr, *adm in item.get("held", ())},
+        parts=customers(item),
+    )

@@ -1,0 +1,126 @@
+"""Plan: from a change in the table to the duties that follow. The stream is a trigger, not the truth.
+
+What each record may mean:
+    N#n E#…   a new event: one activity for each destination that wants it
+    K#k       customers changed: their contacts, and the history of those no longer anonymous
+    N#n F     fields changed: the contact
+
+Filters of the stream mapping may drop the rest before it gets here; this code tests the same
+first, so a plain deployment without filters is right.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chalicelib import destinations
+from chalicelib.fanout.wants import wants
+from chalicelib.model.connection import Connection
+from chalicelib.model.customer import Person
+from chalicelib.model.identity import ANONYMOUS_KINDS
+from chalicelib.store.codec import decode
+from chalicelib.store.deliveries import ACTIVITY, CONTACT, Duty
+from chalicelib.store.table import Item, Table
+
+Nodes = tuple[str, ...]
+PartsOf = Callable[[Item], Sequence[tuple[str, Nodes]]]
+"""(customer id, nodes) of a cluster item."""
+PersonOf = Callable[[str], Person | None]
+AT_ONCE = 50
+"""More entries than this are planned by a job."""
+
+
+@dataclass
+class Planned:
+    """`histories`: nodes whose earlier entries are more than can be planned at once."""
+
+    activities: list[Duty] = field(default_factory=list)
+    contacts: list[Duty] = field(default_factory=list)
+    histories: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Planner:
+    """`receivers` are the connections that have a destination."""
+
+    table: Table
+    receivers: tuple[Connection, ...]
+    parts_of: PartsOf
+    person_of: PersonOf
+
+    def plan(self, record: dict[str, Any], into: Planned) -> None:
+        """Add what one stream record asks for. Raises whatever the table raises."""
+        new = image(record, "NewImage")
+        if new is None or not self.receivers:
+            return
+        if new["pk"].startswith("N#") and new["sk"].startswith("E#"):
+            if record["eventName"] == "INSERT":
+                self.event(new, into)
+        elif new["pk"].startswith("K#"):
+            self.cluster(new, image(record, "OldImage"), into)
+        elif new["sk"] == "F":
+            self._contacts(self.person_of(new["pk"][2:]), into)
+
+    def event(self, item: Item, into: Planned) -> None:
+        """Activities for one event; anonymous customers are left to those who asked for them."""
+        takers = [each for each in self.receivers if wants(each, item["ty"], item["ch"], item["cn"])]
+        node = item["pk"][2:]
+        if takers and item.get("an"):
+            person = self.person_of(node)
+            if person is None or person.anonymous:
+                takers = [each for each in takers if each.subscription.anonymous]
+        into.activities += [Duty(each.id, ACTIVITY, node, item["sk"]) for each in takers]
+
+    def cluster(self, new: Item, old: Item | None, into: Planned) -> None:
+        before = {nodes for _, nodes in self.parts_of(old)} if old else set()
+        for customer, nodes in self.parts_of(new):
+            if nodes not in before and (person := self.person_of(customer[13:])) and not person.anonymous:
+                self._contacts(person, into)
+                for node in self._anonymous_before(nodes, before, person):
+                    self.history(node, into)
+
+    def _anonymous_before(self, nodes: Nodes, before: set[Nodes], person: Person) -> Iterable[str]:
+        """Web and app nodes that this change joined to somebody: their entries went nowhere yet."""
+        for node in nodes:
+            item = person.nodes.get(node)
+            if item is None or item["kind"] not in ANONYMOUS_KINDS:
+                continue
+            was = next((part for part in before if node in part), (node,))
+            if all(person.nodes[each]["kind"] in ANONYMOUS_KINDS for each in was if each in person.nodes):
+                yield node
+
+    def history(self, node: str, into: Planned) -> None:
+        found = self.table.query(f"N#{node}", begins="E#", forward=False, limit=AT_ONCE + 1).items
+        if len(found) > AT_ONCE:
+            into.histories.append(node)
+            return
+        for item in found:
+            takers = [each for each in self.receivers if wants(each, item["ty"], item["ch"], item["cn"])]
+            into.activities += [Duty(each.id, ACTIVITY, node, item["sk"]) for each in takers]
+
+    def _contacts(self, person: Person | None, into: Planned) -> None:
+        if person is None or person.anonymous:
+            return
+        for each in self.receivers:
+            if destinations.load(each.provider).contacts:
+                into.contacts.append(Duty(each.id, CONTACT, person.oldest, person.id))
+
+
+def image(record: dict[str, Any], name: str) -> Item | None:
+    """An image of a stream record; Lambda gives binary values as base64 text."""
+    wire = record.get("dynamodb", {}).get(name)
+    return decode({key: _with_bytes(value) for key, value in wire.items()}) if wire else None
+
+
+def _with_bytes(wire: dict[str, Any]) -> dict[str, Any]:
+    ((kind, value),) = wire.items()
+    if kind == "B":
+        return {"B": base64.b64decode(value) if isinstance(value, str) else value}
+    if kind == "M":
+        return {"M": {key: _with_bytes(each) for key, each in value.items()}}
+    if kind == "L":
+        return {"L": [_with_bytes(each) for each in value]}
+    return wire

@@ -1,0 +1,95 @@
+"""From an arrival to stamped events: fetch what is missing, normalize, put refs in their scope."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from chalicelib.errors import PayloadMalformed
+from chalicelib.ingest.arrival import Arrival
+from chalicelib.ingest.fetch import fetch_all
+from chalicelib.ingest.receive import source_of
+from chalicelib.kit.source import Source
+from chalicelib.model.connection import Connection
+from chalicelib.model.event import ACTORS, CHANNELS, DIRECTIONS, REF_KINDS, TYPES, Event, Ref, stamp
+from chalicelib.store import secrets
+from chalicelib.store.table import Table
+
+ACCEPTED, DUPLICATE, IGNORED, MALFORMED, FAILED = "accepted", "duplicate", "ignored", "malformed", "failed"
+OWN_CHANNELS = frozenset({"store", "desk", "crm", "post"})
+PROVABLE = frozenset({"order", "receipt", "case"})
+MAX_EVENTS = 1000
+
+
+@dataclass(frozen=True)
+class Reading:
+    """`verdict` is a first one: accepted events may still turn out to be duplicates."""
+
+    verdict: str
+    events: tuple[Event, ...] = ()
+    reason: str = ""
+    fetched: dict[str, Any] = field(default_factory=dict)
+
+
+def read(table: Table, arrival: Arrival, connection: Connection, fetched: dict[str, Any] | None) -> Reading:
+    """`fetched`: what an earlier reading looked up, so that a replay sees the same; None: look up.
+
+    Raises FetchDelayed and StorageUnavailable: the message stays in the queue.
+    """
+    source = source_of(connection.provider)
+    if source is None:
+        return Reading(IGNORED, reason=f"{connection.provider} calls nobody")
+    try:
+        if fetched is None:
+            plain = secrets.decrypt_all(connection.id, connection.secrets) if source.fetch else {}
+            fetched = fetch_all(table, source, arrival.request(connection), plain)
+        found = tuple(_stamped(source.normalize(arrival.request(connection, fetched)), source, connection))
+    except PayloadMalformed as wrong:
+        return Reading(MALFORMED, reason=str(wrong), fetched=fetched or {})
+    return Reading(ACCEPTED if found else IGNORED, found, fetched=fetched)
+
+
+def _stamped(events: Iterable[Event], source: Source, connection: Connection) -> Iterable[Event]:
+    for number, event in enumerate(events):
+        if number >= MAX_EVENTS:
+            raise PayloadMalformed(f"more than {MAX_EVENTS} events in one request")
+        _check(event)
+        scoped = msgspec.structs.replace(event, refs=_scoped_refs(event, source, connection))
+        yield stamp(scoped, connection.id, connection.provider)
+
+
+def _check(event: Event) -> None:
+    closed = (("type", TYPES), ("channel", CHANNELS), ("direction", DIRECTIONS), ("actor", ACTORS))
+    for name, allowed in closed:
+        if getattr(event, name) not in allowed:
+            raise PayloadMalformed(f"{name} is {getattr(event, name)!r}: not one of {', '.join(sorted(allowed))}")
+    if not event.occurred_at:
+        raise PayloadMalformed("occurred_at is missing")
+    if not event.object:
+        raise PayloadMalformed("object is missing")
+
+
+def _scoped_refs(event: Event, source: Source, connection: Connection) -> tuple[Ref, ...]:
+    """Refs in the scope of their connection, or of the one that `ref_scopes` names.
+
+    An order number from a system that is not ours to trust is as good as one typed by a person.
+    """
+    scopes = connection.settings.get("ref_scopes") or {}
+    own = owns(event, source, connection)
+    refs = [
+        Ref(ref.kind, ref.value, scopes.get(ref.kind, connection.id), ref.typed or (ref.kind in PROVABLE and not own))
+        for ref in event.refs
+        if ref.value and ref.kind in REF_KINDS
+    ]
+    if not any(not ref.typed for ref in refs):
+        refs.append(Ref("event", event.object, connection.id))
+    return tuple(dict.fromkeys(refs))
+
+
+def owns(event: Event, source: Source, connection: Connection) -> bool:
+    """Whether this event comes from an own system: shop, store, carrier, desk or CRM."""
+    declared = connection.settings.get("own_system")
+    return source.own_system or event.channel in OWN_CHANNELS if declared is None else bool(declared)

@@ -1,0 +1,85 @@
+"""The hook: verify, answer handshakes, keep the raw bytes, ack. Ack only what is durable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from chalicelib import destinations, sources
+from chalicelib.errors import ConnectionUnknown, SignatureInvalid, TooLarge
+from chalicelib.ingest.arrival import Arrival, keep_headers, to_message
+from chalicelib.kit.request import MAX_BODY, Request
+from chalicelib.kit.source import Answer, Source
+from chalicelib.model.connection import Connection
+from chalicelib.store import connections, ids, queues, secrets
+from chalicelib.store.table import Table
+
+
+@dataclass(frozen=True)
+class Hook:
+    connection: Connection
+    source: Source
+    secrets: dict[str, tuple[str, ...]]
+
+
+def receive(table: Table, connection_id: str, request: Request) -> Answer:
+    """What the provider is told.
+
+    Raises ConnectionUnknown, SignatureInvalid, TooLarge; none of them has cost a paid call
+    beyond the cached read of the connection and one note a minute.
+    """
+    if len(request.body) > MAX_BODY:
+        raise TooLarge(f"the body has {len(request.body)} bytes; {MAX_BODY} is the limit")
+    hook = _hook(table, connection_id)
+    request = replace(request, settings=hook.connection.settings, connection=connection_id)
+    if hook.source.handshake_first and (answer := _handshake(hook, request)):
+        return answer
+    if reason := hook.source.verify(request, hook.secrets):
+        connections.note_refusal(table, connection_id, reason)
+        raise SignatureInvalid(reason)
+    if answer := _handshake(hook, request):
+        return answer
+    queues.send(queues.INBOX, to_message(arrive(hook.source, request)), group=connection_id)
+    return hook.source.answer if isinstance(hook.source.answer, Answer) else hook.source.answer(request)
+
+
+def arrive(source: Source, request: Request, *, test: bool = False) -> Arrival:
+    """The verified request as it is kept: without what authenticated it."""
+    key = source.dedupe(request) if source.dedupe else None
+    return Arrival(
+        id=ids.mint("arr"),
+        connection=request.connection,
+        at=request.received_at,
+        method=request.method,
+        url=_without_path_secret(request),
+        headers=keep_headers(request.headers),
+        query=request.query,
+        body=request.body,
+        key=key or "",
+        test=test,
+    )
+
+
+def _without_path_secret(request: Request) -> str:
+    head, hook, _ = request.url.partition(f"/hooks/{request.connection}")
+    return head + hook
+
+
+def source_of(provider: str) -> Source | None:
+    """How a provider calls us: its source, or what comes back from its destination."""
+    if provider in sources.slugs():
+        return sources.load(provider)
+    return destinations.load(provider).changes if provider in destinations.slugs() else None
+
+
+def _hook(table: Table, connection_id: str) -> Hook:
+    if not ids.minted_here("con", connection_id):
+        raise ConnectionUnknown("no connection of this stage has that id")
+    connection = connections.cached(table, connection_id)
+    source = source_of(connection.provider) if connection else None
+    if connection is None or source is None:
+        raise ConnectionUnknown("no such connection, or it receives nothing")
+    return Hook(connection, source, secrets.decrypt_all(connection_id, connection.secrets))
+
+
+def _handshake(hook: Hook, request: Request) -> Answer | None:
+    return hook.source.handshake(request, hook.secrets) if hook.source.handshake else None

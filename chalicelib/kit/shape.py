@@ -1,0 +1,40 @@
+"""Reading documents of unsure shape: what is absent or of another kind is empty, never an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib.errors import PayloadMalformed
+from chalicelib.kit.fields import plain
+
+
+def pick(node: Any, *path: str) -> Any:
+    """The value under the names of `path`, or None."""
+    for name in path:
+        node = node.get(name) if isinstance(node, dict) else None
+    return node
+
+
+def text(node: Any, *path: str) -> str:
+    """Text or a whole number as text; empty for everything else."""
+    found = pick(node, *path)
+    return found if isinstance(found, str) else plain(found)
+
+
+def objects(node: Any, *path: str) -> list[dict[str, Any]]:
+    """The objects of a list."""
+    found = pick(node, *path)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def required(node: Any, *path: str) -> str:
+    """Raises PayloadMalformed naming the field that is no text and no whole number."""
+    found = plain(pick(node, *path))
+    if not found:
+        raise PayloadMalformed(f"{'.'.join(path)} is missing")
+    return found
+
+
+def kept(**found: Any) -> dict[str, Any]:
+    """The named values that are there: no None, no empty text, list or object."""
+    return {name: value for name, value in found.items() if value is not None and value not in ("", [], {})}

@@ -1,0 +1,82 @@
+"""Contacts: which record a customer is in a destination, and what was last pushed there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chalicelib.model import instants
+from chalicelib.store.table import Item, Put, Table, equal
+
+LEASE_MS = 30_000
+
+
+@dataclass(frozen=True)
+class Contact:
+    """`node`: whose item it is: the customer's oldest node when the record was made."""
+
+    connection: str
+    node: str
+    remote: str = ""
+    pushed: str = ""
+    pushed_at: str = ""
+    ver: int = 0
+    until: int = 0
+
+
+def key(connection: str, node: str) -> tuple[str, str]:
+    return f"N#{node}", f"C#{connection}"
+
+
+def from_item(item: Item) -> Contact:
+    return Contact(
+        connection=item["sk"][2:],
+        node=item["pk"][2:],
+        remote=item.get("remote", ""),
+        pushed=item.get("pushed", ""),
+        pushed_at=item.get("at", ""),
+        ver=item["ver"],
+        until=item.get("until", 0),
+    )
+
+
+def of(table: Table, connection: str, nodes: Sequence[str], oldest: str) -> Contact:
+    """The customer's contact: his oldest node's own, else the earliest made for any of his nodes.
+
+    After a merge two may exist; both are kept, because the destination keeps both records.
+    """
+    found = table.batch_get([key(connection, node) for node in nodes])
+    contacts = [from_item(item) for item in found.values()]
+    known = [contact for contact in contacts if contact.remote]
+    ranked = sorted(known, key=lambda contact: (contact.node != oldest, contact.node))
+    mine = next((contact for contact in contacts if contact.node == oldest), Contact(connection, oldest))
+    return ranked[0] if ranked else mine
+
+
+def lease(table: Table, contact: Contact) -> Contact | None:
+    """Take the contact for half a minute; None when somebody has it. Read the state after this."""
+    now = instants.now_ms()
+    if contact.until > now:
+        return None
+    taken = Contact(contact.connection, contact.node, contact.remote, contact.pushed, contact.pushed_at)
+    leased = _item(taken, contact.ver + 1, until=now + LEASE_MS)
+    if not table.write(Put(leased, equal(ver=contact.ver or None))):
+        return None
+    return from_item(leased)
+
+
+def save(table: Table, contact: Contact, remote: str, pushed: str) -> bool:
+    """End the lease with what was pushed. False: the lease had run out and somebody took over."""
+    saved = Contact(contact.connection, contact.node, remote, pushed, instants.now())
+    return table.write(Put(_item(saved, contact.ver + 1), equal(ver=contact.ver)))
+
+
+def release(table: Table, contact: Contact) -> None:
+    table.write(Put(_item(contact, contact.ver + 1), equal(ver=contact.ver)))
+
+
+def _item(contact: Contact, ver: int, until: int = 0) -> Item:
+    pk, sk = key(contact.connection, contact.node)
+    item: Item = {"pk": pk, "sk": sk, "ver": ver}
+    optional = {"remote": contact.remote, "pushed": contact.pushed, "at": contact.pushed_at, "until": until}
+    return item | {name: value for name, value in optional.items() if value}

@@ -1,0 +1,179 @@
+"""Deliveries: one row for what a destination has, waits for, refused or has yet to get.
+
+A first attempt that succeeds costs this one write. A row in the index is work that is open:
+`DUE#0-7` by due time, `PARK#c` and `HELD#c` by event time.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from chalicelib.model import instants
+from chalicelib.settings import settings
+from chalicelib.store import ids, queues
+from chalicelib.store.table import Item, Key, Put, Table, Update, equal, live
+
+ACTIVITY, CONTACT = "activity", "contact"
+DELIVERED, DELAYED, PARKED, HELD, CLAIMED = "delivered", "delayed", "parked", "held", "claimed"
+SHARDS = 8
+GRACE_MS = 120_000
+"""A retry within SQS's reach is a delayed message; the sweep takes over when that got lost."""
+
+
+class Duty(msgspec.Struct, frozen=True, rename={"connection": "c", "kind": "k", "node": "n", "sort": "s"}):
+    """The message of the deliveries queue. `sort`: the event's sort key; for a contact its customer id."""
+
+    connection: str
+    kind: str
+    node: str
+    sort: str
+
+    @property
+    def key(self) -> Key:
+        """Row key, computable from the event alone."""
+        occurred, event = self.sort[2:].split("#") if self.kind == ACTIVITY else _birth(self.sort)
+        return f"L#{self.connection}#{instants.day(occurred)}", f"{occurred}#{event}#{self.kind}"
+
+    @property
+    def message(self) -> tuple[str, str]:
+        return msgspec.json.encode(self).decode(), self.connection
+
+
+def _birth(customer: str) -> tuple[str, str]:
+    return instants.from_ms(int(customer[:13])), customer[13:]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How often, since when, and how the last one went. `ms`: latency of the last attempt."""
+
+    count: int
+    first_at: str
+    at: str
+    ms: int = 0
+    reason: str = ""
+    excerpt: str = ""
+
+
+def send(duties: list[Duty], delay: int = 0) -> None:
+    queues.send_all(queues.DELIVERIES, [duty.message for duty in duties], delay)
+
+
+def delivered(table: Table, duty: Duty, attempt: Attempt, remote: str, activity: str) -> None:
+    extra = {"ref": activity, "to": remote}
+    table.write(Put(_row(duty, DELIVERED, attempt) | {name: value for name, value in extra.items() if value}))
+
+
+def delayed(table: Table, duty: Duty, attempt: Attempt, seconds: float) -> None:
+    """Keep the row first, then the message: a crash in between leaves it to the sweep."""
+    due = instants.now_ms() + int(seconds * 1000)
+    by_message = seconds <= queues.MAX_DELAY
+    index = {"gpk": shard(duty.key), "gsk": instants.from_ms(due + (GRACE_MS if by_message else 0))}
+    table.write(Put(_row(duty, DELAYED, attempt) | index | {"due": instants.from_ms(due)}))
+    if by_message:
+        queues.send(queues.DELIVERIES, duty.message[0], group=duty.connection, delay=max(1, int(seconds)))
+
+
+def parked(table: Table, duty: Duty, attempt: Attempt) -> None:
+    table.write(Put(_row(duty, PARKED, attempt) | {"gpk": f"PARK#{duty.connection}", "gsk": duty.key[1]}))
+
+
+def held(table: Table, duty: Duty, attempt: Attempt) -> None:
+    table.write(Put(_row(duty, HELD, attempt) | {"gpk": f"HELD#{duty.connection}", "gsk": duty.key[1]}))
+
+
+def claim(table: Table, duty: Duty, attempt: Attempt, row: Item | None) -> bool:
+    """For systems that do not take our key: False when somebody claimed it, and may have sent."""
+    when = equal(st=row["st"], n=row["n"]) if row else equal(st=None)
+    return table.write(Put(_row(duty, CLAIMED, attempt), when))
+
+
+def _row(duty: Duty, status: str, attempt: Attempt) -> Item:
+    pk, sk = duty.key
+    row: Item = {
+        "pk": pk,
+        "sk": sk,
+        "st": status,
+        "nd": duty.node,
+        "n": attempt.count,
+        "at": attempt.at,
+        "ms": attempt.ms,
+        "x": instants.to_ms(attempt.at) // 1000 + settings().event_retention_days * 86400,
+    }
+    if duty.kind == CONTACT:
+        row["cu"] = duty.sort
+    optional = {"f": attempt.first_at if attempt.count > 1 else "", "why": attempt.reason, "ex": attempt.excerpt}
+    return row | {name: value[:1000] for name, value in optional.items() if value}
+
+
+def reopen(table: Table, row: Item) -> None:
+    """Make an open delivery due now and ask for it. It keeps its count of attempts."""
+    due = instants.now_ms()
+    change = {"st": DELAYED, "due": instants.from_ms(due), "gpk": shard((row["pk"], row["sk"]))}
+    moved = Update(
+        (row["pk"], row["sk"]),
+        change | {"gsk": instants.from_ms(due + GRACE_MS), "at": instants.from_ms(due)},
+        remove=("f",),
+        when=equal(st=row["st"], n=row["n"]),
+    )
+    if table.write(moved):
+        send([duty_of(row)])
+
+
+def shard(key: Key) -> str:
+    return f"DUE#{zlib.crc32(''.join(key).encode()) % SHARDS}"
+
+
+def duty_of(row: Item) -> Duty:
+    connection = row["pk"].split("#")[1]
+    occurred, event, kind = row["sk"].split("#")
+    sort = row["cu"] if kind == CONTACT else f"E#{occurred}#{event}"
+    return Duty(connection, kind, row["nd"], sort)
+
+
+def take_due(table: Table, number: int, now: str, limit: int = 200) -> int:
+    """Send what is overdue in one shard again; returns how many. Runs twice harmlessly."""
+    found = table.query(f"DUE#{number}", before=now, limit=limit, index=True).items
+    duties = []
+    later = instants.from_ms(instants.to_ms(now) + 300_000)
+    for entry in found:
+        moved = Update((entry["pk"], entry["sk"]), {"gsk": later}, when=equal(gsk=entry["gsk"], st=DELAYED))
+        if table.write(moved) and (row := table.get((entry["pk"], entry["sk"]))):
+            duties.append(duty_of(row))
+    send(duties)
+    return len(duties)
+
+
+def get(table: Table, key: Key) -> Item | None:
+    return live(table.get(key))
+
+
+def public_id(row: Item) -> str:
+    return ids.seal("del", row["pk"][2:], row["sk"])
+
+
+def view(row: Item) -> dict[str, Any]:
+    """One delivery as the API shows it."""
+    duty = duty_of(row)
+    occurred, event, _ = row["sk"].split("#")
+    return {
+        "id": public_id(row),
+        "connection": duty.connection,
+        "kind": duty.kind,
+        "status": row["st"],
+        "event": event if duty.kind == ACTIVITY else None,
+        "customer": f"cus_{duty.sort}" if duty.kind == CONTACT else None,
+        "occurred_at": occurred,
+        "attempts": row["n"],
+        "last_attempt_at": row["at"],
+        "latency_ms": row["ms"],
+        "due_at": row.get("due"),
+        "reason": row.get("why"),
+        "response_excerpt": row.get("ex"),
+        "remote_id": row.get("ref"),
+        "remote_contact": row.get("to"),
+    }

@@ -1,0 +1,49 @@
+"""Events in the table: one compressed item each, readable without opening it where lists need."""
+
+from __future__ import annotations
+
+import msgspec
+
+from chalicelib.model import instants
+from chalicelib.model.event import Event, Ref, content_digest
+from chalicelib.settings import settings
+from chalicelib.store.codec import pack, unpack
+from chalicelib.store.secrets import ref_id
+from chalicelib.store.table import Item, Key
+
+
+def sort_key(event: Event) -> str:
+    return f"E#{event.occurred_at}#{event.id}"
+
+
+def key_at(node: str, event: Event) -> Key:
+    return f"N#{node}", sort_key(event)
+
+
+def thread_of(event: Event) -> Ref | None:
+    """The finest ref that can hold a conversation."""
+    proven = [ref for ref in event.refs if not ref.typed]
+    return next((ref for kind in ("thread", "case", "receipt", "order") for ref in proven if ref.kind == kind), None)
+
+
+def item_at(pk: str, event: Event, receipt: str) -> Item:
+    """`receipt` is the sort key of the receipt that brought it."""
+    thread = thread_of(event)
+    item: Item = {
+        "pk": pk,
+        "sk": sort_key(event),
+        "ty": event.type,
+        "ch": event.channel,
+        "di": event.direction,
+        "cn": event.connection,
+        "rc": receipt,
+        "sha": content_digest(event),
+        "v": event.v,
+        "b": pack(msgspec.json.encode(event)),
+        "x": instants.to_ms(event.occurred_at) // 1000 + settings().event_retention_days * 86400,
+    }
+    return item | ({"th": ref_id(thread)} if thread else {})
+
+
+def from_item(item: Item) -> Event:
+    return msgspec.json.decode(unpack(item["b"]), type=Event)

@@ -1,0 +1,85 @@
+"""Jobs: long work, one page a message, so that a crash costs one page and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from chalicelib.model import instants
+from chalicelib.store import ids, queues
+from chalicelib.store.table import ABSENT, Put, Table, equal, live, now_seconds
+
+RUNNING, DONE, FAILED = "running", "done", "failed"
+KEPT_SECONDS = 90 * 86400
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """`cursor`: where the next page begins, the job's own text. `total` -1: not known yet."""
+
+    id: str
+    kind: str
+    params: dict[str, Any]
+    status: str = RUNNING
+    cursor: str = ""
+    done: int = 0
+    total: int = -1
+    errors: list[str] = []
+    created_at: str = ""
+    ver: int = 1
+
+
+def start(table: Table, kind: str, params: dict[str, Any], total: int = -1) -> Job:
+    """Keep the job, then queue its first page. A crash in between shows as a job that runs at 0."""
+    job = Job(id=ids.mint("job"), kind=kind, params=params, total=total, created_at=instants.now())
+    _put(table, job)
+    queues.send(queues.JOBS, job.id)
+    return job
+
+
+def get(table: Table, job_id: str) -> Job | None:
+    item = live(table.get((f"J#{job_id}", "-")))
+    return msgspec.json.decode(item["b"], type=Job) if item else None
+
+
+def turn(table: Table, job: Job, *, cursor: str, done: int, errors: list[str]) -> Job | None:
+    """One page is done: keep the cursor, queue the next page. An empty cursor ends the job.
+
+    None when another worker did this page already: it queued what follows.
+    """
+    following = msgspec.structs.replace(
+        job,
+        cursor=cursor,
+        done=job.done + done,
+        errors=(job.errors + errors)[:50],
+        status=RUNNING if cursor else DONE,
+        ver=job.ver + 1,
+    )
+    if not _put(table, following, job.ver):
+        return None
+    if cursor:
+        queues.send(queues.JOBS, job.id)
+    return following
+
+
+def fail(table: Table, job: Job, reason: str) -> None:
+    failed = msgspec.structs.replace(job, status=FAILED, errors=[*job.errors, reason][:50], ver=job.ver + 1)
+    _put(table, failed, job.ver)
+
+
+def _put(table: Table, job: Job, ver: int = 0) -> bool:
+    item = {"pk": f"J#{job.id}", "sk": "-", "b": msgspec.json.encode(job), "ver": job.ver, "st": job.status}
+    index = {"gpk": "JOBS", "gsk": job.created_at, "x": now_seconds() + KEPT_SECONDS}
+    return table.write(Put(item | index, equal(ver=ver) if ver else ABSENT))
+
+
+def view(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "status": job.status,
+        "done": job.done,
+        "total": None if job.total < 0 else job.total,
+        "errors": job.errors,
+        "created_at": job.created_at,
+    }

@@ -1,0 +1,139 @@
+"""Receipts: the stored copy of what arrived, its verdict, and the events it became."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from chalicelib.model import instants
+from chalicelib.model.event import Event
+from chalicelib.settings import settings
+from chalicelib.store import blobs, ids
+from chalicelib.store.codec import pack, unpack
+from chalicelib.store.table import Item, Page, Table, live, now_seconds
+
+LARGEST_BODY = 9 * 1024
+"""Above this, S3 is cheaper than write units."""
+NEEDS_ATTENTION = frozenset({"malformed", "failed"})
+
+
+class Produced(msgspec.Struct, frozen=True, array_like=True):
+    """One event that a receipt became, with the key of its item."""
+
+    id: str
+    pk: str
+    sk: str
+    type: str
+    channel: str
+    direction: str
+    occurred_at: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    id: str
+    connection: str
+    received_at: str
+    verdict: str
+    reason: str
+    produced: tuple[Produced, ...]
+    fetched: dict[str, Any] | None
+    key: str
+    test: bool
+    pk: str
+    sk: str
+    body: bytes
+    blob: str
+
+    def arrival(self) -> bytes | None:
+        """The packed arrival; None when its object expired or was erased."""
+        return blobs.get(self.blob) if self.blob else self.body or None
+
+
+def key_of(connection: str, received_at: str, arrival_id: str) -> tuple[str, str]:
+    return f"I#{connection}#{instants.day(received_at)}", f"{received_at}#{arrival_id}"
+
+
+def public_id(pk: str, sk: str) -> str:
+    return ids.seal("rcp", pk[2:], sk)
+
+
+def item_of(
+    *,
+    arrival_id: str,
+    connection: str,
+    received_at: str,
+    packed: bytes,
+    verdict: str,
+    reason: str = "",
+    produced: tuple[Produced, ...] = (),
+    fetched: dict[str, Any] | None = None,
+    key: str = "",
+    test: bool = False,
+) -> Item:
+    """The item to put. A large body goes to S3 here, before anything points at it."""
+    pk, sk = key_of(connection, received_at, arrival_id)
+    item: Item = {"pk": pk, "sk": sk, "vd": verdict, "x": now_seconds() + settings().receipt_retention_days * 86400}
+    if len(packed) > LARGEST_BODY:
+        item["s3"] = f"receipts/{connection}/{instants.day(received_at)}/{arrival_id}"
+        blobs.put(item["s3"], packed)
+    else:
+        item["b"] = packed
+    if verdict in NEEDS_ATTENTION:
+        item |= {"gpk": f"M#{connection}", "gsk": received_at}
+    optional = {"why": reason[:500], "key": key, "test": test or None}
+    item |= {name: value for name, value in optional.items() if value}
+    if produced:
+        item["evs"] = msgspec.msgpack.encode(produced)
+    if fetched:
+        item["ft"] = pack(msgspec.msgpack.encode(fetched))
+    return item
+
+
+def from_item(item: Item) -> Receipt:
+    connection = item["pk"].split("#")[1]
+    return Receipt(
+        id=public_id(item["pk"], item["sk"]),
+        connection=connection,
+        received_at=item["sk"].partition("#")[0],
+        verdict=item["vd"],
+        reason=item.get("why", ""),
+        produced=msgspec.msgpack.decode(item["evs"], type=tuple[Produced, ...]) if "evs" in item else (),
+        fetched=msgspec.msgpack.decode(unpack(item["ft"])) if "ft" in item else None,
+        key=item.get("key", ""),
+        test=bool(item.get("test")),
+        pk=item["pk"],
+        sk=item["sk"],
+        body=item.get("b", b""),
+        blob=item.get("s3", ""),
+    )
+
+
+def produced_of(event: Event, pk: str, verdict: str) -> Produced:
+    sk = f"E#{event.occurred_at}#{event.id}"
+    return Produced(event.id, pk, sk, event.type, event.channel, event.direction, event.occurred_at, verdict)
+
+
+def get(table: Table, pk: str, sk: str) -> Receipt | None:
+    item = live(table.get((pk, sk)))
+    return from_item(item) if item else None
+
+
+def of_day(table: Table, connection: str, day: str, *, since: str = "", before: str = "", limit: int = 0) -> Page:
+    """Receipts of one connection and day, newest first; `since` inclusive, `before` a sort key."""
+    after = since and since[:-1]
+    page = table.query(f"I#{connection}#{day}", after=after, before=before, forward=False, limit=limit)
+    return Page([item for item in page.items if live(item) and item["sk"] >= since], page.next)
+
+
+def newest(table: Table, connection: str, days: int = 2) -> str:
+    """When the connection was last heard of, looking back `days`; empty if not."""
+    today = instants.now_ms()
+    for back in range(days):
+        day = instants.day(instants.from_ms(today - back * 86_400_000))
+        if page := table.query(f"I#{connection}#{day}", forward=False, limit=1).items:
+            return str(page[0]["sk"].partition("#")[0])
+    return ""

@@ -1,0 +1,61 @@
+"""The deliveries queue: each destination's share of a batch on its own thread, so that a slow
+or broken one does not delay the others; after an unreachable answer its rest is put off untried."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from chalicelib import telemetry
+from chalicelib.fanout.deliver import deliver
+from chalicelib.model import instants
+from chalicelib.store import deliveries, queues
+from chalicelib.store.deliveries import Attempt, Duty
+from chalicelib.store.table import DynamoTable, Table
+from chalicelib.workers.batch import Batch, Record, receives
+from chalicelib.workers.fanout import person_of
+
+
+def take(records: list[Record]) -> None:
+    table = DynamoTable()
+    shares: dict[str, list[Record]] = {}
+    for message in records:
+        shares.setdefault(_connection(message["body"]), []).append(message)
+    batch = Batch(queues.DELIVERIES)
+    if len(shares) == 1:
+        _share(table, batch, records)
+    else:
+        with ThreadPoolExecutor(len(shares)) as pool:
+            list(pool.map(lambda share: _share(table, batch, share), shares.values()))
+    batch.finish()
+
+
+def _connection(body: str) -> str:
+    try:
+        return msgspec.json.decode(body, type=Duty).connection
+    except msgspec.DecodeError:
+        return ""
+
+
+def _share(table: Table, batch: Batch, messages: list[Record]) -> None:
+    failing = ""
+
+    def work(message: Record) -> None:
+        nonlocal failing
+        duty = msgspec.json.decode(message["body"], type=Duty)
+        tried = receives(message) > 1
+        outcome = deliver(table, duty, lambda node: person_of(table, node), tried=tried, failing=failing)
+        if outcome == "unknown":
+            failing = "not tried: the destination had just not answered"
+
+    for message in messages:
+        batch.take(message, work, lambda each, why: _park(table, each, why))
+
+
+def _park(table: Table, message: Record, reason: str) -> None:
+    """Raises msgspec.DecodeError for a message that is not ours: it goes to the dead letters."""
+    duty = msgspec.json.decode(message["body"], type=Duty)
+    now = instants.now()
+    deliveries.parked(table, duty, Attempt(receives(message), now, now, reason=reason))
+    telemetry.warn("delivery parked", connection=duty.connection, reason=reason)

@@ -1,0 +1,67 @@
+"""The stream: what changed becomes duties, histories and jobs.
+
+Raises only for errors of AWS, and then before anything was sent; a record that breaks our own
+code becomes a job, so that it neither blocks its shard nor gets lost.
+"""
+
+from __future__ import annotations
+
+from chalicelib import destinations, telemetry
+from chalicelib.context import people, resolve
+from chalicelib.context.graph import Rules
+from chalicelib.errors import Busy, Erased, StorageUnavailable
+from chalicelib.fanout.plan import Planned, Planner
+from chalicelib.model.customer import Person
+from chalicelib.store import connections, deliveries, jobs
+from chalicelib.store.table import DynamoTable, Table
+from chalicelib.workers.batch import Record
+
+COALESCE_SECONDS = 2
+"""A contact waits this long, so that one push carries the changes of a burst."""
+RULES = Rules()
+
+
+def take(records: list[Record]) -> None:
+    table = DynamoTable()
+    planner = planner_of(table)
+    planned = Planned()
+    for record in records:
+        try:
+            planner.plan(record, planned)
+        except (StorageUnavailable, Busy):
+            raise
+        except Exception as wrong:
+            _park(table, record, wrong)
+    send(table, planned)
+
+
+def planner_of(table: Table) -> Planner:
+    receivers = [each for each in connections.everyone(table) if each.provider in destinations.slugs()]
+    return Planner(table, tuple(receivers), resolve.customers, lambda node: person_of(table, node))
+
+
+def person_of(table: Table, node: str) -> Person | None:
+    """Whose node this is now; nobody's when it is shared, blocked or erased."""
+    try:
+        return people.of_node(table, RULES, node)
+    except Erased:
+        return None
+
+
+def send(table: Table, planned: Planned) -> None:
+    deliveries.send(list(dict.fromkeys(planned.contacts)), COALESCE_SECONDS)
+    deliveries.send(list(dict.fromkeys(planned.activities)))
+    for node in planned.histories:
+        jobs.start(table, "history", {"node": node})
+
+
+def _park(table: Table, record: dict[str, object], wrong: Exception) -> None:
+    reason = telemetry.where(wrong)
+    telemetry.warn("stream record failed", reason=reason)
+    jobs.start(table, "plan", {"record": _keys(record), "reason": reason})
+
+
+def _keys(record: dict[str, object]) -> dict[str, str]:
+    stream = record.get("dynamodb")
+    keys = stream.get("Keys", {}) if isinstance(stream, dict) else {}
+    return {name: str(keys.get(name, {}).get("S", "")) for name in ("pk", "sk")}

@@ -1,0 +1,152 @@
+"""Jobs: one page of long work a message.
+
+replay    receipts again through the context        params: receipts, or connection since until
+redrive   parked or held deliveries attempted again params: connection since until
+history   earlier entries of somebody who was anonymous until now   params: node
+plan      one stream record that failed             params: record {pk, sk}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from chalicelib.errors import NotFound
+from chalicelib.fanout.plan import Planned
+from chalicelib.ingest import arrival as arrivals
+from chalicelib.model import instants
+from chalicelib.store import deliveries, jobs, queues, receipts
+from chalicelib.store.jobs import Job
+from chalicelib.store.table import DynamoTable, Put, Table
+from chalicelib.workers import fanout
+from chalicelib.workers.batch import Batch, Record
+from chalicelib.workers.context import take_arrival
+
+PAGE = 25
+END = "\U0010ffff"
+
+
+class Turn(NamedTuple):
+    """What one page did. An empty `cursor`: there is no next page."""
+
+    cursor: str
+    done: int
+    errors: tuple[str, ...] = ()
+
+
+def take(records: list[Record]) -> None:
+    table = DynamoTable()
+    batch = Batch(queues.JOBS)
+    for message in records:
+        batch.take(message, lambda each: run(table, each["body"]), lambda each, why: _park(table, each["body"], why))
+    batch.finish()
+
+
+def run(table: Table, job_id: str) -> None:
+    """Do one page and queue the next. A page that was done before is done again: all are idempotent."""
+    job = jobs.get(table, job_id)
+    if job is None or job.status != jobs.RUNNING:
+        return
+    turn = KINDS[job.kind](table, job)
+    jobs.turn(table, job, cursor=turn.cursor, done=turn.done, errors=list(turn.errors))
+
+
+def _park(table: Table, job_id: str, reason: str) -> None:
+    if job := jobs.get(table, job_id):
+        jobs.fail(table, job, reason)
+
+
+def _replay(table: Table, job: Job) -> Turn:
+    if named := job.params.get("receipts"):
+        errors = tuple(error for each in named if (error := _replay_one(table, *each)))
+        return Turn("", len(named) - len(errors), errors)
+    return _replay_range(table, job)
+
+
+def _replay_range(table: Table, job: Job) -> Turn:
+    """Oldest day first; the cursor is the day and the sort key after which to go on."""
+    connection, since, until = (str(job.params[name]) for name in ("connection", "since", "until"))
+    days = instants.days_between(instants.day(since), instants.day(until))[::-1]
+    day, _, after = (job.cursor or f"{days[0]}|").partition("|")
+    found = table.query(f"I#{connection}#{day}", after=after or since[:-1], before=f"{until}{END}", limit=PAGE)
+    wanted = [item for item in found.items if since <= item["sk"]]
+    errors = tuple(error for item in wanted if (error := _replay_one(table, item["pk"], item["sk"])))
+    if found.next:
+        return Turn(f"{day}|{found.next[1]}", len(wanted) - len(errors), errors)
+    following = days[days.index(day) + 1 :]
+    return Turn(f"{following[0]}|" if following else "", len(wanted) - len(errors), errors)
+
+
+def _replay_one(table: Table, pk: str, sk: str) -> str:
+    """Empty, or why this receipt cannot be replayed."""
+    receipt = receipts.get(table, pk, sk)
+    packed = receipt.arrival() if receipt else None
+    if receipt is None or packed is None:
+        return f"{receipts.public_id(pk, sk)}: its body is gone"
+    try:
+        arrival = arrivals.decode(packed)
+    except ValueError:
+        return f"{receipt.id}: its body is unreadable"
+    table.write(Put(take_arrival(table, arrival, receipt.fetched)))
+    return ""
+
+
+def _redrive(table: Table, job: Job) -> Turn:
+    """First what is held, then what is parked; each entry leaves its index as it is sent."""
+    connection, since, until = (str(job.params[name]) for name in ("connection", "since", "until"))
+    state, _, after = (job.cursor or "HELD|").partition("|")
+    before = f"{until}{END}" if until else ""
+    found = table.query(f"{state}#{connection}", after=after or since, before=before, limit=PAGE, index=True)
+    redriven = [redrive(table, (item["pk"], item["sk"])) for item in found.items]
+    if len(found.items) == PAGE:
+        return Turn(f"{state}|{found.items[-1]['gsk']}", sum(redriven))
+    return Turn("PARK|" if state == "HELD" else "", sum(redriven))
+
+
+def redrive(table: Table, key: tuple[str, str]) -> bool:
+    """Attempt one open delivery again, now. False: it is not open any more."""
+    row = deliveries.get(table, key)
+    if row is None or row["st"] not in (deliveries.PARKED, deliveries.HELD, deliveries.DELAYED):
+        return False
+    deliveries.reopen(table, row)
+    return True
+
+
+def _history(table: Table, job: Job) -> Turn:
+    node = str(job.params["node"])
+    found = table.query(
+        f"N#{node}", begins="" if job.cursor else "E#", after=job.cursor, before=job.cursor and f"E#{END}", limit=PAGE
+    )
+    planner, planned = fanout.planner_of(table), Planned()
+    for item in found.items:
+        planner.event(item, planned)
+    fanout.send(table, planned)
+    return Turn(found.next[1] if found.next else "", len(found.items))
+
+
+def _plan(table: Table, job: Job) -> Turn:
+    """The item as it is now stands in for the record's new image."""
+    keys = job.params["record"]
+    item = table.get((keys["pk"], keys["sk"]))
+    planner, planned = fanout.planner_of(table), Planned()
+    if item and item["sk"].startswith("E#") and item["pk"].startswith("N#"):
+        planner.event(item, planned)
+    elif item and item["pk"].startswith("K#"):
+        planner.cluster(item, None, planned)
+    fanout.send(table, planned)
+    return Turn("", 1)
+
+
+KINDS: dict[str, Callable[[Table, Job], Turn]] = {
+    "replay": _replay,
+    "redrive": _redrive,
+    "history": _history,
+    "plan": _plan,
+}
+
+
+def start_replay(table: Table, keys: list[tuple[str, str]]) -> Job:
+    """Replay single receipts by key. Raises NotFound when there is none."""
+    if not keys:
+        raise NotFound("no such receipt")
+    return jobs.start(table, "replay", {"receipts": keys}, total=len(keys))

@@ -1,0 +1,204 @@
+"""Driving a hub as an integrator does: over HTTP, with requests signed as the providers sign them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import itertools
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import requests
+from twilio.request_validator import RequestValidator
+
+ACCOUNT = "AC00000000000000000000000000000001"
+AUTH_TOKEN = "twilio-auth-token"
+SHOP_SECRET = "shpss_client_secret"
+POS_SECRET = "pos-signing-secret"
+SHOP = "tc.myshopify.com"
+_ids = itertools.count(1)
+
+POS_MAPPING: list[dict[str, Any]] = [
+    {
+        "when": "event == 'return.created'",
+        "type": "return",
+        "object": "receipt",
+        "version": "'created'",
+        "occurred_at": "at",
+        "actor": "customer",
+        "refs": [{"kind": "receipt", "value": "receipt"}, {"kind": "order", "value": "order_ref"}],
+        "details": {"status": "'created'", "store": "store"},
+        "provider_type": "event",
+    },
+]
+CHAT_MAPPING: dict[str, Any] = {
+    "type": "message",
+    "channel": "webchat",
+    "object": "message.id",
+    "version": "'1'",
+    "occurred_at": "ts",
+    "text": "message.text",
+    "identities": [
+        {"kind": "web", "scope": "'tc'", "value": "anonymousId"},
+        {"kind": "email", "value": "prechat.email"},
+    ],
+    "refs": [{"kind": "thread", "value": "conversationId"}],
+}
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One provider request, ready to go: as often and in whatever order."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    def go(self, session: requests.Session | None = None) -> int:
+        send = (session or requests).post
+        return send(self.url, data=self.body, headers=dict(self.headers), timeout=20).status_code
+
+
+@dataclass
+class Integrator:
+    url: str
+    key: str
+    session: requests.Session = field(default_factory=requests.Session)
+
+    def call(self, method: str, path: str, expect: int = 200, **options: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.key}", **options.pop("headers", {})}
+        answer = self.session.request(method, self.url + path, headers=headers, timeout=20, **options)
+        assert answer.status_code == expect, (method, path, answer.status_code, answer.text[:2000])
+        return answer.json() if answer.content else None
+
+    def get(self, path: str, **params: Any) -> Any:
+        return self.call("GET", path, params=params)
+
+    def connect(self, provider: str, name: str = "", **rest: Any) -> dict[str, Any]:
+        made: dict[str, Any] = self.call(
+            "POST", "/v1/connections", 201, json={"provider": provider, "name": name or provider, **rest}
+        )
+        return made
+
+    def customer(self, identity: str) -> dict[str, Any] | None:
+        found = self.get("/v1/customers", identity=identity)
+        return found["customers"][0] if found["match"] == "exact" else None
+
+    def entries(self, customer: str, **params: Any) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = []
+        cursor = None
+        while True:
+            page = self.get(
+                f"/v1/customers/{customer}/timeline", **{"limit": 200, **params}, **({"next": cursor} if cursor else {})
+            )
+            entries += page["entries"]
+            cursor = page["next"]
+            if not cursor:
+                return entries
+
+    def in_step(self, customer: str) -> bool:
+        found = self.get(f"/v1/customers/{customer}/sync")["destinations"]
+        return all(each["state"] == "in step" for each in found)
+
+
+def eventually(what: Callable[[], Any], seconds: float = 60.0, every: float = 0.2) -> Any:
+    """The first truthy answer of `what`; fails after `seconds` with the last one."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = what()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"still {answer!r} after {seconds} s"
+        time.sleep(every)
+
+
+def shopify(hook: str, topic: str, body: Mapping[str, Any], event: str = "") -> Sent:
+    raw = json.dumps(body).encode()
+    mac = hmac.new(SHOP_SECRET.encode(), raw, hashlib.sha256).digest()
+    headers = {
+        "Content-Type": "application/json",
+        "X-Shopify-Topic": topic,
+        "X-Shopify-Shop-Domain": SHOP,
+        "X-Shopify-API-Version": "2026-10",
+        "X-Shopify-Webhook-Id": f"wh-{next(_ids)}",
+        "X-Shopify-Event-Id": event or f"ev-{next(_ids)}",
+        "X-Shopify-Hmac-Sha256": base64.b64encode(mac).decode(),
+    }
+    return Sent(hook, headers, raw)
+
+
+def order(number: int, customer: int, email: str, phone: str, created: str) -> dict[str, Any]:
+    """A paid web order of one line, as the shop sends it."""
+    return {
+        "id": number,
+        "admin_graphql_api_id": f"gid://shopify/Order/{number}",
+        "name": f"#{number}",
+        "order_number": number,
+        "email": email,
+        "contact_email": email,
+        "phone": phone,
+        "created_at": created,
+        "updated_at": created,
+        "processed_at": created,
+        "currency": "EUR",
+        "total_price": "89.95",
+        "financial_status": "paid",
+        "fulfillment_status": None,
+        "source_name": "web",
+        "customer": {"id": customer, "email": email, "phone": phone, "first_name": "Jan", "last_name": "de Vries"},
+        "billing_address": {"first_name": "Jan", "last_name": "de Vries", "phone": phone, "country_code": "NL"},
+        "line_items": [{"id": 1, "title": "Trui Noors", "quantity": 1, "price": "89.95", "sku": "TN-1"}],
+        "fulfillments": [],
+        "refunds": [],
+    }
+
+
+def twilio(hook: str, **form: str) -> Sent:
+    params = {"AccountSid": ACCOUNT, **form}
+    signature = RequestValidator(AUTH_TOKEN).compute_signature(hook, params)
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": signature}
+    return Sent(hook, headers, urlencode(params).encode())
+
+
+def whatsapp(hook: str, sid: str, phone: str, text: str) -> Sent:
+    return twilio(
+        hook,
+        MessageSid=sid,
+        SmsMessageSid=sid,
+        SmsStatus="received",
+        From=f"whatsapp:{phone}",
+        To="whatsapp:+31201112233",
+        WaId=phone.lstrip("+"),
+        ProfileName="Jan",
+        Body=text,
+        NumMedia="0",
+        NumSegments="1",
+        ApiVersion="2010-04-01",
+    )
+
+
+def call(hook: str, sid: str, phone: str, at: str, seconds: int = 240) -> Sent:
+    return twilio(
+        hook,
+        CallSid=sid,
+        From=phone,
+        To="+31201112233",
+        CallStatus="completed",
+        Direction="inbound",
+        CallDuration=str(seconds),
+        Timestamp=at,
+        SequenceNumber="2",
+        CallbackSource="call-progress-events",
+        ApiVersion="2010-04-01",
+    )
+
+
+def generic(hook: str, body: Mapping[str, Any], secret: str = POS_SECRET) -> Sent:
+    raw = json.dumps(body).encode()
+    mac = hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
+    return Sent(hook, {"Content-Type": "application/json", "X-Signature": mac}, raw)

@@ -1,0 +1,73 @@
+import base64
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from standardwebhooks import Webhook
+
+from chalicelib.errors import Rejected
+from chalicelib.kit.signing import standard_webhook
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+NEWER = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+SEED = bytes(range(1, 33))
+PRIVATE = "whsk_" + base64.b64encode(SEED).decode()
+
+
+def test_the_published_vector() -> None:
+    headers = standard_webhook([SECRET], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+    assert headers == {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+
+
+@settings(deadline=None)
+@given(st.binary(min_size=24, max_size=64), st.text("abcdefgh_0123", min_size=1), st.dictionaries(st.text(), st.text()))
+def test_the_official_library_accepts_it(key: bytes, message: str, content: dict[str, str]) -> None:
+    import time
+
+    body = json.dumps(content).encode()
+    secret = "whsec_" + base64.b64encode(key).decode()
+    headers = standard_webhook([secret], message, int(time.time()), body)
+    assert Webhook(secret).verify(body, headers) == content
+
+
+def test_during_a_rotation_old_and_new_receivers_both_accept() -> None:
+    import time
+
+    headers = standard_webhook([SECRET, NEWER], "evt", int(time.time()), b"{}")
+    assert headers["webhook-signature"].count("v1,") == 2
+    assert Webhook(SECRET).verify(b"{}", headers) == Webhook(NEWER).verify(b"{}", headers) == {}
+
+
+@pytest.mark.parametrize("with_public", [False, True])
+def test_the_asymmetric_signature_verifies_with_the_public_key(with_public: bool) -> None:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    public = Ed25519PrivateKey.from_private_bytes(SEED).public_key()
+    secret = "whsk_" + base64.b64encode(SEED + public.public_bytes_raw()).decode() if with_public else PRIVATE
+    headers = standard_webhook([SECRET, secret], "evt", 1614265330, b"{}")
+    first, second = headers["webhook-signature"].split(" ")
+    assert first.startswith("v1,")
+    version, _, encoded = second.partition(",")
+    assert version == "v1a"
+    public.verify(base64.b64decode(encoded), b"evt.1614265330.{}")
+    with pytest.raises(InvalidSignature):
+        public.verify(base64.b64decode(encoded), b"evt.1614265331.{}")
+
+
+def test_a_secret_without_padding_is_the_same_key() -> None:
+    padded = "whsec_" + base64.b64encode(bytes(25)).decode()
+    assert padded.endswith("=")
+    assert standard_webhook([padded.rstrip("=")], "e", 1, b"") == standard_webhook([padded], "e", 1, b"")
+
+
+@pytest.mark.parametrize("secrets", [[], [""], ["whsec_"], ["whsec_AAAA"], ["whsec_not base64!"], ["whsk_AAAA"], ["é"]])
+def test_what_is_no_key_signs_nothing(secrets: list[str]) -> None:
+    with pytest.raises(Rejected) as refused:
+        standard_webhook(secrets, "evt", 1, b"{}")
+    assert not [secret for secret in secrets if len(secret) > 6 and secret in refused.value.reason]

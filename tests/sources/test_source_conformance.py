@@ -1,0 +1,294 @@
+"""What every source must do, checked on every fixture: a new provider adds data, no test code."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from source_fixtures import FOLDER, Case, as_json, cases, name_of
+
+from chalicelib import sources
+from chalicelib.errors import PayloadMalformed
+from chalicelib.kit.request import Request
+from chalicelib.kit.signatures import PathSecret
+from chalicelib.kit.source import GRADES, Answer, Setting
+from chalicelib.model.event import ACTORS, CHANNELS, DIRECTIONS, REF_KINDS, TYPES, Event
+from chalicelib.model.identity import KINDS, parse
+
+ALL = cases()
+HOSTILE = json.loads((Path(__file__).parent.parent / "vectors" / "hostile_headers.json").read_text("utf-8"))
+MALFORMED: list[bytes] = [
+    b"",
+    b"{",
+    b"[]",
+    b"{}",
+    b"null",
+    b"1",
+    b'"x"',
+    b"\xff\xfe",
+    b"\x00",
+    b"NaN",
+    b'{"id": 1e999}',
+    b'{"id":' + b"9" * 5000 + b"}",
+    b'{"a": "\\ud800"}',
+    b"[" * 100_000,
+    b'{"id":{"id":[]},"order_id":[{}],"customer":[1],"line_items":{"x":1},"created_at":[],"updated_at":{}}',
+    b"MessageSid=&MessageSid=%ff",
+    b"%ff=%ff",
+    b"&" * 5000,
+    "{}".encode("utf-16"),
+]
+JUNK: list[Any] = [None, "", "x", 0, -1, True, 1.5, [], {}, [None, 1, "x", {}], {"id": {}}, "\u0000", "9" * 400]
+
+each_case = pytest.mark.parametrize("case", ALL, ids=name_of)
+each_slug = pytest.mark.parametrize("slug", sources.slugs())
+
+
+def outcome(case: Case, request: Request) -> list[Event] | None:
+    """The events, or None for a malformed payload. Whatever else is raised fails the test."""
+    try:
+        return list(case.source.normalize(request))
+    except PayloadMalformed as wrong:
+        assert str(wrong)
+        return None
+
+
+def verdict(case: Case, request: Request, secrets: Any = None) -> str | None:
+    found = case.source.verify(request, case.secrets if secrets is None else secrets)
+    assert found is None or (found and "\n" not in found)
+    return found
+
+
+@each_case
+def test_is_accepted_and_becomes_the_expected_events(case: Case) -> None:
+    assert verdict(case, case.request) is None
+    assert as_json(case) == case.expected
+
+
+@each_case
+def test_events_are_in_the_vocabulary(case: Case) -> None:
+    for event in case.source.normalize(case.request):
+        assert event.type in TYPES and event.channel in CHANNELS
+        assert event.direction in DIRECTIONS and event.actor in ACTORS
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", event.occurred_at)
+        assert event.object and not (event.id or event.connection or event.source)
+        assert all(each.kind in KINDS and each.value and parse(each.text) for each in event.identities)
+        assert all(ref.kind in REF_KINDS and ref.value for ref in event.refs)
+        assert all(parse(text) for text in (event.address, event.own_address) if text)
+        assert msgspec.json.decode(msgspec.json.encode(event), type=Event) == event
+
+
+@each_case
+def test_nothing_that_a_retry_changes_is_in_an_event(case: Case) -> None:
+    later = replace(case.request, received_at="2031-01-01T00:00:00.000Z", url="https://elsewhere.example/")
+    assert list(case.source.normalize(later)) == list(case.source.normalize(case.request))
+
+
+@each_case
+def test_a_tampered_body_is_refused(case: Case) -> None:
+    if not getattr(case.verifier, "covers_body", True):
+        pytest.skip("a scheme that covers no body")
+    for body in (case.request.body + b"x", case.request.body[:-1], b"x" + case.request.body, b"x"):
+        assert verdict(case, replace(case.request, body=body))
+
+
+@each_case
+def test_without_its_authentication_it_is_refused(case: Case) -> None:
+    alone = [
+        replace(case.request, headers=tuple(h for h in case.request.headers if h != one))
+        for one in case.request.headers
+    ]
+    if isinstance(case.verifier, PathSecret):
+        alone = [replace(case.request, url=case.request.url.rpartition("/")[0])]
+    assert any(verdict(case, request) for request in alone)
+    assert verdict(case, replace(case.request, headers=(), url=case.request.url.partition("/hooks/")[0]))
+
+
+@each_case
+def test_a_stale_or_future_timestamp_is_refused(case: Case) -> None:
+    if not getattr(case.verifier, "timed", False):
+        pytest.skip("a scheme without a timestamp")
+    for moment in ("2026-08-31T12:00:00.000Z", "2026-09-02T12:00:00.000Z"):
+        assert "timestamp" in (verdict(case, replace(case.request, received_at=moment)) or "")
+
+
+@each_case
+def test_only_the_configured_secrets_count(case: Case) -> None:
+    wrong = dict.fromkeys(case.secrets, ("d3Jvbmc=",))
+    assert verdict(case, case.request, wrong)
+    assert verdict(case, case.request, {})
+    assert verdict(case, case.request, dict.fromkeys(case.secrets, ("",)))
+    assert verdict(case, case.request, {name: ("d3Jvbmc=", *values) for name, values in case.secrets.items()}) is None
+
+
+@each_case
+def test_hostile_headers_are_refused_with_a_reason(case: Case) -> None:
+    values = HOSTILE["values"] + [text * 5000 for text in HOSTILE["long"]]
+    decisive = 0
+    for name, _ in case.request.headers:
+        others = tuple(pair for pair in case.request.headers if pair[0] != name)
+        needed = verdict(case, replace(case.request, headers=others)) is not None
+        decisive += needed
+        for value in values[::9]:
+            outcome(case, replace(case.request, headers=(*others, (name, value))))
+        for value in values:
+            refused = verdict(case, replace(case.request, headers=(*others, (name, value))))
+            assert refused or not needed or name.lower() in ("content-type", "host"), (name, value)
+    assert decisive or isinstance(case.verifier, PathSecret)
+
+
+@each_case
+def test_repeated_headers_do_not_raise(case: Case) -> None:
+    twice = tuple(pair for name, value in case.request.headers for pair in ((name, "x"), (name.upper(), value)))
+    verdict(case, replace(case.request, headers=twice))
+    outcome(case, replace(case.request, headers=twice))
+
+
+@each_case
+def test_hostile_urls_do_not_raise(case: Case) -> None:
+    for url in ("", "https://", "://", "http://[", "https://h:99999/x?%ff&&=", "?bodySHA256=é", "\ud800"):
+        verdict(case, replace(case.request, url=url))
+
+
+@each_case
+def test_a_malformed_body_is_malformed_and_nothing_else(case: Case) -> None:
+    for body in MALFORMED:
+        verdict(case, replace(case.request, body=body))
+        outcome(case, replace(case.request, body=body))
+
+
+@each_case
+def test_any_field_may_hold_anything(case: Case) -> None:
+    if case.request.media_type != "application/json":
+        pytest.skip("not JSON")
+    document = json.loads(case.request.body)
+    for name in document if isinstance(document, dict) else []:
+        for junk in JUNK:
+            outcome(case, replace(case.request, body=json.dumps(document | {name: junk}).encode()))
+        if isinstance(document[name], dict):
+            for inner in document[name]:
+                for junk in JUNK[-5:]:
+                    broken = document | {name: document[name] | {inner: junk}}
+                    outcome(case, replace(case.request, body=json.dumps(broken).encode()))
+
+
+@each_case
+def test_fetched_documents_may_hold_anything(case: Case) -> None:
+    for found in ({}, {"missing": True}, {"at": 1}, [], None, "x", {"date_created": [], "date_updated": {}}):
+        outcome(case, replace(case.request, fetched=dict.fromkeys(case.request.fetched, found)))
+
+
+@each_case
+def test_the_delivery_key_is_repeatable(case: Case) -> None:
+    if case.source.dedupe is None:
+        pytest.skip("no delivery key")
+    key = case.source.dedupe(case.request)
+    assert key is None or key
+    assert case.source.dedupe(replace(case.request, received_at="2031-01-01T00:00:00.000Z")) == key
+
+
+@each_case
+def test_the_answer_is_a_success(case: Case) -> None:
+    answer = case.source.answer
+    found = answer if isinstance(answer, Answer) else answer(case.request)
+    assert 200 <= found.status < 300
+    if not isinstance(answer, Answer):
+        assert all(200 <= answer(replace(case.request, body=body)).status < 300 for body in MALFORMED)
+
+
+@each_slug
+def test_has_a_fixture_for_every_declared_type(slug: str) -> None:
+    mine = cases(slug)
+    shown = {(each.get("provider_type"), each["type"]) for case in mine for each in case.expected}
+    missing = [pair for pair in sources.load(slug).types.items() if pair not in shown]
+    assert not missing and len(mine) >= 3
+
+
+@each_slug
+def test_an_unknown_type_yields_nothing(slug: str) -> None:
+    unknown = [case for case in cases(slug) if case.path.stem.startswith("unknown")]
+    assert unknown and all(case.expected == [] for case in unknown)
+
+
+@each_slug
+def test_the_sample_is_signed_and_makes_no_customer(slug: str) -> None:
+    source = sources.load(slug)
+    if source.sample is None:
+        pytest.skip("no sample")
+    for case in cases(slug):
+        request = source.sample(
+            case.secrets, f"https://hub.example.nl/hooks/{case.request.connection}", case.request.settings
+        )
+        assert source.verify(request, case.secrets) is None
+        assert not [event for event in source.normalize(request) if event.identities]
+
+
+@each_slug
+def test_the_declaration_is_complete(slug: str) -> None:
+    source = sources.load(slug)
+    assert source.name and source.channel in CHANNELS and source.grade in GRADES and source.docs.startswith("https://")
+    assert source.types and set(source.types.values()) <= TYPES
+    assert source.secrets and source.setup and any("{hook_url}" in step for step in source.setup)
+    for setting in [*source.settings.values(), *source.secrets.values()]:
+        assert isinstance(setting, Setting) and setting.title
+        assert not setting.choices or setting.default is None or setting.default in setting.choices
+    assert all(secret.default is None for secret in source.secrets.values())
+    assert {name for case in cases(slug) for name in case.secrets} <= source.secrets.keys()
+
+
+@each_slug
+def test_the_module_has_the_one_shape(slug: str) -> None:
+    tree = ast.parse((Path(sources.__path__[0]) / f"{slug}.py").read_text("utf-8"))
+    assert "https://" in (ast.get_docstring(tree) or "")
+    names = [name for node in tree.body for name in declared(node)]
+    assert [name for name in names if name in ("TYPES", "normalize", "SOURCE")] == ["TYPES", "normalize", "SOURCE"]
+    assert names[-1] == "SOURCE"
+    for node in ast.walk(tree):
+        assert not isinstance(node, ast.Try), f"line {node.lineno}"
+        for module in imported(node):
+            assert module.partition(".")[0] not in (
+                "logging",
+                "requests",
+                "urllib3",
+                "socket",
+                "time",
+                "boto3",
+                "botocore",
+            )
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 27, node.name
+
+
+def declared(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
+def test_every_fixture_folder_belongs_to_a_source() -> None:
+    assert sorted(path.name for path in FOLDER.iterdir() if path.is_dir()) == list(sources.slugs())
+
+
+def test_one_source_loads_none_of_the_others_and_nothing_heavy() -> None:
+    root = Path(sources.__path__[0]).parent.parent
+    for slug in sources.slugs():
+        program = f"import sys\nfrom chalicelib import sources\nsources.load({slug!r})\nprint(*sys.modules)"
+        run = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+        loaded = set(run.stdout.split())
+        assert {f"chalicelib.sources.{slug}"} == {name for name in loaded if name.startswith("chalicelib.sources.")}
+        assert not loaded & {"requests", "cryptography", "phonenumbers", "jmespath", "pydantic", "botocore", "chalice"}

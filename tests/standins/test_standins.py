@@ -1,0 +1,231 @@
+"""The stand-ins behave like the vendor: what the other tests prove rests on this."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.standins.hubspot import TOKEN, HubSpot
+from tests.standins.partner import Partner
+from tests.standins.server import Standin
+from tests.standins.twilio import Twilio
+
+ACCOUNT = "AC00000000000000000000000000000001"
+UPSERT = "/crm/v3/objects/contacts/batch/upsert"
+ROOT = Path(__file__).parent.parent.parent
+
+
+def ask(url: str, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=5)
+    try:
+        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+        answer = connection.getresponse()
+        raw = answer.read()
+        return answer.status, json.loads(raw) if raw else None
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def hubspot() -> Iterator[HubSpot]:
+    standin = HubSpot()
+    yield standin
+    standin.stop()
+
+
+@pytest.fixture
+def twilio() -> Iterator[Twilio]:
+    standin = Twilio()
+    yield standin
+    standin.stop()
+
+
+def crm(standin: Standin, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    return ask(standin.url, method, path, body, Authorization=f"Bearer {TOKEN}")
+
+
+def contact(key: str, **properties: str) -> dict[str, Any]:
+    return {"id": key, "idProperty": "hub_customer_id", "properties": properties}
+
+
+def test_hubspot_wants_its_token(hubspot: HubSpot) -> None:
+    status, told = ask(hubspot.url, "GET", "/crm/v3/objects/contacts/1", Authorization="Bearer other")
+    assert (status, told["category"]) == (401, "INVALID_AUTHENTICATION")
+
+
+def test_hubspot_upserts_by_a_unique_property_only(hubspot: HubSpot) -> None:
+    status, told = crm(hubspot, "POST", UPSERT, {"inputs": [contact("c1", email="a@example.nl")]})
+    assert (status, told["results"][0]["new"]) == (201, True)
+    status, told = crm(hubspot, "POST", UPSERT, {"inputs": [contact("c1", phone="+31612345678")]})
+    assert (status, told["results"][0]["new"]) == (200, False)
+    assert told["results"][0]["properties"]["email"] == "a@example.nl"
+    by_phone = {"id": "+31612345678", "idProperty": "phone", "properties": {}}
+    assert crm(hubspot, "POST", UPSERT, {"inputs": [by_phone]})[0] == 400
+    assert hubspot.created == 1
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        [],
+        [contact("c1"), contact("c1")],
+        [contact(f"c{number}") for number in range(101)],
+        [contact("c1", nonsense="x")],
+        [contact("c1", email="no address")],
+        [contact("")],
+    ],
+)
+def test_hubspot_refuses_a_bad_batch_whole(hubspot: HubSpot, inputs: list[Any]) -> None:
+    status, told = crm(hubspot, "POST", UPSERT, {"inputs": inputs})
+    assert (status, told["category"]) == (400, "VALIDATION_ERROR")
+    assert hubspot.writes == 0
+
+
+def test_hubspot_answers_207_when_some_are_refused(hubspot: HubSpot) -> None:
+    taken = hubspot.add_contact(email="a@example.nl")
+    inputs = [contact("c1", email="A@example.nl"), contact("c2", email="b@example.nl")]
+    status, told = crm(hubspot, "POST", UPSERT, {"inputs": inputs})
+    assert (status, told["numErrors"], len(told["results"])) == (207, 1, 1)
+    assert told["errors"][0]["message"] == f"Contact already exists. Existing ID: {taken}"
+    assert crm(hubspot, "POST", "/crm/v3/objects/contacts", {"properties": {"email": "a@example.nl"}})[0] == 409
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties"),
+    [
+        ("notes", {"hs_note_body": "x"}),
+        ("notes", {"hs_timestamp": "2026-09-01T09:00:00Z", "hs_note_body": "x" * 65_537}),
+        ("calls", {"hs_timestamp": "2026-09-01T09:00:00Z", "hs_call_direction": "in"}),
+        ("communications", {"hs_timestamp": "2026-09-01T09:00:00Z", "hs_communication_logged_from": "CRM"}),
+    ],
+)
+def test_hubspot_checks_engagements(hubspot: HubSpot, kind: str, properties: dict[str, str]) -> None:
+    status, told = crm(hubspot, "POST", f"/crm/v3/objects/{kind}", {"properties": properties})
+    assert (status, told["category"]) == (400, "VALIDATION_ERROR")
+
+
+def test_hubspot_shows_an_activity_only_once_associated(hubspot: HubSpot) -> None:
+    person = hubspot.add_contact(hub_customer_id="c1")
+    properties = {"hs_timestamp": "2026-09-01T09:00:00Z", "hub_event_id": "e1"}
+    _, note = crm(hubspot, "POST", "/crm/v3/objects/notes", {"properties": properties})
+    assert hubspot.kept() == []
+    path = f"/crm/v4/objects/notes/{note['id']}/associations/default/contacts"
+    assert crm(hubspot, "PUT", f"{path}/999")[0] == 404
+    for _ in range(2):
+        assert crm(hubspot, "PUT", f"{path}/{person}")[0] == 200
+    assert hubspot.kept() == ["e1"]
+    assert hubspot.events_of(person) == ["e1"]
+    assert crm(hubspot, "POST", "/crm/v3/objects/contacts/gdpr-delete", {"objectId": person})[0] == 204
+    assert (hubspot.kept(), hubspot.forgotten) == ([], [person])
+    assert crm(hubspot, "POST", "/crm/v3/objects/contacts/gdpr-delete", {"objectId": person})[0] == 404
+
+
+def test_hubspot_search_lags_and_reading_does_not(hubspot: HubSpot) -> None:
+    person = hubspot.add_contact(hub_customer_id="c1")
+    wanted = {"filterGroups": [{"filters": [{"propertyName": "hub_customer_id", "value": "c1"}]}]}
+    assert crm(hubspot, "POST", "/crm/v3/objects/contacts/search", wanted)[1]["total"] == 0
+    assert crm(hubspot, "GET", "/crm/v3/objects/contacts/c1?idProperty=hub_customer_id")[1]["id"] == person
+    hubspot.set(search_lag=0)
+    assert crm(hubspot, "POST", "/crm/v3/objects/contacts/search", wanted)[1]["total"] == 1
+
+
+def test_hubspot_limits_its_rate(hubspot: HubSpot) -> None:
+    hubspot.set(limit=3)
+    answers = [crm(hubspot, "GET", "/crm/v3/objects/contacts/1") for _ in range(4)]
+    assert [status for status, _ in answers] == [404, 404, 404, 429]
+    assert answers[-1][1]["policyName"] == "TEN_SECONDLY_ROLLING"
+
+
+def test_twilio_tells_the_times_of_its_own_messages(twilio: Twilio) -> None:
+    twilio.message("SM8", "2026-09-05T13:10:00.000Z", "2026-09-05T13:11:00.000Z", status="delivered")
+    path = f"/2010-04-01/Accounts/{ACCOUNT}/Messages"
+    basic = base64.b64encode(f"{ACCOUNT}:twilio-auth-token".encode()).decode()
+    status, told = ask(twilio.url, "GET", f"{path}/SM8.json", Authorization=f"Basic {basic}")
+    assert (status, told["date_created"]) == (200, "Sat, 05 Sep 2026 13:10:00 +0000")
+    assert told["date_updated"] == "Sat, 05 Sep 2026 13:11:00 +0000"
+    assert ask(twilio.url, "GET", f"{path}/SM9.json", Authorization=f"Basic {basic}")[1]["code"] == 20404
+    assert ask(twilio.url, "GET", f"{path}/SM8.json", Authorization="Basic x")[1]["code"] == 20003
+    twilio.behave("status", status=429, headers={"Retry-After": "2"}, times=1)
+    assert ask(twilio.url, "GET", f"{path}/SM8.json", Authorization=f"Basic {basic}")[0] == 429
+    assert ask(twilio.url, "GET", f"{path}/SM8.json", Authorization=f"Basic {basic}")[0] == 200
+
+
+def test_outages_end_by_count_and_touch_only_what_they_name(twilio: Twilio) -> None:
+    twilio.behave("status", status=503, path="/Messages/", times=1)
+    assert ask(twilio.url, "GET", "/other")[0] == 404
+    assert [ask(twilio.url, "GET", "/Messages/")[0] for _ in range(2)] == [503, 404]
+    twilio.behave("status", status=500)
+    assert ask(twilio.url, "GET", "/")[0] == 500
+    twilio.behave()
+    assert ask(twilio.url, "GET", "/")[0] == 404
+
+
+def test_a_dropped_answer_did_the_work(hubspot: HubSpot) -> None:
+    hubspot.behave("drop", times=1)
+    with pytest.raises((HTTPException, OSError)):
+        crm(hubspot, "POST", UPSERT, {"inputs": [contact("c1")]})
+    assert hubspot.created == 1
+    hubspot.behave("reset", times=1)
+    with pytest.raises((HTTPException, OSError)):
+        crm(hubspot, "POST", UPSERT, {"inputs": [contact("c2")]})
+    assert hubspot.created == 1
+
+
+def test_a_refused_port_comes_back_with_what_it_held(hubspot: HubSpot) -> None:
+    hubspot.add_contact(hub_customer_id="c1")
+    hubspot.refuse(None)
+    with pytest.raises(ConnectionRefusedError):
+        crm(hubspot, "GET", "/crm/v3/objects/contacts/501")
+    hubspot.accept()
+    assert crm(hubspot, "GET", "/crm/v3/objects/contacts/501")[0] == 200
+
+
+def test_the_partner_refuses_what_is_not_signed() -> None:
+    with Partner() as partner:
+        assert ask(partner.url, "POST", "/hook", {"type": "order.created"})[0] == 401
+        assert partner.state()["taken"] == {}
+
+
+@pytest.mark.parametrize("name", ["hubspot", "twilio", "partner"])
+def test_each_runs_as_its_own_process(name: str) -> None:
+    command = [sys.executable, "-m", f"tests.standins.{name}", "--port", "0"]
+    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+    try:
+        assert running.stdout is not None
+        url = running.stdout.readline().strip()
+        assert ask(url, "GET", "/_standin/state")[0] == 200
+        assert ask(url, "POST", "/_standin/behave", {"mode": "status", "status": 503})[0] == 204
+        assert ask(url, "GET", "/")[0] == 503
+        assert ask(url, "POST", "/_standin/reset")[0] == 204
+        assert ask(url, "GET", "/")[0] in (401, 404, 405)
+        assert ask(url, "POST", "/_standin/behave", {"mode": "refuse", "seconds": 0.3})[0] == 204
+        _wait_until_refused(url)
+        _wait_until_answered(url)
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def _wait_until_refused(url: str) -> None:
+    while True:
+        try:
+            ask(url, "GET", "/")
+        except OSError:
+            return
+
+
+def _wait_until_answered(url: str) -> None:
+    while True:
+        try:
+            ask(url, "GET", "/")
+        except OSError:
+            continue
+        return

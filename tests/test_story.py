@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,11 +39,12 @@ class World:
     phone: str
     pos: str
     feed: str
+    hub: Any = None
 
 
-@pytest.fixture(scope="module")
-def world(hub: Hub) -> Iterator[World]:
-    who = Integrator(hub.url, hub.admin_key)
+@contextmanager
+def connected(who: Integrator) -> Iterator[World]:
+    """Three sources and two destinations, registered through the API."""
     with HubSpot() as crm, Partner() as partner, Twilio() as vendor:
         shop = who.connect("shopify", settings={"accounts": "verified"}, secrets={"client_secret": drive.SHOP_SECRET})
         phone = who.connect("twilio", settings={"base_url": vendor.url}, secrets={"auth_token": drive.AUTH_TOKEN})
@@ -62,6 +64,13 @@ def world(hub: Hub) -> Iterator[World]:
             subscription={"types": ["order", "fulfilment", "return"], "redact": True, "pseudonymous": True},
         )
         yield World(who, crm, partner, vendor, shop["hook_url"], phone["hook_url"], pos["hook_url"], feed["id"])
+
+
+@pytest.fixture(scope="module")
+def world(hub: Hub) -> Iterator[World]:
+    who = Integrator(hub.url, hub.admin_key)
+    with connected(who) as made:
+        yield made
         for each in who.get("/v1/connections")["connections"]:
             who.call("DELETE", f"/v1/connections/{each['id']}")
 
@@ -141,7 +150,7 @@ def test_the_story(world: World) -> None:
     }
     assert shown["fields"]["name"]["value"] == "Jan de Vries"
 
-    contacts = {key: row for key, row in world.crm.state()["contacts"].items()}
+    contacts = world.crm.state()["contacts"]
     (key,) = [key for key, row in contacts.items() if row["hub_customer_id"] == customer["id"]]
     assert contacts[key]["email"] == "jan6001@example.nl" and contacts[key]["phone"] == "+31612346001"
     assert sorted(world.crm.events_of(key)) == sorted(entry["id"] for entry in entries)

@@ -14,7 +14,6 @@ from chalicelib.model import instants
 from chalicelib.store import connections, deliveries, ids, jobs
 from chalicelib.store.table import Item, live
 
-DEFAULT_DAYS = 7
 STATUSES = ("delivered", "delayed", "parked", "held", "claimed")
 END = "\U0010ffff"
 
@@ -24,7 +23,7 @@ def listing(call: Call) -> Reply:
     status = call.value("status")
     if status and status not in STATUSES:
         raise wrong("/status", f"must be one of {', '.join(STATUSES)}")
-    since = call.moment("since", instants.from_ms(instants.now_ms() - DEFAULT_DAYS * 86_400_000))
+    since = call.moment("since")
     wanted = [call.value("connection")] if call.value("connection") else _receivers(call)
     found = [row for each in wanted for row in _of(call, each, status, since)]
     found.sort(key=lambda row: (row["sk"], row["pk"]), reverse=True)
@@ -65,10 +64,12 @@ def _open(call: Call, connection: str, status: str, since: str) -> Iterator[Item
 
 
 def _all(call: Call, connection: str, since: str) -> Iterator[Item]:
-    """Newest day first. Deliveries lie by the day of their event, which may be in the future."""
+    """Newest day first. Deliveries lie by the day of their event."""
     start = call.cursor()
-    newest = instants.day(start[0]) if start else instants.day(instants.from_ms(instants.now_ms() + 86_400_000))
-    for day in instants.days_between(min(instants.day(since), newest), newest):
+    newest = instants.day(start[0]) if start else ""
+    for day in deliveries.days(call.table, connection, instants.day(since)):
+        if newest and day > newest:
+            continue
         before = start[0] + "\x00" if start and day == newest else END
         while True:
             page = call.table.query(

@@ -14,7 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from chalicelib.context import resolve
 from chalicelib.errors import Busy
+from chalicelib.model import instants
 from chalicelib.model.event import Event
 from chalicelib.settings import settings
 from chalicelib.store import events
@@ -126,6 +128,7 @@ def place(table: Table, waiting: Item, visited: set[str] | None = None) -> bool:
 
 def _put_copy(table: Table, waiting: Item, best: Item) -> None:
     node = best["sk"][2:]
+    resolve.touch(table, resolve.IDENTITIES, node, instants.day(waiting["sk"][2:26]))
     table.write(Put(placed_copy(waiting, node)))
     for other in participants(table, waiting["refs"]):
         if other["sk"] != best["sk"]:

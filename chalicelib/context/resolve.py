@@ -283,6 +283,13 @@ def _creation(rules: Rules, node: Node, plan: Plan, key: str) -> Action:
     return Update(_node_key(rules, node.id), attributes, when=equal(own=None, erased=None))
 
 
+def touch(table: Table, rules: Rules, node: str, day: str) -> None:
+    """Raise a node's newest day before an event of that day is put in its partition otherwise
+    than after `apply`: the timeline opens partitions in the order of these days."""
+    item = table.get(_node_key(rules, node))
+    _touch(table, rules, [Node(node, day=day)], {node: item} if item else {})
+
+
 def _touch(table: Table, rules: Rules, nodes: Iterable[Node], items: Mapping[str, Item]) -> None:
     """Raise the hints of known nodes, at most one write a day each; an erased node stays so."""
     for node in nodes:

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,7 +19,6 @@ from chalicelib import destinations
 from chalicelib.errors import Busy, Delayed, DeliveryFailed, Gone, Rejected, Unauthorized
 from chalicelib.fanout.wants import reduced, reduced_customer
 from chalicelib.kit.destination import Destination
-from chalicelib.kit.http import Http
 from chalicelib.kit.retry import next_attempt
 from chalicelib.model import instants
 from chalicelib.model.connection import ACTIVE, DISABLED, UNAUTHORIZED, Connection
@@ -30,6 +29,9 @@ from chalicelib.store import connections, contacts, deliveries, events, secrets
 from chalicelib.store.contacts import Contact
 from chalicelib.store.deliveries import CLAIMED, CONTACT, DELAYED, DELIVERED, PARKED, Attempt, Duty
 from chalicelib.store.table import Item, Table, live
+
+if TYPE_CHECKING:
+    from chalicelib.kit.http import Http
 
 PersonOf = Callable[[str], Person | None]
 EARLY_MS = 1500
@@ -94,14 +96,7 @@ def _attempt(row: Item | None) -> Attempt:
 def _post(table: Table, connection: Connection, duty: Duty, row: Item | None, person_of: PersonOf) -> Post:
     destination = destinations.load(connection.provider)
     plain = secrets.decrypt_all(connection.id, connection.secrets)
-    http = Http(
-        base_url=str(connection.settings.get("base_url") or destination.base_url),
-        headers=dict(destination.auth(plain, connection.settings)),
-        settings=connection.settings,
-        secrets=plain,
-        outcomes=destination.outcomes,
-        allow_private=settings().allow_private_destinations,
-    )
+    http = destination.http(connection.settings, plain, allow_private=settings().allow_private_destinations)
     return Post(table, connection, destination, http, duty, row, person_of)
 
 

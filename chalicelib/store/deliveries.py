@@ -59,13 +59,32 @@ class Attempt:
     excerpt: str = ""
 
 
+_marked: dict[Key, bool] = {}
+
+
+def _keep(table: Table, row: Item) -> bool:
+    """Put a row; its day is marked first, once in a container, so that no row is ever hidden."""
+    connection, day = row["pk"][2:].split("#")
+    if (connection, day) not in _marked:
+        table.write(Put({"pk": f"L#{connection}", "sk": day}))
+        if len(_marked) > 10_000:
+            _marked.clear()
+        _marked[connection, day] = True
+    return table.write(Put(row))
+
+
+def days(table: Table, connection: str, since: str = "") -> list[str]:
+    """yyyymmdd of the events that this connection was told of, newest first."""
+    return [item["sk"] for item in table.query(f"L#{connection}", forward=False).items if item["sk"] >= since]
+
+
 def send(duties: list[Duty], delay: int = 0) -> None:
     queues.send_all(queues.DELIVERIES, [duty.message for duty in duties], delay)
 
 
 def delivered(table: Table, duty: Duty, attempt: Attempt, remote: str, activity: str) -> None:
     extra = {"ref": activity, "to": remote}
-    table.write(Put(_row(duty, DELIVERED, attempt) | {name: value for name, value in extra.items() if value}))
+    _keep(table, _row(duty, DELIVERED, attempt) | {name: value for name, value in extra.items() if value})
 
 
 def delayed(table: Table, duty: Duty, attempt: Attempt, seconds: float) -> None:
@@ -73,17 +92,17 @@ def delayed(table: Table, duty: Duty, attempt: Attempt, seconds: float) -> None:
     due = instants.now_ms() + int(seconds * 1000)
     by_message = seconds <= queues.MAX_DELAY
     index = {"gpk": shard(duty.key), "gsk": instants.from_ms(due + (GRACE_MS if by_message else 0))}
-    table.write(Put(_row(duty, DELAYED, attempt) | index | {"due": instants.from_ms(due)}))
+    _keep(table, _row(duty, DELAYED, attempt) | index | {"due": instants.from_ms(due)})
     if by_message:
         queues.send(queues.DELIVERIES, duty.message[0], group=duty.connection, delay=max(1, int(seconds)))
 
 
 def parked(table: Table, duty: Duty, attempt: Attempt) -> None:
-    table.write(Put(_row(duty, PARKED, attempt) | {"gpk": f"PARK#{duty.connection}", "gsk": duty.key[1]}))
+    _keep(table, _row(duty, PARKED, attempt) | {"gpk": f"PARK#{duty.connection}", "gsk": duty.key[1]})
 
 
 def held(table: Table, duty: Duty, attempt: Attempt) -> None:
-    table.write(Put(_row(duty, HELD, attempt) | {"gpk": f"HELD#{duty.connection}", "gsk": duty.key[1]}))
+    _keep(table, _row(duty, HELD, attempt) | {"gpk": f"HELD#{duty.connection}", "gsk": duty.key[1]})
 
 
 def claim(table: Table, duty: Duty, attempt: Attempt, row: Item | None) -> bool:

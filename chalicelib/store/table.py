@@ -18,6 +18,7 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   participant             R#r           P#n               asr own at via ch adr ok
   waiting event           R#r           E#occ#eid         as event; refs placed; gpk WAIT#c gsk occ#eid
   receipt                 I#c#d         recv#rid          vd b or s3, evs ft why key; gpk M#c if malformed or failed
+  days with deliveries    L#c           d                 (once a day, so that lists know where to look)
   delivery                L#c#d         occ#eid#kind      st n at ms ref to nd why ex; gpk DUE#0-7 | PARK#c | HELD#c
   connection              CONN          c                 b ver
   refusal note            C#c           REFUSED#minute    why
@@ -137,7 +138,8 @@ class Table(Protocol):
         start: Key | None = None,
     ) -> Page:
         """Items of one partition by sort key. `begins` a prefix, or `after` and `before`:
-        exclusive bounds (either may be empty). `limit` 0 reads the whole partition."""
+        exclusive bounds (either may be empty). `limit` 0 reads the whole partition. `start`: the
+        key after which to go on, of a page before; an index is paged by its bounds instead."""
 
 
 def now_seconds() -> int:

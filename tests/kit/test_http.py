@@ -266,13 +266,25 @@ def test_private_addresses_are_refused_by_default(echo: Echo) -> None:
         "https://a.example:99999/",
         "https://[::1/",
         "javascript:alert(1)",
-        "http://a.example/",
     ],
 )
 def test_what_is_no_safe_web_address_is_refused(url: str) -> None:
     failed = failure(Http(base_url=url, resolve=lambda *_: ["93.184.216.34"]).request, "GET")
     assert type(failed) is Rejected
     assert "secret" not in failed.reason
+
+
+def test_plain_http_leaves_only_for_local_tests_or_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {"public.example": "93.184.216.34", "local.example": "127.0.0.1"}
+    monkeypatch.setattr(wire, "exchange", lambda *_: (418, {}, b""))
+
+    def ask(host: str, **options: Any) -> str:
+        client = Http(f"http://{host}", allow_private=True, resolve=lambda name, _: [answers[name]], **options)
+        return failure(client.request, "GET").reason
+
+    assert "plain http" in ask("public.example")
+    assert ask("public.example", allow_plain=True) == "HTTP 418 from public.example"
+    assert ask("local.example") == "HTTP 418 from local.example"
 
 
 @pytest.mark.parametrize(("name", "value"), VECTORS["refused"])

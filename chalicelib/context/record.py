@@ -81,8 +81,9 @@ def _look(table: Table, event: Event, evidence: Evidence) -> _Seen | None:
         if generation is None:
             return None
         nodes[identity] = node_id(identity, generation) if generation else node
-    if nodes != first:
-        items = table.batch_get(_keys(event, evidence, nodes, refs))
+    if list(nodes.values()) != list(first.values()):
+        again = [(f"N#{node}", "-") for node in nodes.values()]
+        items = table.batch_get(again + _keys(event, evidence, nodes, refs))
     return _Seen(items, nodes, refs)
 
 
@@ -151,7 +152,8 @@ def _link(
     assurances = {node.id: node.asr for node in nodes}
     traits = {node.id: node.trait for node in nodes}
     pairs = graph.evidence(assurances, traits, seen.node(home))
-    return resolve.apply(table, rules, nodes, pairs)
+    known = {node.id: item for node in nodes if (item := seen.items.get((f"N#{node.id}", "-")))}
+    return resolve.apply(table, rules, nodes, pairs, seen=known)
 
 
 def _wait(table: Table, event: Event, receipt: str, seen: _Seen) -> Recorded:

@@ -114,12 +114,14 @@ def apply(
     *,
     clock: Callable[[], int] = now_ms,
     dry_run: bool = False,
+    seen: Mapping[str, Item] | None = None,
 ) -> Applied:
     """Store evidence about `nodes`, which include every end of `pairs` and every blocked node.
 
     Call it before the event is written, and again whole for a duplicate. Known evidence costs
     two reads and nothing else. Raises Busy after too many lost races, Erased for a node that
-    was erased, ValueError for more nodes than one transaction can create.
+    was erased, ValueError for more nodes than one transaction can create. `seen`: node items as the
+    caller has just read them, one missing being absent: saves the first read.
     """
     specs = {node.id: node for node in nodes}
     if len(specs) > (most := rules.actions // 2):
@@ -133,7 +135,7 @@ def apply(
             _touch(table, rules, specs.values(), loaded.items)
         return made
 
-    return _until(table, rules, list(specs), attempt)
+    return _until(table, rules, list(specs), attempt, seen)
 
 
 def read(table: Table, rules: Rules, node: str) -> View | None:
@@ -167,12 +169,18 @@ def customers(item: Item) -> tuple[Part, ...]:
     return tuple(Part(min(born[node] for node in part), part) for part in nodes)
 
 
-def _until(table: Table, rules: Rules, nodes: Sequence[str], attempt: Callable[[_Loaded], Answer | None]) -> Answer:
-    """Load and attempt until it takes: a torn read or a lost race starts over."""
+def _until(
+    table: Table,
+    rules: Rules,
+    nodes: Sequence[str],
+    attempt: Callable[[_Loaded], Answer | None],
+    seen: Mapping[str, Item] | None = None,
+) -> Answer:
+    """Load and attempt until it takes: a torn read or a lost race starts over, reading anew."""
     for number in range(RESTARTS):
         if number:
             _back_off(number)
-        loaded = _load(table, rules, nodes)
+        loaded = _load(table, rules, nodes, None if number else seen)
         done = attempt(loaded) if loaded else None
         if done is not None:
             return done
@@ -187,10 +195,11 @@ def _mint() -> str:
     return base64.b32encode(secrets.token_bytes(10)).decode().lower()
 
 
-def _load(table: Table, rules: Rules, nodes: Sequence[str]) -> _Loaded | None:
+def _load(
+    table: Table, rules: Rules, nodes: Sequence[str], seen: Mapping[str, Item] | None = None
+) -> _Loaded | None:
     """The nodes and their clusters; None when a change in between tore the picture."""
-    found = table.batch_get([_node_key(rules, node) for node in nodes])
-    items = {node: found[key] for node in nodes if (key := _node_key(rules, node)) in found}
+    items = _read_nodes(table, rules, nodes) if seen is None else {node: seen[node] for node in nodes if node in seen}
     if any("erased" in item for item in items.values()):
         raise Erased("an identity of this event was erased")
     own = {node: str(item["own"]) for node, item in items.items() if "own" in item}
@@ -199,6 +208,11 @@ def _load(table: Table, rules: Rules, nodes: Sequence[str]) -> _Loaded | None:
         return None
     loaded = _Loaded(items, own, {key: (item["ver"], unpack(item)) for key, item in found_clusters.items()})
     return None if _torn(loaded, nodes) else loaded
+
+
+def _read_nodes(table: Table, rules: Rules, nodes: Sequence[str]) -> dict[str, Item]:
+    found = table.batch_get([_node_key(rules, node) for node in nodes])
+    return {node: found[key] for node in nodes if (key := _node_key(rules, node)) in found}
 
 
 def _follow(table: Table, rules: Rules, own: dict[str, str]) -> dict[str, Item] | None:

@@ -16,6 +16,7 @@ from chalicelib.context import graph, resolve
 from chalicelib.context.graph import Adm, Block, Cluster, Rec, Rules
 from chalicelib.context.resolve import Node
 from chalicelib.errors import Erased
+from chalicelib.store.table import Item
 from tests.context.oracle import Oracle
 from tests.schedule import MemoryTable, Scheduler, TurnTable, replaced
 
@@ -154,7 +155,7 @@ class Run:
                 specs = [Node(n, TRAITS[n], asr, work.day) for n, asr in nodes]
                 traits = {n: TRAITS[n] for n, _ in nodes}
                 pairs = graph.evidence(dict(nodes), traits, nodes[0][0])
-                resolve.apply(table, rules, specs, pairs, clock=self._clock(worker))
+                resolve.apply(table, rules, specs, pairs, clock=self._clock(worker), seen=self._look(specs))
             case Decision(a, b, at, state):
                 specs = [Node(n, TRAITS[n]) for n in (a, b)]
                 pairs = {graph.pair_of(a, b): Rec(0, Adm(at, "agent", state))}
@@ -164,6 +165,13 @@ class Run:
                 resolve.apply(table, rules, [Node(node, TRAITS[node])], {}, block, clock=self._clock(worker))
             case Erasure():
                 self._erase(work)
+
+    def _look(self, specs: list[Node]) -> dict[str, Item] | None:
+        """Half of the workers read the nodes themselves beforehand, as those that record events do."""
+        if self.rng.random() < 0.5:
+            return None
+        found = self.table.batch_get([(f"{self.scene.rules.node}{spec.id}", "-") for spec in specs])
+        return {pk.removeprefix(self.scene.rules.node): item for (pk, _), item in found.items()}
 
     def _erase(self, work: Erasure) -> None:
         """The list of nodes is kept as a job keeps it, so that a redelivery ends what was begun."""

@@ -31,13 +31,15 @@ def by_id(table: Table, rules: graph.Rules, text: str) -> Person:
     return person
 
 
-def of_node(table: Table, rules: graph.Rules, node: str) -> Person | None:
-    """Whose node this is; None when it is unknown or nobody's. Raises Erased."""
-    view = resolve.read(table, rules, node)
+def of_node(
+    table: Table, rules: graph.Rules, node: str, seen: Item | None = None, sorts: tuple[str, ...] = ()
+) -> Person | None:
+    """Whose node this is; None when it is unknown or nobody's. `seen`: the node's item as just
+    read; `sorts`: sort keys of items of his nodes to read along. Raises Erased."""
+    view = resolve.read(table, rules, node, seen)
     if view is None or view.customer is None:
         return None
-    keys = [(f"N#{each}", sort) for each in view.nodes for sort in ("-", "F")]
-    items = table.batch_get(keys)
+    items = table.batch_get([(f"N#{each}", sort) for each in view.nodes for sort in ("-", "F", *sorts)])
     nodes = {each: items[f"N#{each}", "-"] for each in view.nodes if (f"N#{each}", "-") in items}
     known = fields.merged(fields.from_item(items.get((f"N#{each}", "F"))) for each in view.nodes)
     customer = Customer(
@@ -46,7 +48,9 @@ def of_node(table: Table, rules: graph.Rules, node: str) -> Person | None:
         fields=known,
         former=tuple(public_id(each) for each in view.former),
     )
-    return Person(view.customer, customer, nodes, view.shared, tuple((a, b, kind) for a, b, kind in view.conflicts))
+    conflicts = tuple((a, b, kind) for a, b, kind in view.conflicts)
+    more = {key: item for key, item in items.items() if key[1] in sorts}
+    return Person(view.customer, customer, nodes, view.shared, conflicts, more)
 
 
 def by_identity(table: Table, rules: graph.Rules, identity: Identity) -> tuple[str, list[Person]]:

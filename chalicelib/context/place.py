@@ -70,7 +70,7 @@ def _join(table: Table, ref: str, who: Participant, existing: Item | None, visit
     visited.add(ref)
     mine = _put_better(table, item, existing) if better else existing
     for waiting in table.query(f"R#{ref}", begins="E#").items:
-        if live(waiting):
+        if live(waiting) and waiting["sk"] not in visited:
             place(table, waiting, visited)
     return [_done(mine)] if mine else []
 
@@ -109,30 +109,32 @@ def place(table: Table, waiting: Item, visited: set[str] | None = None) -> bool:
     """Put a waiting event at the home of its best participant; False when there is none yet.
 
     Reads the participants again after writing: one that came in between may be better, and then
-    either we or its writer removes the copy that lost.
+    either we or its writer removes the copy that lost. The mark comes last: where it names the
+    best participant, nothing is left to do.
     """
-    best = _best(table, waiting["refs"])
-    if best is None:
-        return False
-    while True:
-        _put_copy(table, waiting, best)
-        again = _best(table, waiting["refs"])
-        if again is None or again["sk"] == best["sk"]:
+    seen = set() if visited is None else visited
+    seen.add(waiting["sk"])
+    found = participants(table, waiting["refs"])
+    while found and waiting.get("placed") != _node(found[0]):
+        best = found[0]
+        _put_copy(table, waiting, best, found[1:])
+        found = participants(table, waiting["refs"]) or [best]
+        if found[0]["sk"] == best["sk"]:
+            _follow(table, waiting, best, seen)
+            _mark_placed(table, waiting, _node(best))
             break
-        best = again
-    if waiting.get("placed") != best["sk"][2:]:
-        _mark_placed(table, waiting, best["sk"][2:])
-    _follow(table, waiting, best, set() if visited is None else visited)
-    return True
+    return bool(found)
 
 
-def _put_copy(table: Table, waiting: Item, best: Item) -> None:
-    node = best["sk"][2:]
-    resolve.touch(table, resolve.IDENTITIES, node, instants.day(waiting["sk"][2:26]))
-    table.write(Put(placed_copy(waiting, node)))
-    for other in participants(table, waiting["refs"]):
-        if other["sk"] != best["sk"]:
-            table.write(Delete((f"N#{other['sk'][2:]}", waiting["sk"])))
+def _node(participant: Item) -> str:
+    return str(participant["sk"][2:])
+
+
+def _put_copy(table: Table, waiting: Item, best: Item, others: Iterable[Item]) -> None:
+    resolve.touch(table, resolve.IDENTITIES, _node(best), instants.day(waiting["sk"][2:26]))
+    table.write(Put(placed_copy(waiting, _node(best))))
+    for other in others:
+        table.write(Delete((f"N#{_node(other)}", waiting["sk"])))
 
 
 def placed_copy(waiting: Item, node: str) -> Item:
@@ -141,13 +143,12 @@ def placed_copy(waiting: Item, node: str) -> Item:
 
 
 def participants(table: Table, refs: Iterable[str]) -> list[Item]:
-    """All participants of the refs, best first."""
-    found = {item["sk"]: item for ref in refs for item in table.query(f"R#{ref}", begins="P#").items if live(item)}
-    return sorted(found.values(), key=_rank)
-
-
-def _best(table: Table, refs: Iterable[str]) -> Item | None:
-    return next(iter(participants(table, refs)), None)
+    """All participants of the refs, best first, each node once."""
+    found = (item for ref in refs for item in table.query(f"R#{ref}", begins="P#").items if live(item))
+    best: dict[str, Item] = {}
+    for item in sorted(found, key=_rank):
+        best.setdefault(item["sk"], item)
+    return list(best.values())
 
 
 def _rank(item: Item) -> tuple[bool, int, str, str]:
@@ -156,18 +157,19 @@ def _rank(item: Item) -> tuple[bool, int, str, str]:
 
 
 def _mark_placed(table: Table, waiting: Item, node: str) -> None:
-    for ref in waiting["refs"]:
-        table.write(Update((f"R#{ref}", waiting["sk"]), {"placed": node}, remove=("gpk", "gsk")))
+    kept = {name: value for name, value in waiting.items() if name not in ("gpk", "gsk")} | {"placed": node}
+    table.batch_put([kept | {"pk": f"R#{ref}"} for ref in waiting["refs"]])
 
 
 def _follow(table: Table, waiting: Item, best: Item, visited: set[str]) -> None:
     """A placed event vouches for its other refs in turn: what waits there is this person's too."""
     event = events.from_item(waiting)
-    who = Participant(best["sk"][2:], best["asr"], best["own"], event.occurred_at, event.id, event.channel)
-    for ref in waiting["refs"]:
-        if ref not in visited and len(visited) < MAX_CHAIN:
-            for mark in _join(table, ref, who, table.get((f"R#{ref}", best["sk"])), visited):
-                table.write(mark)
+    who = Participant(_node(best), best["asr"], best["own"], event.occurred_at, event.id, event.channel)
+    refs = [ref for ref in waiting["refs"] if ref not in visited][: max(0, MAX_CHAIN - len(visited))]
+    known = table.batch_get([(f"R#{ref}", best["sk"]) for ref in refs]) if refs else {}
+    for ref in refs:
+        for mark in _join(table, ref, who, known.get((f"R#{ref}", best["sk"])), visited):
+            table.write(mark)
 
 
 def _waiting_item(ref: str, refs: Sequence[str], event: Event, receipt: str, first: bool) -> Item:

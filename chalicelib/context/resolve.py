@@ -138,15 +138,16 @@ def apply(
     return _until(table, rules, list(specs), attempt, seen)
 
 
-def read(table: Table, rules: Rules, node: str) -> View | None:
+def read(table: Table, rules: Rules, node: str, seen: Item | None = None) -> View | None:
     """Whose node this is; None when it is unknown. A customer id is read by `graph.node_of` it.
-    Raises Erased, and Busy when writers never leave a moment to read."""
+    `seen`: the node's item as just read. Raises Erased, and Busy when writers never leave a
+    moment to read."""
 
     def look(loaded: _Loaded) -> View | str:
         return _view(rules, loaded, node) if node in loaded.own else "unknown"
 
-    seen = _until(table, rules, [node], look)
-    return seen if isinstance(seen, View) else None
+    found = _until(table, rules, [node], look, {node: seen} if seen else None)
+    return found if isinstance(found, View) else None
 
 
 def remove(table: Table, rules: Rules, nodes: Sequence[str], at: int) -> tuple[str, ...]:
@@ -195,9 +196,7 @@ def _mint() -> str:
     return base64.b32encode(secrets.token_bytes(10)).decode().lower()
 
 
-def _load(
-    table: Table, rules: Rules, nodes: Sequence[str], seen: Mapping[str, Item] | None = None
-) -> _Loaded | None:
+def _load(table: Table, rules: Rules, nodes: Sequence[str], seen: Mapping[str, Item] | None = None) -> _Loaded | None:
     """The nodes and their clusters; None when a change in between tore the picture."""
     items = _read_nodes(table, rules, nodes) if seen is None else {node: seen[node] for node in nodes if node in seen}
     if any("erased" in item for item in items.values()):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import msgspec
 
 from chalicelib import destinations
 from chalicelib.errors import Busy, Delayed, DeliveryFailed, Gone, Rejected, Unauthorized
+from chalicelib.fanout.plan import PersonOf
 from chalicelib.fanout.wants import reduced, reduced_customer
 from chalicelib.kit.destination import Destination
 from chalicelib.kit.retry import next_attempt
@@ -28,57 +29,75 @@ from chalicelib.settings import settings
 from chalicelib.store import connections, contacts, deliveries, events, secrets
 from chalicelib.store.contacts import Contact
 from chalicelib.store.deliveries import CLAIMED, CONTACT, DELAYED, DELIVERED, PARKED, Attempt, Duty
-from chalicelib.store.table import Item, Table, live
+from chalicelib.store.table import Item, Key, Table, live
 
 if TYPE_CHECKING:
     from chalicelib.kit.http import Http
 
-PersonOf = Callable[[str], Person | None]
 EARLY_MS = 1500
 """A message this much before its row's due time is a stray copy."""
 
 
 @dataclass(frozen=True)
-class Post:
-    """Everything one attempt needs. `row`: the delivery as it stands, if it was tried before."""
+class Office:
+    """What the duties of one batch share. `connection`: by id, read once a batch."""
 
     table: Table
+    person_of: PersonOf
+    connection: Callable[[str], Connection | None]
+
+
+@dataclass(frozen=True)
+class Post:
+    """Everything one attempt needs. `found`: row, event and node as they stand, by key."""
+
+    office: Office
     connection: Connection
     destination: Destination
     http: Http
     duty: Duty
-    row: Item | None
-    person_of: PersonOf
+    found: Mapping[Key, Item]
 
     @property
-    def pseudonymous(self) -> bool:
-        return self.connection.subscription.pseudonymous
+    def table(self) -> Table:
+        return self.office.table
+
+    @property
+    def row(self) -> Item | None:
+        return live(self.found.get(self.duty.key))
+
+    def person(self, node: str = "", *, fresh: bool = False) -> Person | None:
+        """The customer, with his contacts here; `fresh` reads his node anew."""
+        wanted = node or self.duty.node
+        seen = None if fresh else self.found.get((f"N#{wanted}", "-"))
+        return self.office.person_of(wanted, seen, (f"C#{self.connection.id}",))
 
     def shown_id(self, customer: str) -> str:
         """The id by which this destination knows the customer."""
-        return secrets.keyed("pseudonym", self.connection.id, customer) if self.pseudonymous else customer
+        hidden = self.connection.subscription.pseudonymous
+        return secrets.keyed("pseudonym", self.connection.id, customer) if hidden else customer
 
 
-def deliver(table: Table, duty: Duty, person_of: PersonOf, *, tried: bool, failing: str = "") -> str:
+def deliver(office: Office, duty: Duty, *, tried: bool, failing: str = "") -> str:
     """The outcome: delivered, delayed, unknown, rejected, unauthorized, gone, held, dropped.
 
     `tried`: this message was received before, so an attempt may have died half-way. `failing`:
     why this destination cannot be reached now; the duty is put off without an attempt.
     Raises Busy and StorageUnavailable: the message is taken again.
     """
-    row = deliveries.get(table, duty.key)
-    if row and _settled(row, duty):
-        return "dropped"
-    connection = connections.get(table, duty.connection)
-    if connection is None or connection.provider not in destinations.slugs():
+    found = office.table.batch_get([duty.key, (f"N#{duty.node}", "-"), *duty.event_keys])
+    row = live(found.get(duty.key))
+    connection = office.connection(duty.connection)
+    if (row and _settled(row, duty)) or connection is None or connection.provider not in destinations.slugs():
         return "dropped"
     attempt = _attempt(row)
     if connection.status != ACTIVE:
-        deliveries.held(table, duty, replace(attempt, reason=f"connection {connection.status}: {connection.reason}"))
+        reason = f"connection {connection.status}: {connection.reason}"
+        deliveries.held(office.table, duty, replace(attempt, reason=reason))
         return "held"
     if failing:
-        return _put_off(table, duty, replace(attempt, count=attempt.count - 1), Delayed(failing))
-    return _attempted(_post(table, connection, duty, row, person_of), attempt, tried)
+        return _put_off(office.table, duty, replace(attempt, count=attempt.count - 1), Delayed(failing))
+    return _attempted(_post(office, connection, duty, found), attempt, tried)
 
 
 def _settled(row: Item, duty: Duty) -> bool:
@@ -93,11 +112,11 @@ def _attempt(row: Item | None) -> Attempt:
     return Attempt(row["n"] + 1, str(row.get("f", row["at"])), now) if row else Attempt(1, now, now)
 
 
-def _post(table: Table, connection: Connection, duty: Duty, row: Item | None, person_of: PersonOf) -> Post:
+def _post(office: Office, connection: Connection, duty: Duty, found: Mapping[Key, Item]) -> Post:
     destination = destinations.load(connection.provider)
     plain = secrets.decrypt_all(connection.id, connection.secrets)
     http = destination.http(connection.settings, plain, allow_private=settings().allow_private_destinations)
-    return Post(table, connection, destination, http, duty, row, person_of)
+    return Post(office, connection, destination, http, duty, found)
 
 
 def _attempted(post: Post, attempt: Attempt, tried: bool) -> str:
@@ -116,18 +135,18 @@ def _since(begun: float) -> int:
 
 
 def _push_duty(post: Post) -> str:
-    person = post.person_of(post.duty.node)
+    person = post.person()
     if person is None or not _may_know(post, person):
         return ""
-    return push_contact(post, person).remote
+    return push_contact(post, person)
 
 
 def _append_duty(post: Post, attempt: Attempt, tried: bool, begun: float) -> str:
-    item = live(post.table.get((f"N#{post.duty.node}", post.duty.sort)))
-    person = post.person_of(post.duty.node) if item else None
+    item = next((found for key in post.duty.event_keys if (found := live(post.found.get(key)))), None)
+    person = post.person() if item else None
     if item is None or person is None or not _may_know(post, person):
         return ""
-    remote = _remote(post, person)
+    remote = push_contact(post, person) if post.destination.contacts else ""
     entry = Entry(events.from_item(item), person.customer.id, _page_url(person))
     activity = _append(post, remote, _shown(post, entry, person), attempt, tried)
     deliveries.delivered(post.table, post.duty, replace(attempt, ms=_since(begun)), remote, activity)
@@ -159,22 +178,15 @@ def _append(post: Post, remote: str, entry: Entry, attempt: Attempt, tried: bool
     return post.destination.append_activity(post.http, remote, entry)
 
 
-def _remote(post: Post, person: Person) -> str:
-    """The customer's record over there, made now if there is none."""
-    if not post.destination.contacts:
-        return ""
-    contact = contacts.of(post.table, post.connection.id, list(person.nodes), person.oldest)
-    return contact.remote or push_contact(post, person, contact).remote
-
-
-def push_contact(post: Post, person: Person, contact: Contact | None = None) -> Contact:
-    """Bring the record up to date: lease, then read the state, push a difference, save.
+def push_contact(post: Post, person: Person) -> str:
+    """The customer's record over there, brought up to date first: lease, then read the state,
+    push a difference, save. An unchanged one costs nothing.
 
     Raises Busy while another worker holds the lease, DeliveryFailed as the destination answers.
     """
-    contact = contact or contacts.of(post.table, post.connection.id, list(person.nodes), person.oldest)
+    contact = contacts.among(person.more.values(), post.connection.id, person.oldest)
     if contact.remote and contact.pushed == fingerprint(post, person.customer):
-        return contact
+        return contact.remote
     leased = contacts.lease(post.table, contact)
     if leased is None:
         raise Busy("another worker pushes this contact")
@@ -185,17 +197,16 @@ def push_contact(post: Post, person: Person, contact: Contact | None = None) -> 
         raise
 
 
-def _pushed(post: Post, leased: Contact) -> Contact:
-    person = post.person_of(leased.node)
+def _pushed(post: Post, leased: Contact) -> str:
+    person = post.person(leased.node, fresh=True)
     if person is None or post.destination.upsert_contact is None:
         contacts.release(post.table, leased)
-        return leased
+        return leased.remote
     shown = reduced_customer(person.customer, post.connection.subscription, post.shown_id(person.customer.id))
     remote = post.destination.upsert_contact(post.http, shown, leased.remote)
-    pushed = fingerprint(post, person.customer)
-    if not contacts.save(post.table, leased, remote, pushed):
+    if not contacts.save(post.table, leased, remote, fingerprint(post, person.customer)):
         raise Busy("the lease ran out while the destination was answering")
-    return replace(leased, remote=remote, pushed=pushed)
+    return remote
 
 
 def fingerprint(post: Post, customer: Customer) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from chalicelib import destinations
 from chalicelib.fanout.wants import wants
@@ -28,18 +28,32 @@ from chalicelib.store.table import Item, Table
 Nodes = tuple[str, ...]
 PartsOf = Callable[[Item], Sequence[tuple[str, Nodes]]]
 """(customer id, nodes) of a cluster item."""
-PersonOf = Callable[[str], Person | None]
 AT_ONCE = 50
 """More entries than this are planned by a job."""
 
 
+class PersonOf(Protocol):
+    """Whose node this is now. `seen`: the node's item as just read; `sorts`: sort keys of items of
+    his nodes to read along, into `more`."""
+
+    def __call__(self, node: str, seen: Item | None = None, sorts: tuple[str, ...] = ()) -> Person | None: ...
+
+
 @dataclass
 class Planned:
-    """`histories`: nodes whose earlier entries are more than can be planned at once."""
+    """`contacts`: duty → nodes of its customer. `histories`: nodes whose earlier entries are more
+    than can be planned at once."""
 
-    activities: list[Duty] = field(default_factory=list)
-    contacts: list[Duty] = field(default_factory=list)
-    histories: list[str] = field(default_factory=list)
+    activities: dict[Duty, None] = field(default_factory=dict)
+    contacts: dict[Duty, Nodes] = field(default_factory=dict)
+    histories: dict[str, None] = field(default_factory=dict)
+
+    def contacts_alone(self) -> list[Duty]:
+        """Contact duties that no activity of the same batch brings along: it pushes them itself."""
+        told = {(duty.connection, duty.node) for duty in self.activities}
+        return [
+            duty for duty, nodes in self.contacts.items() if not any((duty.connection, node) in told for node in nodes)
+        ]
 
 
 @dataclass(frozen=True)
@@ -72,13 +86,15 @@ class Planner:
             person = self.person_of(node)
             if person is None or person.anonymous:
                 takers = [each for each in takers if each.subscription.anonymous]
-        into.activities += [Duty(each.id, ACTIVITY, node, item["sk"]) for each in takers]
+        into.activities |= {Duty(each.id, ACTIVITY, node, item["sk"]): None for each in takers}
 
     def cluster(self, new: Item, old: Item | None, into: Planned) -> None:
+        """A new customer needs no contact yet: the event that brought him will make it."""
         before = {nodes for _, nodes in self.parts_of(old)} if old else set()
         for customer, nodes in self.parts_of(new):
             if nodes not in before and (person := self.person_of(customer[13:])) and not person.anonymous:
-                self._contacts(person, into)
+                if old is not None:
+                    self._contacts(person, into)
                 for node in self._anonymous_before(nodes, before, person):
                     self.history(node, into)
 
@@ -95,18 +111,18 @@ class Planner:
     def history(self, node: str, into: Planned) -> None:
         found = self.table.query(f"N#{node}", begins="E#", forward=False, limit=AT_ONCE + 1).items
         if len(found) > AT_ONCE:
-            into.histories.append(node)
+            into.histories[node] = None
             return
         for item in found:
             takers = [each for each in self.receivers if wants(each, item["ty"], item["ch"], item["cn"])]
-            into.activities += [Duty(each.id, ACTIVITY, node, item["sk"]) for each in takers]
+            into.activities |= {Duty(each.id, ACTIVITY, node, item["sk"]): None for each in takers}
 
     def _contacts(self, person: Person | None, into: Planned) -> None:
         if person is None or person.anonymous:
             return
         for each in self.receivers:
             if destinations.load(each.provider).contacts:
-                into.contacts.append(Duty(each.id, CONTACT, person.oldest, person.id))
+                into.contacts[Duty(each.id, CONTACT, person.oldest, person.id)] = tuple(person.nodes)
 
 
 def image(record: dict[str, Any], name: str) -> Item | None:

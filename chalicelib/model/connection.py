@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 ACTIVE, PAUSED, UNAUTHORIZED, DISABLED = "active", "paused", "unauthorized", "disabled"
+DELETED = "deleted"
+"""The reason of a disabled connection that somebody deleted."""
 
 
 class Subscription(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -41,3 +43,8 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     reason: str = ""
     created_at: str = ""
     ver: int = 1
+
+    @property
+    def deleted(self) -> bool:
+        """Stopped for good; kept so that its receipts and deliveries still have a name."""
+        return self.status == DISABLED and self.reason == DELETED

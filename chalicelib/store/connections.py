@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import msgspec
 
@@ -27,6 +28,18 @@ def cached(table: Table, connection_id: str) -> Connection | None:
         connection = get(table, connection_id)
         _cache[connection_id] = (time.monotonic(), connection)
     return connection
+
+
+def reader(table: Table) -> Callable[[str], Connection | None]:
+    """`get` that reads each connection once: for the length of one batch."""
+    known: dict[str, Connection | None] = {}
+
+    def once(connection_id: str) -> Connection | None:
+        if connection_id not in known:
+            known[connection_id] = get(table, connection_id)
+        return known[connection_id]
+
+    return once
 
 
 def everyone(table: Table) -> list[Connection]:

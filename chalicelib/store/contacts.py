@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chalicelib.model import instants
@@ -40,13 +40,13 @@ def from_item(item: Item) -> Contact:
     )
 
 
-def of(table: Table, connection: str, nodes: Sequence[str], oldest: str) -> Contact:
-    """The customer's contact: his oldest node's own, else the earliest made for any of his nodes.
+def among(items: Iterable[Item], connection: str, oldest: str) -> Contact:
+    """The customer's contact, from the items of all his nodes: his oldest node's own, else the
+    earliest made for any of them.
 
     After a merge two may exist; both are kept, because the destination keeps both records.
     """
-    found = table.batch_get([key(connection, node) for node in nodes])
-    contacts = [from_item(item) for item in found.values()]
+    contacts = [from_item(item) for item in items]
     known = [contact for contact in contacts if contact.remote]
     ranked = sorted(known, key=lambda contact: (contact.node != oldest, contact.node))
     mine = next((contact for contact in contacts if contact.node == oldest), Contact(connection, oldest))

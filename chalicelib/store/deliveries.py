@@ -39,6 +39,11 @@ class Duty(msgspec.Struct, frozen=True, rename={"connection": "c", "kind": "k", 
         return f"L#{self.connection}#{instants.day(occurred)}", f"{occurred}#{event}#{self.kind}"
 
     @property
+    def event_keys(self) -> list[Key]:
+        """Where the event lies; none for a contact."""
+        return [(f"N#{self.node}", self.sort)] if self.kind == ACTIVITY else []
+
+    @property
     def message(self) -> tuple[str, str]:
         return msgspec.json.encode(self).decode(), self.connection
 

@@ -67,9 +67,27 @@ def fail(table: Table, job: Job, reason: str) -> None:
     _put(table, failed, job.ver)
 
 
+def newest(table: Table, status: str, before: str, most: int) -> list[Job]:
+    """At most so many jobs from a `position` back, of one status or, if empty, of all."""
+    found: list[Job] = []
+    while len(found) < most:
+        page = table.query("JOBS", before=before, forward=False, limit=most, index=True)
+        keys = [(entry["pk"], "-") for entry in page.items if status in ("", entry["st"])]
+        items = table.batch_get(keys)
+        found += [msgspec.json.decode(items[key]["b"], type=Job) for key in keys if live(items.get(key))]
+        if len(page.items) < most:
+            break
+        before = page.items[-1]["gsk"]
+    return found[:most]
+
+
+def position(job: Job) -> str:
+    return f"{job.created_at}#{job.id}"
+
+
 def _put(table: Table, job: Job, ver: int = 0) -> bool:
     item = {"pk": f"J#{job.id}", "sk": "-", "b": msgspec.json.encode(job), "ver": job.ver, "st": job.status}
-    index = {"gpk": "JOBS", "gsk": job.created_at, "x": now_seconds() + KEPT_SECONDS}
+    index = {"gpk": "JOBS", "gsk": position(job), "x": now_seconds() + KEPT_SECONDS}
     return table.write(Put(item | index, equal(ver=ver) if ver else ABSENT))
 
 

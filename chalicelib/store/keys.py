@@ -9,10 +9,11 @@ import time
 import msgspec
 
 from chalicelib.model import instants
-from chalicelib.store.table import EXISTS, DynamoTable, Item, Put, Table, Update
+from chalicelib.store.table import Item, Table
 
 SCOPES = ("read", "agent", "integrate", "admin")
 CACHE_SECONDS = 30.0
+ID_LETTERS = 16
 _cache: dict[str, tuple[float, ApiKey | None]] = {}
 
 
@@ -43,38 +44,44 @@ def find(table: Table, secret: str) -> ApiKey | None:
 def mint(table: Table, name: str, scopes: tuple[str, ...]) -> tuple[ApiKey, str]:
     """A new key and its secret, which is never readable again."""
     secret = f"draad_{random.token_urlsafe(32)}"
-    return _put(table, secret, name, scopes), secret
+    return _put(secret, name, scopes), secret
 
 
 def ensure(secret: str, name: str, scopes: tuple[str, ...]) -> None:
     """Make `secret` a valid key; harmless when it is one already. For the first admin key."""
-    _put(DynamoTable(), secret, name, scopes)
+    _put(secret, name, scopes)
 
 
 def everyone(table: Table) -> list[ApiKey]:
-    return [_from_item(item) for item in table.query("KEY").items]
+    """Revoked ones too, oldest first."""
+    from chalicelib.store import cold
+
+    return sorted(map(_from_item, cold.everyone()), key=lambda key: (key.created_at, key.id))
 
 
 def revoke(table: Table, key_id: str) -> bool:
-    """False when there is no such key."""
-    hits = table.query("KEY", begins=key_id).items if len(key_id) >= 16 else []
-    for item in hits:
-        table.write(Update(("KEY", item["sk"]), {"revoked": True}, when=EXISTS))
-        _cache.pop(item["sk"], None)
+    """False when there is no such key. At once here, within CACHE_SECONDS in other containers."""
+    from chalicelib.store import cold
+
+    hits = [item["sk"] for item in cold.everyone() if item["sk"][:ID_LETTERS] == key_id]
+    for hashed in hits:
+        cold.revoke(hashed)
+        _cache.pop(hashed, None)
     return bool(hits)
 
 
-def _put(table: Table, secret: str, name: str, scopes: tuple[str, ...]) -> ApiKey:
+def _put(secret: str, name: str, scopes: tuple[str, ...]) -> ApiKey:
+    from chalicelib.store import cold
+
     hashed = _hash(secret)
-    item = {"pk": "KEY", "sk": hashed, "name": name, "scopes": list(scopes), "at": instants.now()}
-    table.write(Put(item))
-    return _from_item(item)
+    _cache.pop(hashed, None)
+    return _from_item(cold.put(hashed, name, scopes, instants.now()))
 
 
 def _from_item(item: Item) -> ApiKey:
     return msgspec.convert(
         {
-            "id": str(item["sk"])[:16],
+            "id": str(item["sk"])[:ID_LETTERS],
             "name": item["name"],
             "scopes": item["scopes"],
             "created_at": item["at"],

@@ -83,7 +83,7 @@ def item_of(
     else:
         item["b"] = packed
     if verdict in NEEDS_ATTENTION:
-        item |= {"gpk": f"M#{connection}", "gsk": received_at}
+        item |= {"gpk": f"M#{connection}", "gsk": sk}
     optional = {"why": reason[:500], "key": key, "test": test or None}
     item |= {name: value for name, value in optional.items() if value}
     if produced:

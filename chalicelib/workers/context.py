@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from chalicelib import telemetry
@@ -10,11 +11,13 @@ from chalicelib.ingest import arrival as arrivals
 from chalicelib.ingest import read as reading
 from chalicelib.ingest.arrival import Arrival
 from chalicelib.model import instants
+from chalicelib.model.connection import Connection
 from chalicelib.store import connections, organisation, queues, receipts
 from chalicelib.store.receipts import Produced
 from chalicelib.store.table import DynamoTable, Item, Put, Table
 from chalicelib.workers.batch import Batch, Record
 
+Lookup = Callable[[str], Connection | None]
 UNREADABLE = "unreadable"
 
 
@@ -23,10 +26,11 @@ def take(records: list[Record]) -> None:
     table = DynamoTable()
     batch = Batch(queues.INBOX)
     kept: list[Item] = []
+    lookup = connections.reader(table)
     for message in records:
         batch.take(
             message,
-            lambda each: kept.append(_taken(table, each["body"])),
+            lambda each: kept.append(_taken(table, each["body"], lookup)),
             lambda each, why: park(table, each["body"], why),
         )
     if kept:
@@ -34,16 +38,16 @@ def take(records: list[Record]) -> None:
     batch.finish()
 
 
-def _taken(table: Table, body: str) -> Item:
-    return take_arrival(table, arrivals.from_message(body), None)
+def _taken(table: Table, body: str, lookup: Lookup) -> Item:
+    arrival = arrivals.from_message(body)
+    return take_arrival(table, arrival, lookup(arrival.connection), None)
 
 
-def take_arrival(table: Table, arrival: Arrival, fetched: dict[str, Any] | None) -> Item:
+def take_arrival(table: Table, arrival: Arrival, connection: Connection | None, fetched: dict[str, Any] | None) -> Item:
     """The receipt item of an arrival whose events are on their timelines. Also a replay's way.
 
     Raises what `read` and `record` raise: the message is taken again.
     """
-    connection = connections.get(table, arrival.connection)
     if connection is None:
         return _receipt(arrival, reading.Reading(reading.IGNORED, reason="the connection was deleted"), ())
     found = reading.read(table, arrival, connection, fetched)

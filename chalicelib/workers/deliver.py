@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from chalicelib import telemetry
-from chalicelib.fanout.deliver import deliver
+from chalicelib.fanout.deliver import Office, deliver
 from chalicelib.model import instants
-from chalicelib.store import deliveries, queues
+from chalicelib.store import connections, deliveries, queues
 from chalicelib.store.deliveries import Attempt, Duty
 from chalicelib.store.table import DynamoTable, Table
+from chalicelib.workers import context
 from chalicelib.workers.batch import Batch, Record, receives
 from chalicelib.workers.fanout import person_of
 
@@ -40,12 +41,13 @@ def _connection(body: str) -> str:
 
 def _share(table: Table, batch: Batch, messages: list[Record]) -> None:
     failing = ""
+    office = Office(table, person_of(table), connections.reader(table))
 
     def work(message: Record) -> None:
         nonlocal failing
         duty = msgspec.json.decode(message["body"], type=Duty)
         tried = receives(message) > 1
-        outcome = deliver(table, duty, lambda node: person_of(table, node), tried=tried, failing=failing)
+        outcome = deliver(office, duty, tried=tried, failing=failing)
         if outcome == "unknown":
             failing = "not tried: the destination had just not answered"
 
@@ -54,8 +56,12 @@ def _share(table: Table, batch: Batch, messages: list[Record]) -> None:
 
 
 def _park(table: Table, message: Record, reason: str) -> None:
-    """Raises msgspec.DecodeError for a message that is not ours: it goes to the dead letters."""
-    duty = msgspec.json.decode(message["body"], type=Duty)
+    """A message that is not ours is seen among the unreadable receipts."""
+    try:
+        duty = msgspec.json.decode(message["body"], type=Duty)
+    except msgspec.DecodeError:
+        context.park(table, message["body"], reason)
+        return
     now = instants.now()
     deliveries.parked(table, duty, Attempt(receives(message), now, now, reason=reason))
     telemetry.warn("delivery parked", connection=duty.connection, reason=reason)

@@ -10,10 +10,10 @@ from chalicelib import destinations, telemetry
 from chalicelib.context import people, resolve
 from chalicelib.context.graph import Rules
 from chalicelib.errors import Busy, Erased, StorageUnavailable
-from chalicelib.fanout.plan import Planned, Planner
+from chalicelib.fanout.plan import PersonOf, Planned, Planner
 from chalicelib.model.customer import Person
 from chalicelib.store import connections, deliveries, jobs
-from chalicelib.store.table import DynamoTable, Table
+from chalicelib.store.table import DynamoTable, Item, Table
 from chalicelib.workers.batch import Record
 
 COALESCE_SECONDS = 2
@@ -37,20 +37,37 @@ def take(records: list[Record]) -> None:
 
 def planner_of(table: Table) -> Planner:
     receivers = [each for each in connections.everyone(table) if each.provider in destinations.slugs()]
-    return Planner(table, tuple(receivers), resolve.customers, lambda node: person_of(table, node))
+    return Planner(table, tuple(receivers), resolve.customers, remembered(person_of(table)))
 
 
-def person_of(table: Table, node: str) -> Person | None:
+def person_of(table: Table) -> PersonOf:
     """Whose node this is now; nobody's when it is shared, blocked or erased."""
-    try:
-        return people.of_node(table, RULES, node)
-    except Erased:
-        return None
+
+    def look(node: str, seen: Item | None = None, sorts: tuple[str, ...] = ()) -> Person | None:
+        try:
+            return people.of_node(table, RULES, node, seen, sorts)
+        except Erased:
+            return None
+
+    return look
+
+
+def remembered(look: PersonOf) -> PersonOf:
+    """One look at each customer for a batch: all its records were written before it began."""
+    known: dict[str, Person | None] = {}
+
+    def once(node: str, seen: Item | None = None, sorts: tuple[str, ...] = ()) -> Person | None:
+        if node not in known:
+            person = look(node, seen, sorts)
+            known.update(dict.fromkeys(person.nodes if person else (node,), person))
+        return known.get(node)
+
+    return once
 
 
 def send(table: Table, planned: Planned) -> None:
-    deliveries.send(list(dict.fromkeys(planned.contacts)), COALESCE_SECONDS)
-    deliveries.send(list(dict.fromkeys(planned.activities)))
+    deliveries.send(planned.contacts_alone(), COALESCE_SECONDS)
+    deliveries.send(list(planned.activities))
     for node in planned.histories:
         jobs.start(table, "history", {"node": node})
 

@@ -1,7 +1,7 @@
 """Jobs: one page of long work a message.
 
 replay    receipts again through the context        params: receipts, or connection since until
-redrive   parked or held deliveries attempted again params: connection since until
+redrive   held and parked deliveries attempted again params: connection since until, states
 history   earlier entries of somebody who was anonymous until now   params: node
 plan      one stream record that failed             params: record {pk, sk}
 """
@@ -15,15 +15,17 @@ from chalicelib.errors import NotFound
 from chalicelib.fanout.plan import Planned
 from chalicelib.ingest import arrival as arrivals
 from chalicelib.model import instants
-from chalicelib.store import deliveries, jobs, queues, receipts
+from chalicelib.store import connections, deliveries, jobs, queues, receipts
 from chalicelib.store.jobs import Job
 from chalicelib.store.table import DynamoTable, Put, Table
-from chalicelib.workers import fanout
+from chalicelib.workers import context, fanout
 from chalicelib.workers.batch import Batch, Record
 from chalicelib.workers.context import take_arrival
 
 PAGE = 25
 END = "\U0010ffff"
+STATES = ["HELD", "PARK"]
+"""Indexes of open deliveries, in the order in which a redrive empties them."""
 
 
 class Turn(NamedTuple):
@@ -45,6 +47,8 @@ def take(records: list[Record]) -> None:
 def run(table: Table, job_id: str) -> None:
     """Do one page and queue the next. A page that was done before is done again: all are idempotent."""
     job = jobs.get(table, job_id)
+    if job is None:
+        context.park(table, job_id, "no such job")
     if job is None or job.status != jobs.RUNNING:
         return
     turn = KINDS[job.kind](table, job)
@@ -87,20 +91,22 @@ def _replay_one(table: Table, pk: str, sk: str) -> str:
         arrival = arrivals.decode(packed)
     except ValueError:
         return f"{receipt.id}: its body is unreadable"
-    table.write(Put(take_arrival(table, arrival, receipt.fetched)))
+    table.write(Put(take_arrival(table, arrival, connections.get(table, arrival.connection), receipt.fetched)))
     return ""
 
 
 def _redrive(table: Table, job: Job) -> Turn:
     """First what is held, then what is parked; each entry leaves its index as it is sent."""
     connection, since, until = (str(job.params[name]) for name in ("connection", "since", "until"))
-    state, _, after = (job.cursor or "HELD|").partition("|")
+    states = job.params.get("states", STATES)
+    state, _, after = (job.cursor or f"{states[0]}|").partition("|")
     before = f"{until}{END}" if until else ""
     found = table.query(f"{state}#{connection}", after=after or since, before=before, limit=PAGE, index=True)
     redriven = [redrive(table, (item["pk"], item["sk"])) for item in found.items]
     if len(found.items) == PAGE:
         return Turn(f"{state}|{found.items[-1]['gsk']}", sum(redriven))
-    return Turn("PARK|" if state == "HELD" else "", sum(redriven))
+    following = states[states.index(state) + 1 :]
+    return Turn(f"{following[0]}|" if following else "", sum(redriven))
 
 
 def redrive(table: Table, key: tuple[str, str]) -> bool:

@@ -58,6 +58,8 @@ def _bury_delivery(table: Table, body: str) -> None:
 def _bury_job(table: Table, body: str) -> None:
     if job := jobs.get(table, body):
         jobs.fail(table, job, DEAD)
+    else:
+        context.park(table, body, DEAD)
 
 
 BURIALS: dict[str, Callable[[Table, str], None]] = {

@@ -91,11 +91,9 @@ class HubSpot(Standin):
 
     def kept(self) -> list[str]:
         """Only what is on a contact's timeline: an activity without a contact shows nowhere."""
-        rows = [(kind, key, row["properties"]) for kind in ENGAGEMENTS for key, row in self.objects[kind].items()]
-        return [found["hub_event_id"] for kind, key, found in rows for _ in self.contacts_of(kind, key)]
-
-    def people(self) -> list[str]:
-        return [row["properties"].get("hub_customer_id", "") for row in self.objects["contacts"].values()]
+        with self.lock:
+            linked = [self.objects[kind][key]["properties"] for kind, key, _ in self.links]
+        return [found["hub_event_id"] for found in linked]
 
     def contacts_of(self, kind: str, key: str) -> list[str]:
         return sorted(contact for k, i, contact in self.links if (k, i) == (kind, key))

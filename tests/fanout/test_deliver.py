@@ -1,0 +1,363 @@
+"""One duty, one attempt, one outcome: with a destination that does as it is told."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+
+from chalicelib import destinations, errors
+from chalicelib.context import people, record
+from chalicelib.context.graph import Rules
+from chalicelib.fanout.deliver import Office, deliver
+from chalicelib.kit.destination import Destination
+from chalicelib.model import instants
+from chalicelib.model.connection import Connection, Subscription
+from chalicelib.model.customer import Customer, Entry, Person
+from chalicelib.model.event import Event, Ref, stamp
+from chalicelib.model.identity import Identity
+from chalicelib.store import connections, contacts, deliveries, queues, secrets
+from chalicelib.store.deliveries import ACTIVITY, CONTACT, Duty
+from chalicelib.store.organisation import Organisation
+from chalicelib.store.table import Item
+from tests.faults import FaultTable, Killed
+from tests.schedule import MemoryTable, replaced
+
+CRM = "con_crm"
+PHONE = Identity("phone", "+31612345678", "", 2)
+EVENT = stamp(
+    Event(
+        type="call",
+        channel="voice",
+        object="CA1",
+        occurred_at="2026-09-02T08:30:00.000Z",
+        identities=(PHONE,),
+        refs=(Ref("thread", "CA1", "con_voice"),),
+        text="private words",
+        fields={"name": "Jan"},
+    ),
+    "con_voice",
+    "voice",
+)
+
+
+@dataclass
+class System:
+    """A destination in memory. `says`: what the next calls raise; `lost`: they work, then raise."""
+
+    keyed: bool = True
+    people: dict[str, Customer] = field(default_factory=dict)
+    activities: list[tuple[str, str]] = field(default_factory=list)
+    seen: list[Entry] = field(default_factory=list)
+    says: list[Exception | None] = field(default_factory=list)
+    lost: list[Exception] = field(default_factory=list)
+    looked: int = 0
+
+    def upsert(self, http: Any, customer: Customer, remote: str) -> str:
+        self._answer()
+        known = (key for key, each in self.people.items() if each.id == customer.id)
+        key = remote or next(known, f"r{len(self.people) + 1}")
+        self.people[key] = customer
+        return key
+
+    def append(self, http: Any, remote: str, entry: Entry) -> str:
+        self._answer()
+        self.seen.append(entry)
+        made = (remote, entry.event.id)
+        if not (self.keyed and made in self.activities):
+            self.activities.append(made)
+        if self.lost:
+            raise self.lost.pop(0)
+        return f"a{len(self.activities)}"
+
+    def find(self, http: Any, remote: str, entry: Entry) -> str:
+        self.looked += 1
+        return "found" if (remote, entry.event.id) in self.activities else ""
+
+    def _answer(self) -> None:
+        said = self.says.pop(0) if self.says else None
+        if said:
+            raise said
+
+    @property
+    def declared(self) -> Destination:
+        return Destination(
+            name="Test",
+            base_url="http://127.0.0.1",
+            auth=lambda secrets, settings: {},
+            append_activity=self.append,
+            upsert_contact=self.upsert,
+            find_activity=self.find,
+            keyed=self.keyed,
+        )
+
+
+@dataclass
+class Desk:
+    """A table with one customer, one destination, and the messages that were sent."""
+
+    table: MemoryTable
+    system: System
+    sent: list[tuple[Duty, int]]
+
+    def office(self, table: Any = None) -> Office:
+        used = table or self.table
+
+        def person_of(node: str, seen: Item | None = None, sorts: tuple[str, ...] = ()) -> Person | None:
+            return people.of_node(used, Rules(), node, seen, sorts)
+
+        return Office(used, person_of, connections.reader(used))
+
+    def duty(self, kind: str = ACTIVITY) -> Duty:
+        node = people.current_node(self.table, PHONE)
+        if kind == ACTIVITY:
+            return Duty(CRM, ACTIVITY, node, f"E#{EVENT.occurred_at}#{EVENT.id}")
+        person = people.of_node(self.table, Rules(), node)
+        assert person
+        return Duty(CRM, CONTACT, person.oldest, person.id)
+
+    def go(self, kind: str = ACTIVITY, **options: Any) -> str:
+        return deliver(self.office(), self.duty(kind), **{"tried": False, **options})
+
+    def row(self, kind: str = ACTIVITY) -> Item:
+        found = self.table.get(self.duty(kind).key)
+        assert found
+        return found
+
+    def connection(self) -> Connection:
+        found = connections.get(self.table, CRM)
+        assert found
+        return found
+
+    def connect(self, **changes: Any) -> None:
+        current = connections.get(self.table, CRM) or Connection(id=CRM, provider="test", ver=0)
+        connections.save(self.table, msgspec.structs.replace(current, ver=current.ver + 1, **changes))
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    sent: list[tuple[Duty, int]] = []
+
+    def send(name: str, body: str, *, group: str = "", delay: int = 0) -> None:
+        sent.append((msgspec.json.decode(body, type=Duty), delay))
+
+    made = Desk(MemoryTable(), System(), sent)
+    patches = (
+        (secrets, "pepper", lambda: b"pepper"),
+        (queues, "send", send),
+        (destinations, "slugs", lambda: ("test",)),
+        (destinations, "load", lambda slug: made.system.declared),
+    )
+    with replaced(*patches):
+        record.record(made.table, EVENT, "receipt", Organisation())
+        made.connect()
+        yield made
+
+
+def test_delivered_once_and_marked(desk: Desk) -> None:
+    assert desk.go() == "delivered"
+    assert desk.row()["st"] == "delivered" and desk.row()["ref"] == "a1" and desk.row()["to"] == "r1"
+    assert desk.go() == "dropped"
+    assert desk.system.activities == [("r1", EVENT.id)]
+    assert list(desk.system.people) == ["r1"]
+
+
+def test_killed_at_every_call_and_taken_again(desk: Desk) -> None:
+    for keyed, after in itertools.product((True, False), (False, True)):
+        for number in range(1, 30):
+            desk.system = System(keyed=keyed)
+            table = MemoryTable()
+            table.rows = dict(desk.table.rows)
+            if not _killed_then_again(desk, table, number, after):
+                assert number > 5
+                break
+            assert desk.system.activities == [("r1", EVENT.id)], (keyed, number, after)
+            row = table.get(desk.duty().key)
+            assert row and row["st"] == "delivered"
+
+
+def _killed_then_again(desk: Desk, table: MemoryTable, number: int, after: bool) -> bool:
+    """The second worker comes after the lease of the first has run out."""
+    with replaced((contacts, "LEASE_MS", -1)):
+        try:
+            deliver(desk.office(FaultTable(table, number, after)), desk.duty(), tried=False)
+        except Killed:
+            deliver(desk.office(table), desk.duty(), tried=True)
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome", "status"),
+    [
+        (errors.Delayed("HTTP 500"), "delayed", "delayed"),
+        (errors.Unknown("timeout"), "unknown", "delayed"),
+        (errors.Rejected("HTTP 400"), "rejected", "parked"),
+        (errors.Unauthorized("HTTP 401"), "unauthorized", "held"),
+        (errors.Gone("HTTP 410"), "gone", "held"),
+    ],
+)
+def test_each_failure_has_its_fate(desk: Desk, said: Exception, outcome: str, status: str) -> None:
+    desk.go()
+    desk.table.rows.pop(desk.duty().key)
+    desk.system.says = [said]
+    assert desk.go() == outcome
+    row = desk.row()
+    assert row["st"] == status and row["why"] == str(said) and row["n"] == 1
+    assert (desk.connection().status == "active") == (status != "held")
+
+
+def test_unauthorized_pauses_and_gone_disables_the_connection(desk: Desk) -> None:
+    for said, status in ((errors.Unauthorized("HTTP 401"), "unauthorized"), (errors.Gone("HTTP 410"), "disabled")):
+        desk.connect(status="active", reason="")
+        desk.table.rows.pop(desk.duty().key, None)
+        desk.system.says = [None, said] if not desk.system.people else [said]
+        desk.go()
+        assert desk.connection().status == status
+        assert desk.connection().reason
+        held = desk.table.query(f"HELD#{CRM}", index=True).items
+        assert len(held) == 1
+        assert desk.go() == "held"
+
+
+def test_a_retry_is_a_message_and_a_row(desk: Desk) -> None:
+    desk.system.says = [None, errors.Delayed("HTTP 503", retry_after=30.0)]
+    assert desk.go() == "delayed"
+    ((duty, delay),) = desk.sent
+    assert duty == desk.duty() and delay >= 30
+    due = instants.to_ms(desk.row()["due"])
+    assert due >= instants.now_ms() + 29_000
+    assert desk.row()["gpk"].startswith("DUE#") and desk.row()["gsk"] > desk.row()["due"]
+    assert desk.go() == "dropped", "a stray copy before its time"
+
+
+def test_a_far_retry_is_left_to_the_sweep(desk: Desk) -> None:
+    desk.system.says = [None, errors.Delayed("HTTP 429", retry_after=7200.0)]
+    desk.go()
+    assert desk.sent == []
+    shard = int(desk.row()["gpk"][-1])
+    assert deliveries.take_due(desk.table, shard, instants.now()) == 0
+    later = instants.from_ms(instants.now_ms() + 2 * 86_400_000)
+    with replaced((deliveries, "send", lambda duties, delay=0: desk.sent.extend((each, 0) for each in duties))):
+        assert deliveries.take_due(desk.table, shard, later) == 1
+        assert deliveries.take_due(desk.table, shard, instants.now()) == 0
+    assert desk.sent == [(desk.duty(), 0)]
+
+
+def test_after_three_days_it_parks(desk: Desk) -> None:
+    desk.system.says = [None, errors.Delayed("HTTP 500"), errors.Delayed("HTTP 500")]
+    desk.go()
+    row = desk.row()
+    long_ago = instants.from_ms(instants.now_ms() - 4 * 86_400_000)
+    desk.table.batch_put([{**row, "at": long_ago, "due": long_ago}])
+    desk.go()
+    assert desk.row()["st"] == "parked" and "three days" in desk.row()["why"]
+
+
+def test_a_paused_connection_holds(desk: Desk) -> None:
+    desk.connect(status="paused", reason="paused by hand")
+    assert desk.go() == "held"
+    assert desk.system.activities == []
+    desk.connect(status="active", reason="")
+    assert desk.go() == "delivered"
+    assert "gpk" not in desk.row()
+
+
+def test_an_unreachable_destination_puts_the_rest_off_untried(desk: Desk) -> None:
+    assert desk.go(failing="had just not answered") == "delayed"
+    assert desk.row()["n"] == 0 and desk.system.seen == []
+
+
+def test_without_our_key_it_is_claimed_and_looked_for(desk: Desk) -> None:
+    desk.system = System(keyed=False, lost=[errors.Unknown("reset")])
+    assert desk.go() == "unknown"
+    assert desk.system.activities == [("r1", EVENT.id)]
+    row = desk.row()
+    desk.table.batch_put([{**row, "due": instants.now()}])
+    assert desk.go() == "delivered"
+    assert desk.system.activities == [("r1", EVENT.id)] and desk.system.looked == 1
+    assert desk.row()["ref"] == "found"
+
+
+def test_a_contact_is_pushed_when_it_changed_and_only_then(desk: Desk) -> None:
+    assert desk.go(CONTACT) == "delivered"
+    pushes = len(desk.system.people)
+    before = dict(desk.table.rows)
+    assert desk.go(CONTACT) == "delivered"
+    assert len(desk.system.people) == pushes and desk.table.rows == before, "nothing written"
+    changed = msgspec.structs.replace(
+        EVENT, object="CA2", fields={"name": "Jan de Vries"}, occurred_at="2026-09-03T08:30:00.000Z"
+    )
+    record.record(desk.table, stamp(changed, "con_voice", "voice"), "receipt", Organisation())
+    desk.go(CONTACT)
+    assert desk.system.people["r1"].fields["name"].value == "Jan de Vries"
+    assert list(desk.system.people) == ["r1"]
+
+
+def test_a_leased_contact_is_busy(desk: Desk) -> None:
+    node = desk.duty(CONTACT).node
+    assert contacts.lease(desk.table, contacts.Contact(CRM, node))
+    with pytest.raises(errors.Busy):
+        desk.go()
+
+
+def test_two_customers_that_become_one_keep_the_elder_contact(desk: Desk) -> None:
+    desk.go(CONTACT)
+    other = Identity("email", "jan@example.nl", "", 2)
+    for number, identities in enumerate([(other,), (Identity("shop", "900", "tc", 2), other, PHONE)]):
+        event = msgspec.structs.replace(
+            EVENT, object=f"x{number}", identities=identities, occurred_at=f"2026-09-0{4 + number}T08:30:00.000Z"
+        )
+        record.record(desk.table, stamp(event, "con_voice", "voice"), "receipt", Organisation())
+    assert desk.go(CONTACT) == "delivered"
+    assert list(desk.system.people) == ["r1"]
+    assert "email:jan@example.nl" in [each.text for each in desk.system.people["r1"].identities]
+
+
+def test_anonymous_customers_are_told_to_those_who_asked(desk: Desk) -> None:
+    web = msgspec.structs.replace(EVENT, identities=(Identity("web", "a-71", "tc", 2),), object="w1")
+    event = stamp(web, "con_voice", "voice")
+    record.record(desk.table, event, "receipt", Organisation())
+    node = people.current_node(desk.table, Identity("web", "a-71", "tc", 2))
+    duty = Duty(CRM, ACTIVITY, node, f"E#{event.occurred_at}#{event.id}")
+    assert deliver(desk.office(), duty, tried=False) == "dropped"
+    desk.connect(subscription=Subscription(anonymous=True))
+    assert deliver(desk.office(), duty, tried=False) == "delivered"
+
+
+@pytest.mark.parametrize("wish", [Subscription(redact=True), Subscription(pseudonymous=True, redact=True)])
+def test_what_a_destination_may_not_see(desk: Desk, wish: Subscription) -> None:
+    desk.connect(subscription=wish)
+    desk.go()
+    shown = str(desk.system.seen)
+    assert "private words" not in shown and "Jan" not in shown
+    hidden = wish.pseudonymous
+    assert ("+31612345678" not in shown) == hidden
+    person = people.of_node(desk.table, Rules(), desk.duty().node)
+    assert person and (person.customer.id not in shown) == hidden
+    assert ("+31612345678" not in str(desk.system.people)) == hidden
+
+
+def test_an_event_that_is_nobodys_any_more_is_not_told(desk: Desk) -> None:
+    desk.table.rows.pop(desk.duty().event_keys[0])
+    assert desk.go() == "dropped"
+    assert desk.system.activities == []
+
+
+def test_the_fate_of_a_contact_is_seen_too(desk: Desk) -> None:
+    desk.system.says = [errors.Rejected("HTTP 400")]
+    assert desk.go(CONTACT) == "rejected"
+    assert desk.row(CONTACT)["st"] == "parked"
+    assert desk.go(CONTACT) == "delivered", "its state may have changed: a parked one is tried again"
+    assert desk.row(CONTACT)["st"] == "delivered"
+
+
+def test_views_name_what_they_are(desk: Desk) -> None:
+    desk.go()
+    shown: Mapping[str, Any] = deliveries.view(desk.row())
+    assert shown["event"] == EVENT.id and shown["status"] == "delivered" and shown["attempts"] == 1
+    assert deliveries.duty_of(desk.row()) == desk.duty()

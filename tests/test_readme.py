@@ -1,0 +1,56 @@
+"""The README keeps its word: its commands run, its tables are what the code says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from chalicelib.api.providers import all_slugs, summary
+from infra.local.hub import Hub
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.embedded
+def test_the_first_webhook_runs_as_written(hub: Hub, tmp_path: Path) -> None:
+    block = re.search(r"<!-- run: first webhook -->\n```sh\n(.*?)```", README, re.DOTALL)
+    assert block
+    script = re.sub(r"export HUB=.*", f"export HUB={hub.url} KEY={hub.admin_key}", block[1])
+    done = subprocess.run(
+        ["bash", "-eu", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "HTTP/1.1 200" in done.stdout
+    assert '"verdict":"accepted"' in done.stdout
+    assert done.stdout.rstrip().splitlines()[-1].count("Is de trui in de winkel ook afgeprijsd?") >= 1
+
+
+def catalogue() -> str:
+    rows = [
+        f"| {each['name']} (`{slug}`) | {each['kind']} | {', '.join(each['channels']) or '–'} "
+        f"| {', '.join(each['event_types']) or '–'} | {each['grade']} |"
+        for slug in all_slugs()
+        for each in [summary(slug)]
+    ]
+    return "\n".join(["| provider | kind | channels | event types | grade |", "|---|---|---|---|---|", *rows])
+
+
+def test_the_catalogue_is_generated() -> None:
+    """DRAAD_WRITE=1 writes it."""
+    pattern = re.compile(r"(<!-- generated: catalogue -->\n).*?(\n<!-- end -->)", re.DOTALL)
+    written = pattern.sub(lambda found: found[1] + catalogue() + found[2], README)
+    if os.environ.get("DRAAD_WRITE"):
+        (ROOT / "README.md").write_text(written, encoding="utf-8")
+        return
+    assert written == README, "the catalogue in the README is old: run the tests once with DRAAD_WRITE=1"
+
+
+def test_every_file_that_the_readme_names_exists() -> None:
+    named = set(re.findall(r"`((?:tests|docs|infra|chalicelib|bench)/[\w./-]*)`", README))
+    named |= set(re.findall(r"\]\((docs/[\w./-]+)\)", README))
+    missing = [name for name in sorted(named) if not (ROOT / name).exists()]
+    assert not missing, missing

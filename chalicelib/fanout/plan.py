@@ -41,19 +41,22 @@ class PersonOf(Protocol):
 
 @dataclass
 class Planned:
-    """`contacts`: duty → nodes of its customer. `histories`: nodes whose earlier entries are more
-    than can be planned at once."""
+    """`contacts`: duty → nodes of its customer. `changed`: nodes whose fields changed. `histories`:
+    nodes whose earlier entries are more than can be planned at once."""
 
     activities: dict[Duty, None] = field(default_factory=dict)
     contacts: dict[Duty, Nodes] = field(default_factory=dict)
+    changed: dict[str, None] = field(default_factory=dict)
     histories: dict[str, None] = field(default_factory=dict)
 
     def contacts_alone(self) -> list[Duty]:
         """Contact duties that no activity of the same batch brings along: it pushes them itself."""
-        told = {(duty.connection, duty.node) for duty in self.activities}
-        return [
-            duty for duty, nodes in self.contacts.items() if not any((duty.connection, node) in told for node in nodes)
-        ]
+        told = self.told()
+        return [duty for duty, nodes in self.contacts.items() if told.isdisjoint((duty.connection, n) for n in nodes)]
+
+    def told(self) -> set[tuple[str, str]]:
+        """(connection, node) of the activities."""
+        return {(duty.connection, duty.node) for duty in self.activities}
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,15 @@ class Planner:
         elif new["pk"].startswith("K#"):
             self.cluster(new, image(record, "OldImage"), into)
         elif new["sk"] == "F":
-            self._contacts(self.person_of(new["pk"][2:]), into)
+            into.changed[new["pk"][2:]] = None
+
+    def settle(self, planned: Planned) -> None:
+        """At the end of a batch: contacts for changed fields that no activity brings along."""
+        told = planned.told()
+        contacts = [each.id for each in self.receivers if destinations.load(each.provider).contacts]
+        for node in planned.changed:
+            if any((connection, node) not in told for connection in contacts):
+                self._contacts(self.person_of(node), planned)
 
     def event(self, item: Item, into: Planned) -> None:
         """Activities for one event; anonymous customers are left to those who asked for them."""

@@ -98,6 +98,7 @@ def _make(service: str) -> BaseClient:
         read_timeout=10,
         max_pool_connections=32,
         parameter_validation=False,
+        user_agent="draad",
     )
     made: BaseClient = _session.create_client(
         service, region_name=settings().region, endpoint_url=os.environ.get("AWS_ENDPOINT_URL"), config=config

@@ -32,6 +32,7 @@ def take(records: list[Record]) -> None:
             raise
         except Exception as wrong:
             _park(table, record, wrong)
+    planner.settle(planned)
     send(table, planned)
 
 

@@ -91,6 +91,7 @@ class Town:
         records, self.table.stream = self.table.stream, []
         for each in records:
             planner.plan(each, planned)
+        planner.settle(planned)
         return planned
 
 
@@ -190,7 +191,7 @@ def test_two_clusters_that_merge_bring_the_anonymous_one_along(town: Town) -> No
 def test_a_contact_goes_along_with_an_activity_or_alone(town: Town) -> None:
     town.happens(said(PHONE, fields={"name": "Jan"}))
     planned = town.planned()
-    assert planned.contacts and not planned.contacts_alone()
+    assert planned.changed and not planned.contacts_alone()
     town.happens(said(PHONE, number=2, type_="identify", fields={"name": "Jan de Vries"}))
     alone = town.planned().contacts_alone()
     assert [duty.connection for duty in alone] == ["con_crm"]

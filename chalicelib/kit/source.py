@@ -86,6 +86,8 @@ class Source:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     secrets: Mapping[str, Setting] = field(default_factory=dict)
     grade: str = "documented"
+    channels: tuple[str, ...] = ()
+    """Channels of its events besides `channel`."""
     unverified: tuple[str, ...] = ()
     """Facts nobody could confirm; shown in the catalogue."""
     setup: tuple[str, ...] = ()

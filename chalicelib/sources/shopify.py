@@ -369,16 +369,24 @@ def delivery_key(request: Request) -> str | None:
     return header(request, "event-id") or header(request, "webhook-id") or None
 
 
-VERIFY = hmac_signature(
+SIGNATURE = hmac_signature(
     header=("shopify-hmac-sha256", "x-shopify-hmac-sha256"), key_name="client_secret", encoding="base64"
 )
+
+
+def verify(request: Request, secrets: Secrets) -> str | None:
+    """The secret is the app's, so shops share it: a connection of one shop says which."""
+    wanted = text(request.settings, "shop_domain").lower()
+    if wanted and header(request, "shop-domain").lower() != wanted:
+        return SIGNATURE(request, secrets) or "the webhook is of another shop than shop_domain"
+    return SIGNATURE(request, secrets)
 
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     body = b'{"id":1,"name":"#1","created_at":"2026-01-01T12:00:00+01:00","currency":"EUR","total_price":"1.00"}'
     headers = (("content-type", "application/json"), ("x-shopify-topic", "orders/create"))
     unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    return VERIFY.sign(unsigned, secrets)
+    return SIGNATURE.sign(unsigned, secrets)
 
 
 SOURCE = Source(
@@ -386,10 +394,12 @@ SOURCE = Source(
     channel="web",
     types=TYPES,
     normalize=normalize,
-    verify=VERIFY,
+    verify=verify,
+    channels=("store",),
     dedupe=delivery_key,
     own_system=True,
     settings={
+        "shop_domain": Setting("Shop domain", help="Such as tc.myshopify.com: webhooks of another shop are refused"),
         "account": Setting("Shop", help="Scope of customer ids; default: the shop's domain without .myshopify.com"),
         "accounts": Setting(
             "Customer accounts",

@@ -6,7 +6,7 @@ from chalicelib.context import fields, graph, resolve
 from chalicelib.errors import Erased, NotFound
 from chalicelib.model import instants
 from chalicelib.model.customer import Customer, Person
-from chalicelib.model.identity import Identity
+from chalicelib.model.identity import ANONYMOUS_KINDS, Identity
 from chalicelib.store.secrets import node_id
 from chalicelib.store.table import Item, Table
 
@@ -32,13 +32,22 @@ def by_id(table: Table, rules: graph.Rules, text: str) -> Person:
 
 
 def of_node(
-    table: Table, rules: graph.Rules, node: str, seen: Item | None = None, sorts: tuple[str, ...] = ()
+    table: Table,
+    rules: graph.Rules,
+    node: str,
+    seen: Item | None = None,
+    sorts: tuple[str, ...] = (),
+    *,
+    brief: bool = False,
 ) -> Person | None:
     """Whose node this is; None when it is unknown or nobody's. `seen`: the node's item as just
-    read; `sorts`: sort keys of items of his nodes to read along. Raises Erased."""
+    read; `sorts`: sort keys of items of his nodes to read along; `brief`: who he is is enough,
+    and whether he is anonymous. Raises Erased."""
     view = resolve.read(table, rules, node, seen)
     if view is None or view.customer is None:
         return None
+    if brief and seen and seen["kind"] not in ANONYMOUS_KINDS:
+        return Person(view.customer, Customer(id=public_id(view.customer)), {node: seen})
     items = table.batch_get([(f"N#{each}", sort) for each in view.nodes for sort in ("-", "F", *sorts)])
     nodes = {each: items[f"N#{each}", "-"] for each in view.nodes if (f"N#{each}", "-") in items}
     known = fields.merged(fields.from_item(items.get((f"N#{each}", "F"))) for each in view.nodes)

@@ -70,6 +70,8 @@ class Post:
         """The customer, with his contacts here; `fresh` reads his node anew."""
         wanted = node or self.duty.node
         seen = None if fresh else self.found.get((f"N#{wanted}", "-"))
+        if not self.destination.contacts:
+            return self.office.person_of(wanted, seen, brief=True)
         return self.office.person_of(wanted, seen, (f"C#{self.connection.id}",))
 
     def shown_id(self, customer: str) -> str:

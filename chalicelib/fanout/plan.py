@@ -34,9 +34,11 @@ AT_ONCE = 50
 
 class PersonOf(Protocol):
     """Whose node this is now. `seen`: the node's item as just read; `sorts`: sort keys of items of
-    his nodes to read along, into `more`."""
+    his nodes to read along, into `more`; `brief`: his id, and whether he is anonymous, is enough."""
 
-    def __call__(self, node: str, seen: Item | None = None, sorts: tuple[str, ...] = ()) -> Person | None: ...
+    def __call__(
+        self, node: str, seen: Item | None = None, sorts: tuple[str, ...] = (), *, brief: bool = False
+    ) -> Person | None: ...
 
 
 @dataclass

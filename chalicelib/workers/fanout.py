@@ -44,9 +44,9 @@ def planner_of(table: Table) -> Planner:
 def person_of(table: Table) -> PersonOf:
     """Whose node this is now; nobody's when it is shared, blocked or erased."""
 
-    def look(node: str, seen: Item | None = None, sorts: tuple[str, ...] = ()) -> Person | None:
+    def look(node: str, seen: Item | None = None, sorts: tuple[str, ...] = (), *, brief: bool = False) -> Person | None:
         try:
-            return people.of_node(table, RULES, node, seen, sorts)
+            return people.of_node(table, RULES, node, seen, sorts, brief=brief)
         except Erased:
             return None
 
@@ -57,7 +57,7 @@ def remembered(look: PersonOf) -> PersonOf:
     """One look at each customer for a batch: all its records were written before it began."""
     known: dict[str, Person | None] = {}
 
-    def once(node: str, seen: Item | None = None, sorts: tuple[str, ...] = ()) -> Person | None:
+    def once(node: str, seen: Item | None = None, sorts: tuple[str, ...] = (), *, brief: bool = False) -> Person | None:
         if node not in known:
             person = look(node, seen, sorts)
             known.update(dict.fromkeys(person.nodes if person else (node,), person))

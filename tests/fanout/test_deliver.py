@@ -107,8 +107,10 @@ class Desk:
     def office(self, table: Any = None) -> Office:
         used = table or self.table
 
-        def person_of(node: str, seen: Item | None = None, sorts: tuple[str, ...] = ()) -> Person | None:
-            return people.of_node(used, Rules(), node, seen, sorts)
+        def person_of(
+            node: str, seen: Item | None = None, sorts: tuple[str, ...] = (), *, brief: bool = False
+        ) -> Person | None:
+            return people.of_node(used, Rules(), node, seen, sorts, brief=brief)
 
         return Office(used, person_of, connections.reader(used))
 

@@ -84,7 +84,9 @@ class Town:
     def planned(self) -> Planned:
         """Duties of all changes since the last call, planned as one batch."""
 
-        def person_of(node: str, seen: Item | None = None, sorts: tuple[str, ...] = ()) -> Person | None:
+        def person_of(
+            node: str, seen: Item | None = None, sorts: tuple[str, ...] = (), *, brief: bool = False
+        ) -> Person | None:
             return people.of_node(self.table, Rules(), node)
 
         planner, planned = Planner(self.table, self.receivers, resolve.customers, person_of), Planned()

@@ -1,0 +1,154 @@
+"""`python -m bench [--only hook,imports,storage,cost,drain] [--nightly] [--keep-nothing]`"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+
+from bench import cost, drain, hook, imports, report
+from bench.cases import RECORDED, Budget, Case
+from bench.deliveries import DELIVERED
+from bench.looks import LOOKS
+from bench.meter import Bill
+from bench.report import Row, verdict
+from bench.stage import World, memory_stage
+
+SHORT, LONG, NIGHTLY = 10, 1_000, 100_000
+BY_NIGHT = ("known identities and thread", "new id joins a customer of 7", "delivered to a webhook")
+"""These and the looks run at a history of a hundred thousand too."""
+
+
+def hook_rows(night: bool) -> Iterable[Row]:
+    for each in hook.measured():
+        yield Row(
+            f"warm hook, {each.provider}, {each.body_bytes:,} bytes",
+            f"{each.ratio:.2f} × a bare route ({each.hub_us:.0f} / {each.bare_us:.0f} µs)",
+            f"≤ {hook.BUDGET:g} ×",
+            verdict(each.ratio <= hook.BUDGET),
+            asdict(each),
+        )
+
+
+def import_rows(night: bool) -> Iterable[Row]:
+    found = imports.measured()
+    yield Row(
+        "import of the hook path",
+        f"{found.ratio:.2f} × Chalice and one SQS client ({found.hook_ms:.0f} / {found.floor_ms:.0f} ms)",
+        f"≤ {imports.BUDGET:g} ×",
+        verdict(found.ratio <= imports.BUDGET),
+        asdict(found),
+    )
+    yield Row("first hook of a process, with its four clients", f"{found.call_ratio:.2f} × ({found.call_ms:.0f} ms)")
+
+
+def storage_rows(night: bool) -> Iterable[Row]:
+    with memory_stage():
+        world = World()
+        for case in RECORDED + DELIVERED + LOOKS:
+            long = NIGHTLY if night and (case in LOOKS or case.name in BY_NIGHT) else LONG
+            yield storage_row(case, {entries: case.run(world, entries) for entries in (SHORT, long)})
+
+
+def storage_row(case: Case, bills: dict[int, Bill]) -> Row:
+    """Measured at the shortest history; a case that has a budget holds it at every length."""
+    (_, first), *rest = bills.items()
+    others = [f"same at {entries:,}" if bill == first else f"{_spent(bill)} at {entries:,}" for entries, bill in rest]
+    budgeted = case.budget != Budget()
+    return Row(
+        case.name,
+        "; ".join([_spent(first), *others]),
+        _budget(case.budget),
+        verdict(all(map(case.budget.holds, bills.values()))) if budgeted else "",
+        {str(entries): asdict(bill) for entries, bill in bills.items()},
+    )
+
+
+def _spent(bill: Bill) -> str:
+    return (
+        f"{bill.write_units:g} WU in {bill.writes}, {bill.read_units:g} RU in {bill.reads} requests"
+        if bill.write_units or bill.writes
+        else f"{bill.read_units:g} RU in {bill.reads} requests"
+    )
+
+
+def _budget(budget: Budget) -> str:
+    bounds = ((budget.write_units, "WU"), (budget.read_units, "RU"), (budget.requests, "requests"))
+    return ", ".join(f"≤ {bound:g} {unit}" for bound, unit in bounds if bound is not None)
+
+
+def cost_rows(night: bool) -> Iterable[Row]:
+    with memory_stage():
+        for each in cost.measured(World()):
+            parts = f"API {each.api_gateway:.2f}, Lambda {each.compute:.2f}, SQS {each.queues:.2f}"
+            yield Row(
+                f"a million webhooks of 4 KB: {each.name}",
+                f"${each.total:.2f} ({parts}, writes {each.writes:.2f}, reads {each.reads:.2f})",
+                f"≤ ${each.budget:g}" if each.budget else "",
+                verdict(each.total <= each.budget) if each.budget else "",
+                asdict(each) | {"total": each.total},
+            )
+
+
+def drain_rows(night: bool) -> Iterable[Row]:
+    found = drain.measured()
+    numbers = asdict(found)
+    yield Row(f"acked, {found.webhooks} webhooks by 16 senders", f"{found.acked_per_second:.0f} /s", "", "", numbers)
+    if found.cpu_seconds:
+        spent = ", ".join(f"{name} {seconds:g}" for name, seconds in found.cpu_seconds.items())
+        yield Row("processor seconds of that", spent)
+    yield Row("events on timelines", f"{found.events_per_second:.1f} /s", "aim: 100 /s")
+    yield Row("delivered to a CRM and a partner", f"{found.deliveries_per_second:.1f} /s")
+    yield Row("batches with a message that came again", f"{found.batches_again}")
+    for name, latency in (("at rest", found.calm), ("under load", found.burst)):
+        yield Row(f"hook to partner, {name}", f"p50 {latency.p50:.0f} ms, p95 {latency.p95:.0f} ms")
+
+
+PARTS: dict[str, Callable[[bool], Iterable[Row]]] = {
+    "hook": hook_rows,
+    "imports": import_rows,
+    "storage": storage_rows,
+    "cost": cost_rows,
+    "drain": drain_rows,
+}
+
+
+def main() -> int:
+    """1 when a budget is exceeded."""
+    wanted = _arguments()
+    begun, rows = time.monotonic(), list[Row]()
+    for name in wanted.only:
+        _say(f"{name} …")
+        for row in PARTS[name](wanted.nightly):
+            rows.append(row)
+            _say(f"  {row.what}: {row.measured}")
+    print(report.table(rows))
+    if not wanted.keep_nothing:
+        path = report.keep(rows, time.monotonic() - begun)
+        _say(f"kept in bench/results/{path.name}")
+    return int(any(row.verdict == report.OVER for row in rows))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the budgets; print one table.")
+    parser.add_argument("--only", type=_parts, default=list(PARTS), help=f"some of {', '.join(PARTS)}")
+    parser.add_argument("--nightly", action="store_true", help=f"histories of {NIGHTLY:,} events too")
+    parser.add_argument("--keep-nothing", action="store_true", help="write no files")
+    return parser.parse_args()
+
+
+def _parts(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := set(names) - set(PARTS):
+        raise argparse.ArgumentTypeError(f"no part is called {', '.join(sorted(unknown))}")
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,238 @@
+"""A stage in memory, and the hub's own steps on it: hook to inbox, inbox to context, stream to deliveries.
+
+`memory_stage()` makes moto in this process look like the deployed stack; `World` then plays what
+Lambda does between the functions, one message at a time or in batches.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from bench.meter import Change, Meter
+from chalicelib.ingest.arrival import Arrival, to_message
+from chalicelib.model import instants
+from chalicelib.model.connection import Connection
+from chalicelib.model.event import Event, stamp
+from chalicelib.model.identity import CONTACT_POINTS, Identity
+from chalicelib.settings import settings
+from chalicelib.store import aws, connections, events, ids, organisation, secrets
+from chalicelib.store.deliveries import Duty
+from chalicelib.store.table import DynamoTable, Item
+from chalicelib.workers import context, deliver, fanout
+from infra.local.embedded import clean_env, ensure_stack, hub_env
+from infra.local.records import stream_record
+from tests.conftest import forget
+
+TYPICAL = 2048
+"""Bytes of a typical webhook; its receipt is one write unit."""
+LARGE = 4096
+"""Bytes of the webhook that prices are told for, half of it incompressible."""
+DAY_MS = 86_400_000
+START = "2026-09-01T09:00:00.000Z"
+MAPPING = {
+    "type": "type",
+    "channel": "channel",
+    "object": "id",
+    "version": "'1'",
+    "occurred_at": "at",
+    "text": "text",
+    "identities": "identities",
+    "refs": "refs",
+    "fields": {"name": "name"},
+}
+
+
+@contextmanager
+def environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """This process's environment for a while; the hub's modules forget what they read of another."""
+    kept = dict(os.environ)
+    try:
+        os.environ.clear()
+        os.environ.update(wanted)
+        forget()
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)
+        forget()
+
+
+def memory_env() -> dict[str, str]:
+    env = clean_env("")
+    del env["AWS_ENDPOINT_URL"]
+    return env
+
+
+@contextmanager
+def quick_transactions() -> Iterator[None]:
+    """moto copies its table for each action of a transaction, to undo one that fails. With one
+    worker none fails; a large history would make each of them take seconds."""
+    from unittest.mock import patch
+
+    from moto.dynamodb.models.table import Table as MotoTable
+
+    with patch.object(MotoTable, "__deepcopy__", lambda table, memo: table, create=True):
+        yield
+
+
+@contextmanager
+def memory_stage() -> Iterator[None]:
+    """moto in this process with the stack of infra/template.yaml."""
+    import botocore.session
+    from moto import mock_aws
+
+    with environment(memory_env()), mock_aws(), quick_transactions():
+        session = botocore.session.Session()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            outputs = ensure_stack(session.create_client("cloudformation"), "draad-test", {"Stage": "test"})
+        env = hub_env("test", outputs)
+        session.create_client("secretsmanager").create_secret(Name=env["DRAAD_PEPPER"], SecretString="p" * 64)
+        with environment(dict(os.environ) | env | {"DRAAD_ALLOW_PRIVATE_DESTINATIONS": "1"}):
+            yield
+
+
+@dataclass
+class World:
+    """One stage with a source; destinations are added. Every webhook has a new id and a later time."""
+
+    table: DynamoTable = field(default_factory=DynamoTable)
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _noise: random.Random = field(default_factory=lambda: random.Random(4096))
+
+    def __post_init__(self) -> None:
+        self.source = self.connect("generic", mapping=MAPPING, settings={"own_system": True})
+
+    def connect(
+        self,
+        provider: str,
+        *,
+        mapping: Any = None,
+        settings: dict[str, Any] | None = None,
+        plain: Mapping[str, str] | None = None,
+    ) -> Connection:
+        id = ids.mint("con")
+        kept: dict[str, tuple[str, ...]] = {
+            name: (secrets.encrypt(id, name, value),) for name, value in (plain or {}).items()
+        }
+        made = Connection(id=id, provider=provider, settings=settings or {}, secrets=kept, mapping=mapping)
+        assert connections.save(self.table, made)
+        return made
+
+    def webhook(
+        self, identities: Sequence[str] = (), refs: Sequence[str] = (), size: int = TYPICAL, **more: Any
+    ) -> Arrival:
+        """`identities` and `refs` as `kind:value`; every identity is attested. `size` in bytes."""
+        number = next(self._numbers)
+        at = instants.from_ms(instants.to_ms(START) + number * 1000)
+        told = {
+            "id": f"m-{number:07d}",
+            "type": "message",
+            "channel": "webchat",
+            "at": at,
+            "text": f"Question {number}: is the jumper in the shop reduced as well?",
+            "identities": [_part(each) | {"assurance": "A2"} for each in identities],
+            "refs": [_part(each) for each in refs],
+        } | more
+        return self._arrival(self._padded(told, size), at)
+
+    def again(self, arrival: Arrival) -> Arrival:
+        """The same request, sent once more a minute later."""
+        later = instants.from_ms(instants.to_ms(arrival.at) + 60_000)
+        return msgspec.structs.replace(arrival, id=ids.mint("arr"), at=later)
+
+    def _padded(self, told: dict[str, Any], size: int) -> bytes:
+        share = 16 if size <= TYPICAL else 4
+        told["incompressible"] = self._noise.randbytes(size // share).hex()
+        told["compressible"] = ""
+        told["compressible"] = "draad " * ((size - len(json.dumps(told))) // 6)
+        return json.dumps(told).ljust(size).encode()
+
+    def _arrival(self, body: bytes, at: str) -> Arrival:
+        headers = (("content-type", "application/json"), ("x-signature", "0" * 64), ("user-agent", "shop/1.0"))
+        url = f"https://hub.example.nl/hooks/{self.source.id}"
+        return Arrival(ids.mint("arr"), self.source.id, at, "POST", url, headers, (), body)
+
+    def take(self, *arrivals: Arrival) -> Meter:
+        """The context worker's batch; what it cost, as metered."""
+        with self.metered() as meter:
+            context.take([_message(to_message(each), number) for number, each in enumerate(arrivals)])
+        return meter
+
+    def plan(self, changes: Sequence[Change]) -> tuple[Meter, list[Duty]]:
+        """The stream's batch, and the duties that it put in the deliveries queue."""
+        sent: list[Duty] = []
+
+        def watch(service: str, operation: str, parameters: dict[str, Any], answer: dict[str, Any] | None) -> None:
+            if operation == "send_message_batch" and answer is not None:
+                sent.extend(msgspec.json.decode(each["MessageBody"], type=Duty) for each in parameters["Entries"])
+
+        aws.observers.append(watch)
+        try:
+            with self.metered() as meter:
+                fanout.take([_record(number, change) for number, change in enumerate(changes)])
+        finally:
+            aws.observers.remove(watch)
+        return meter, sent
+
+    def deliver(self, *duties: Duty, receives: int = 1) -> Meter:
+        with self.metered() as meter:
+            deliver.take([_message(duty.message[0], number, receives=receives) for number, duty in enumerate(duties)])
+        return meter
+
+    def metered(self) -> Meter:
+        """In a container that knows the organisation's lists already."""
+        organisation.read(self.table)
+        return Meter(settings().table)
+
+    def history(self, identities: Sequence[str], entries: int) -> None:
+        """`entries` earlier events of a known customer, spread over his identities, an hour apart."""
+        nodes = [node_of(self, each) for each in identities]
+        first = instants.to_ms(START) - entries * DAY_MS // 24
+        self.table.batch_put(
+            [self._earlier(nodes[number % len(nodes)], first + number * DAY_MS // 24) for number in range(entries)]
+        )
+
+    def _earlier(self, node: str, at: int) -> Item:
+        number = next(self._numbers)
+        event = Event(
+            type="message", channel="webchat", object=f"h-{number}", occurred_at=instants.from_ms(at), text="Earlier"
+        )
+        stamped = stamp(event, self.source.id, self.source.provider)
+        return events.item_at(f"N#{node}", stamped, f"{stamped.occurred_at}#arr")
+
+
+def _part(text: str) -> dict[str, str]:
+    kind, _, value = text.partition(":")
+    return {"kind": kind, "value": value}
+
+
+def node_of(world: World, text: str) -> str:
+    """The node of an identity as `World.webhook` names it."""
+    kind, _, value = text.partition(":")
+    return secrets.node_id(Identity(kind, value, "" if kind in CONTACT_POINTS else world.source.id))
+
+
+def _message(body: str, number: int, *, receives: int = 1) -> dict[str, Any]:
+    attributes = {"ApproximateReceiveCount": str(receives)}
+    return {"messageId": str(number), "receiptHandle": f"handle-{number}", "body": body, "attributes": attributes}
+
+
+def _record(number: int, change: Change) -> dict[str, Any]:
+    images = {"OldImage": change.before, "NewImage": change.after}
+    present = {name: image for name, image in images.items() if image is not None}
+    some = next(iter(present.values()))
+    stream = {"Keys": {name: some[name] for name in ("pk", "sk")}, "SequenceNumber": str(number), **present}
+    kind = "INSERT" if change.before is None else "REMOVE" if change.after is None else "MODIFY"
+    about = {"eventID": str(number), "eventName": kind, "eventVersion": "1.1", "eventSource": "aws:dynamodb"}
+    return stream_record(about | {"awsRegion": "eu-west-1", "dynamodb": stream}, settings().stream_arn)

@@ -9,6 +9,7 @@ HubError
 │   ├── KeyMissing              401  no API key
 │   ├── ScopeMissing            403  a key without the scope
 │   ├── NotFound                404  unknown, or somebody else's
+│   ├── Conflict                409  somebody changed it meanwhile
 │   ├── Erased                  410  a customer that was erased
 │   └── InputInvalid            422  names each wrong field
 ├── PayloadMalformed            worker: receipt kept as malformed, replayable; never retried by itself
@@ -77,6 +78,11 @@ class ScopeMissing(RequestRefused):
 class NotFound(RequestRefused):
     status = 404
     title = "Not found"
+
+
+class Conflict(RequestRefused):
+    status = 409
+    title = "Changed meanwhile"
 
 
 class Erased(RequestRefused):

@@ -12,6 +12,7 @@ import msgspec
 from chalice.app import CaseInsensitiveMapping, Request, Response
 
 from chalicelib.errors import HubError, InputInvalid, KeyMissing, RequestRefused, ScopeMissing
+from chalicelib.settings import settings
 from chalicelib.store.keys import ApiKey
 from chalicelib.store.table import DynamoTable, Table
 
@@ -19,6 +20,10 @@ Model = TypeVar("Model")
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 MAX_LIMIT = 200
+MAX_JSON = 256 * 1024
+"""Of a request to the API; a connection must fit into one item."""
+ANY_KEY = "any"
+"""For a route whose view decides by what it finds which scope is needed."""
 IMPLIED = {"admin": ("read", "agent", "integrate", "admin"), "agent": ("read", "agent")}
 """Scopes that a scope brings with it."""
 
@@ -60,6 +65,8 @@ class Call:
         from chalicelib.kit.request import parse_json
 
         raw = body_of(self.request)
+        if len(raw) > MAX_JSON:
+            raise wrong("", f"must be at most {MAX_JSON} bytes")
         try:
             found = parse_json(raw) if raw else {}
         except PayloadMalformed as bad:
@@ -69,23 +76,25 @@ class Call:
         return found
 
     def read(self, model: type[Model]) -> Model:
-        """The body as a model; each mistake is told by field."""
-        try:
-            return msgspec.convert(self.json(), model)
-        except msgspec.ValidationError as bad:
-            text, _, path = str(bad).partition(" - at `$")
-            raise wrong(path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", ""), text) from bad
+        """The body as a model; all its mistakes are told at once, by field."""
+        asked = self.json()
+        if mistakes := _mistakes(asked, model):
+            raise InputInvalid("; ".join(f"{each['pointer']}: {each['detail']}" for each in mistakes), mistakes)
+        return msgspec.convert(asked, model)
 
-    def cursor(self) -> tuple[str, ...]:
-        """What `next` encoded, or nothing."""
+    def cursor(self, parts: int) -> tuple[str, ...]:
+        """What `next` encoded: that many texts, or nothing."""
         text = self.value("next")
         if not text:
             return ()
         try:
             raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            return msgspec.json.decode(raw, type=tuple[str, ...])
+            found = msgspec.json.decode(raw, type=tuple[str, ...])
         except (binascii.Error, ValueError, msgspec.DecodeError) as bad:
             raise wrong("/next", "is not a cursor of ours") from bad
+        if len(found) != parts or not all(found):
+            raise wrong("/next", "is not a cursor of ours")
+        return found
 
 
 @dataclass(frozen=True)
@@ -102,12 +111,31 @@ def wrong(pointer: str, detail: str) -> InputInvalid:
 
 
 def instant(text: str, pointer: str) -> str:
-    from chalicelib.model import instants
+    """Any ISO 8601 moment as our text form; without an offset it is UTC."""
+    from chalicelib.errors import PayloadMalformed
+    from chalicelib.kit import fields
 
     try:
-        return instants.from_ms(instants.to_ms(text))
-    except (ValueError, OverflowError) as bad:
+        return fields.instant(text, pointer, "UTC")
+    except PayloadMalformed as bad:
         raise wrong(pointer, "must be an instant such as 2026-09-01T09:00:00.000Z") from bad
+
+
+def _mistakes(asked: Mapping[str, Any], model: type[Any]) -> list[dict[str, str]]:
+    """One line for each field that is unknown, missing or of another type."""
+    fields = {each.encode_name: each for each in msgspec.structs.fields(model)}
+    found = [{"pointer": f"/{name}", "detail": "no such field"} for name in asked if name not in fields]
+    for name, each in fields.items():
+        if name not in asked:
+            found += [{"pointer": f"/{name}", "detail": "is required"}] if each.required else []
+            continue
+        try:
+            msgspec.convert(asked[name], each.type)
+        except msgspec.ValidationError as bad:
+            text, _, path = str(bad).partition(" - at `$")
+            below = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
+            found.append({"pointer": f"/{name}{below}", "detail": text})
+    return found
 
 
 def next_cursor(*parts: str) -> str:
@@ -135,9 +163,15 @@ def _authorized(table: Table, request: Request, scope: str) -> ApiKey:
     key = keys.find(table, secret.strip()) if scheme.lower() == "bearer" and secret.strip() else None
     if key is None:
         raise KeyMissing("send Authorization: Bearer <api key>")
-    if scope not in granted(key):
-        raise ScopeMissing(f"this needs the scope {scope}; the key has {', '.join(key.scopes)}")
+    if scope != ANY_KEY:
+        must_have(key, scope)
     return key
+
+
+def must_have(key: ApiKey | None, scope: str) -> None:
+    """Raises ScopeMissing."""
+    if key is None or scope not in granted(key):
+        raise ScopeMissing(f"this needs the scope {scope}")
 
 
 def granted(key: ApiKey) -> set[str]:
@@ -171,6 +205,18 @@ def broken(unforeseen: Exception) -> Response:
     telemetry.warn("request failed", reason=telemetry.where(unforeseen))
     body = {"type": "about:blank", "title": "Our mistake", "status": 500}
     return _sealed(msgspec.json.encode(body), 500, PROBLEM)
+
+
+def base_url(request: Request) -> str:
+    """The configured public URL; without one, what the gateway says it was called as."""
+    if settings().public_url:
+        return settings().public_url
+    context: dict[str, Any] = request.context
+    host = str(context.get("domainName") or request.headers.get("host", ""))
+    stage = context.get("stage", "")
+    prefix = f"/{stage}" if stage and str(context.get("path", "")).startswith(f"/{stage}/") else ""
+    scheme = "http" if host.startswith(("127.0.0.1", "localhost")) else "https"
+    return f"{scheme}://{host}{prefix}"
 
 
 def body_of(request: Request) -> bytes:

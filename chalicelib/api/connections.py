@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,17 +11,20 @@ import msgspec
 
 from chalicelib import destinations
 from chalicelib.api import wishes
-from chalicelib.api.answers import Call, Reply, next_cursor, wrong
-from chalicelib.errors import NotFound, RequestRefused
+from chalicelib.api.answers import Call, Reply, base_url, next_cursor, wrong
+from chalicelib.errors import Conflict, NotFound
 from chalicelib.ingest.receive import arrive, source_of
 from chalicelib.kit.request import Request
+from chalicelib.kit.source import Secrets
 from chalicelib.model import instants
-from chalicelib.model.connection import ACTIVE, DISABLED, PAUSED, Connection
-from chalicelib.settings import settings
+from chalicelib.model.connection import ACTIVE, DELETED, DISABLED, PAUSED, Connection
 from chalicelib.store import connections, ids, jobs, queues, receipts, secrets
 
 RECENT = 200
 """Receipts that the counts of one connection look at."""
+MOST_VALUES = 5
+"""Of one secret that is being rotated."""
+Sample = Callable[[Secrets, str, Mapping[str, Any]], Request]
 
 
 def create(call: Call) -> Reply:
@@ -43,8 +47,8 @@ def create(call: Call) -> Reply:
 
 def listing(call: Call) -> Reply:
     found = sorted(connections.everyone(call.table), key=lambda each: (each.created_at, each.id))
-    shown = [each for each in found if not _deleted(each)]
-    start = call.cursor()
+    shown = [each for each in found if not each.deleted]
+    start = call.cursor(2)
     rest = [each for each in shown if not start or (each.created_at, each.id) > start]
     page = rest[: call.limit()]
     more = len(rest) > len(page)
@@ -86,7 +90,7 @@ def change(call: Call, id: str) -> Reply:
 
 def remove(call: Call, id: str) -> Reply:
     """The connection stops for good; its receipts and deliveries stay until their time."""
-    gone = msgspec.structs.replace(existing(call, id), status=DISABLED, reason="deleted", secrets={})
+    gone = msgspec.structs.replace(existing(call, id), status=DISABLED, reason=DELETED, secrets={})
     _saved(call, gone)
     return Reply({"id": id, "status": "deleted"})
 
@@ -106,14 +110,20 @@ def resume(call: Call, id: str) -> Reply:
     return Reply(view(call, saved) | {"job": job.id})
 
 
+class Rotation(msgspec.Struct, forbid_unknown_fields=True):
+    secrets: dict[str, Any]
+    keep_old: bool = True
+
+
 def rotate(call: Call, id: str) -> Reply:
-    """New secrets beside the old; `{"secrets": {…}, "keep_old": false}` drops the old ones."""
-    current, asked = existing(call, id), call.json()
-    fresh = _encrypted(id, wishes.check_secrets(current.provider, asked.get("secrets"), partial=True))
+    """New secrets beside the old; `{"secrets": {…}, "keep_old": false}` drops the old ones. Of one
+    secret the newest MOST_VALUES stay valid."""
+    current, asked = existing(call, id), call.read(Rotation)
+    fresh = _encrypted(id, wishes.check_secrets(current.provider, asked.secrets))
     if not fresh:
         raise wrong("/secrets", "name at least one secret")
-    keep = asked.get("keep_old", True)
-    both = {name: values + (current.secrets.get(name, ()) if keep else ()) for name, values in fresh.items()}
+    old = current.secrets if asked.keep_old else {}
+    both = {name: (values + old.get(name, ()))[:MOST_VALUES] for name, values in fresh.items()}
     return Reply(view(call, _saved(call, msgspec.structs.replace(current, secrets={**current.secrets, **both}))))
 
 
@@ -126,13 +136,21 @@ def test(call: Call, id: str) -> Reply:
     if source is None or source.sample is None:
         raise wrong("", f"{connection.provider} has no sample: send a real webhook instead")
     plain = secrets.decrypt_all(id, connection.secrets)
-    sample = _as_received(source.sample(plain, hook_url(call, id), connection.settings), connection)
+    sample = _as_received(_signed(source.sample, plain, hook_url(call, id), connection), connection)
     if reason := source.verify(sample, plain):
         raise wrong("/secrets", f"the sample does not verify: {reason}")
-    arrival = arrive(source, sample, test=True)
+    arrival = arrive(source, replace(sample, received_at=instants.now()), test=True)
     queues.send(queues.INBOX, to_message(arrival), group=id)
     pk, sk = receipts.key_of(id, arrival.at, arrival.id)
     return Reply({"receipt": receipts.public_id(pk, sk)}, 202)
+
+
+def _signed(sample: Sample, plain: dict[str, tuple[str, ...]], url: str, connection: Connection) -> Request:
+    """Signing finds no secret where none was set, or only the half that verifies."""
+    try:
+        return sample(plain, url, connection.settings)
+    except (IndexError, ValueError) as bad:
+        raise wrong("/secrets", "holds nothing that a sample can be signed with") from bad
 
 
 def _as_received(sample: Request, connection: Connection) -> Request:
@@ -143,18 +161,14 @@ def preview(call: Call, id: str) -> Reply:
     """What a mapping makes of a receipt: `{"receipt": "rcp_…", "mapping": …}`; nothing is written."""
     from chalicelib.api.receipts import preview_of
 
-    return Reply(preview_of(call, existing(call, id), call.json()))
+    return Reply(preview_of(call, existing(call, id)))
 
 
 def existing(call: Call, connection_id: str) -> Connection:
     found = connections.get(call.table, connection_id) if ids.minted_here("con", connection_id) else None
-    if found is None or _deleted(found):
+    if found is None or found.deleted:
         raise NotFound("no such connection")
     return found
-
-
-def _deleted(connection: Connection) -> bool:
-    return connection.status == DISABLED and connection.reason == "deleted"
 
 
 def _saved(call: Call, changed: Connection) -> Connection:
@@ -164,11 +178,6 @@ def _saved(call: Call, changed: Connection) -> Connection:
     return saved
 
 
-class Conflict(RequestRefused):
-    status = 409
-    title = "Changed meanwhile"
-
-
 def _encrypted(connection_id: str, plain: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     return {
         name: tuple(secrets.encrypt(connection_id, name, value) for value in values) for name, values in plain.items()
@@ -176,11 +185,7 @@ def _encrypted(connection_id: str, plain: dict[str, tuple[str, ...]]) -> dict[st
 
 
 def hook_url(call: Call, connection_id: str) -> str:
-    context = call.request.context
-    host = context.get("domainName") or call.request.headers.get("host", "")
-    stage = f"/{context['stage']}" if str(context.get("path", "")).startswith(f"/{context.get('stage')}/") else ""
-    scheme = "http" if str(host).startswith(("127.0.0.1", "localhost")) else "https"
-    return f"{settings().public_url or f'{scheme}://{host}{stage}'}/hooks/{connection_id}"
+    return f"{base_url(call.request)}/hooks/{connection_id}"
 
 
 def view(call: Call, connection: Connection) -> dict[str, Any]:

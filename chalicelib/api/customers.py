@@ -10,72 +10,24 @@ from chalicelib.context import people, timeline
 from chalicelib.context.graph import Rules
 from chalicelib.context.timeline import Wanted
 from chalicelib.fanout.wants import wants
-from chalicelib.kit import fields as normal
 from chalicelib.model.connection import Connection
 from chalicelib.model.customer import Person
 from chalicelib.model.event import CHANNELS, TYPES, digest
-from chalicelib.model.identity import Identity, parse
 from chalicelib.store import connections, contacts, deliveries, organisation
 from chalicelib.store.deliveries import ACTIVITY, Duty
 from chalicelib.store.table import Item, live
 
 SYNCED = 500
 """Newest entries that the sync view compares."""
-RULES = Rules()
 
 
-def find(call: Call) -> Reply:
-    asked = call.values("identity")
-    if call.value("q"):
-        return Reply(_matched(*_search(call, call.value("q"))))
-    if not asked:
-        raise wrong("/identity", "name at least one identity, such as email:jan@example.nl, or q")
-    best = "none"
-    found: dict[str, tuple[str, Person]] = {}
-    for number, text in enumerate(asked):
-        match, persons = people.by_identity(call.table, RULES, _identity(call, text, f"/identity/{number}"))
-        best = _better(best, match)
-        found |= {person.id: (match, person) for person in persons if found.get(person.id, ("",))[0] != "exact"}
-    return Reply(_matched(best, [person for match, person in found.values() if match == best]))
+def rules(call: Call) -> Rules:
+    """The graph's limits as the organisation set them."""
+    lists = organisation.read(call.table)
+    return Rules(cap=lists.cap, limit=lists.limit)
 
 
-def _better(one: str, other: str) -> str:
-    return max(one, other, key=("none", "candidate", "exact").index)
-
-
-def _matched(match: str, persons: list[Person]) -> dict[str, Any]:
-    return {"match": match, "customers": [_brief(person) for person in persons], "next": None}
-
-
-def _identity(call: Call, text: str, pointer: str) -> Identity:
-    """An identity as somebody types it, normalized like those in events."""
-    found = parse(text)
-    if found is None:
-        raise wrong(pointer, "must be kind:value or kind:scope/value, such as phone:+31612345678")
-    if found.kind == "email":
-        return Identity("email", normal.email(found.value) or found.value)
-    if found.kind in ("phone", "fax"):
-        return Identity(found.kind, normal.phone(found.value, organisation.read(call.table).region) or found.value)
-    return found
-
-
-def _search(call: Call, text: str) -> tuple[str, list[Person]]:
-    """An identity, or the first letters of a name."""
-    if parse(text):
-        return people.by_identity(call.table, RULES, _identity(call, text, "/q"))
-    name = text.casefold().strip()
-    if len(name) < 3:
-        raise wrong("/q", "needs an identity or at least three letters of a name")
-    hits = call.table.query(f"Q#{name[:3]}", begins=name, limit=call.limit(), index=True).items
-    found: dict[str, Person] = {}
-    for hit in hits:
-        person = people.of_node(call.table, RULES, hit["pk"][2:])
-        if person:
-            found[person.id] = person
-    return ("candidate" if found else "none"), list(found.values())
-
-
-def _brief(person: Person) -> dict[str, Any]:
+def brief(person: Person) -> dict[str, Any]:
     return {
         "id": person.customer.id,
         "name": person.customer.fields["name"].value if "name" in person.customer.fields else None,
@@ -84,10 +36,10 @@ def _brief(person: Person) -> dict[str, Any]:
 
 
 def show(call: Call, id: str) -> Reply:
-    person = people.by_id(call.table, RULES, id)
+    person = people.by_id(call.table, rules(call), id)
     customer = person.customer
     return Reply(
-        _brief(person)
+        brief(person)
         | {
             "former_ids": list(customer.former),
             "anonymous": person.anonymous,
@@ -110,7 +62,8 @@ def _conflict(person: Person, one: str, other: str, kind: str) -> dict[str, Any]
 
 
 def receivers(call: Call) -> list[Connection]:
-    return [each for each in connections.everyone(call.table) if each.provider in destinations.slugs()]
+    everyone = connections.everyone(call.table)
+    return [each for each in everyone if each.provider in destinations.slugs() and not each.deleted]
 
 
 def _contacts(call: Call, person: Person) -> list[dict[str, Any]]:
@@ -124,7 +77,7 @@ def _contacts(call: Call, person: Person) -> list[dict[str, Any]]:
 
 
 def show_timeline(call: Call, id: str) -> Reply:
-    person = people.by_id(call.table, RULES, id)
+    person = people.by_id(call.table, rules(call), id)
     page = timeline.page(call.table, person.nodes, _wanted(call))
     entries = [timeline.entry(item) for item in page.items]
     body = {"entries": entries, "next": next_cursor(page.next) if page.next else None}
@@ -135,12 +88,16 @@ def show_timeline(call: Call, id: str) -> Reply:
 
 
 def _wanted(call: Call) -> Wanted:
-    start = call.cursor()
-    until = call.moment("until")
+    start, since, until = call.cursor(1), call.moment("since"), call.moment("until")
+    before = start[0] if start else f"E#{until}" if until else ""
+    if before and not before.startswith("E#"):
+        raise wrong("/next", "is not a cursor of ours")
+    if before and before <= f"E#{since}":
+        raise wrong("/since", "must lie before until, or before the page that next goes on from")
     return Wanted(
         limit=call.limit(),
-        before=start[0] if start else f"E#{until}" if until else "",
-        since=call.moment("since"),
+        before=before,
+        since=since,
         channels=_among(call, "channel", CHANNELS),
         types=_among(call, "type", TYPES),
         conversations=tuple(each.removeprefix("conv_") for each in call.listed("conversation")),
@@ -157,7 +114,7 @@ def _among(call: Call, name: str, allowed: frozenset[str]) -> tuple[str, ...]:
 
 def sync(call: Call, id: str) -> Reply:
     """Per destination: in step, behind or parked, compared over the newest entries."""
-    person = people.by_id(call.table, RULES, id)
+    person = people.by_id(call.table, rules(call), id)
     items = timeline.page(call.table, person.nodes, Wanted(limit=SYNCED)).items
     known = {each["connection"]: each for each in _contacts(call, person)}
     shown = [_synced(call, each, person, items, known.get(each.id)) for each in receivers(call)]
@@ -203,38 +160,8 @@ def _behind(item: Item, row: Item | None) -> dict[str, Any]:
 
 def possible(call: Call, id: str) -> Reply:
     """Events at home on an identity that this customer shares with others."""
-    person = people.by_id(call.table, RULES, id)
+    person = people.by_id(call.table, rules(call), id)
     shared = {node: item for node in person.shared if (item := call.table.get((f"N#{node}", "-")))}
     page = timeline.page(call.table, shared, _wanted(call))
     entries = [timeline.entry(item) for item in page.items if not item.get("pl")]
     return Reply({"entries": entries, "next": next_cursor(page.next) if page.next else None})
-
-
-def waiting(call: Call) -> Reply:
-    """Events that no identity has claimed yet, oldest first, of one connection or of all."""
-    wanted = (
-        [call.value("connection")]
-        if call.value("connection")
-        else sorted(each.id for each in connections.everyone(call.table))
-    )
-    start = call.cursor()
-    entries: list[dict[str, Any]] = []
-    for connection in wanted:
-        if start and connection < start[0]:
-            continue
-        after = start[1] if start and connection == start[0] else call.moment("since")
-        page = call.table.query(f"WAIT#{connection}", after=after, limit=call.limit() + 1, index=True)
-        entries += [_waiting(call, connection, entry) for entry in page.items]
-        if len(entries) > call.limit():
-            break
-    shown = entries[: call.limit()]
-    last = shown[-1] if len(entries) > len(shown) else None
-    more = next_cursor(last["connection"], f"{last['occurred_at']}#{last['id']}") if last else None
-    return Reply({"entries": shown, "next": more})
-
-
-def _waiting(call: Call, connection: str, entry: Item) -> dict[str, Any]:
-    item = call.table.get((entry["pk"], entry["sk"]))
-    if item is None:
-        return {"id": entry["sk"].rpartition("#")[2], "connection": connection, "occurred_at": entry["gsk"][:24]}
-    return timeline.entry(item)

@@ -7,15 +7,16 @@ from collections.abc import Iterator
 import msgspec
 
 from chalicelib import destinations
-from chalicelib.api.answers import Call, Reply, next_cursor, wrong
+from chalicelib.api import paging
+from chalicelib.api.answers import Call, Reply, wrong
 from chalicelib.api.receipts import window
 from chalicelib.errors import NotFound
 from chalicelib.model import instants
 from chalicelib.store import connections, deliveries, ids, jobs
-from chalicelib.store.table import Item, live
+from chalicelib.store.table import Item
 
 STATUSES = ("delivered", "delayed", "parked", "held", "claimed")
-END = "\U0010ffff"
+INDEXES = {"parked": "PARK", "held": "HELD"}
 
 
 def listing(call: Call) -> Reply:
@@ -24,53 +25,33 @@ def listing(call: Call) -> Reply:
     if status and status not in STATUSES:
         raise wrong("/status", f"must be one of {', '.join(STATUSES)}")
     since = call.moment("since")
+    end = paging.end(call, since)
     wanted = [call.value("connection")] if call.value("connection") else _receivers(call)
-    found = [row for each in wanted for row in _of(call, each, status, since)]
-    found.sort(key=lambda row: (row["sk"], row["pk"]), reverse=True)
-    page = found[: call.limit()]
-    following = next_cursor(page[-1]["sk"], page[-1]["pk"]) if len(found) > len(page) else None
-    return Reply({"deliveries": [deliveries.view(row) for row in page], "next": following})
+    runs = [
+        paging.run(_rows(call, each, status, since, end), lambda row: status in ("", row["st"]), end, call.limit())
+        for each in wanted
+    ]
+    page = paging.merged(runs, call.limit())
+    return Reply({"deliveries": [deliveries.view(row) for row in page.items], "next": page.next})
 
 
 def _receivers(call: Call) -> list[str]:
     return [each.id for each in connections.everyone(call.table) if each.provider in destinations.slugs()]
 
 
-def _of(call: Call, connection: str, status: str, since: str) -> list[Item]:
-    """At most one more than a page."""
-    found: list[Item] = []
-    rows = _open(call, connection, status, since) if status in ("parked", "held") else _all(call, connection, since)
-    start = call.cursor()
-    for row in rows:
-        if start and (row["sk"], row["pk"]) >= start:
-            continue
-        if live(row) and (not status or row["st"] == status):
-            found.append(row)
-        if len(found) > call.limit():
-            break
-    return found
+def _rows(call: Call, connection: str, status: str, since: str, end: paging.End) -> Iterator[Item]:
+    if status in INDEXES:
+        return paging.of_index(call.table, f"{INDEXES[status]}#{connection}", since, end, call.limit())
+    return _all(call, connection, since, end)
 
 
-def _open(call: Call, connection: str, status: str, since: str) -> Iterator[Item]:
-    index = "PARK" if status == "parked" else "HELD"
-    start = call.cursor()
-    before = start[0] + "\x00" if start else ""
-    page = call.table.query(
-        f"{index}#{connection}", after=since, before=before, forward=False, limit=call.limit() + 2, index=True
-    )
-    keys = [(entry["pk"], entry["sk"]) for entry in page.items]
-    rows = call.table.batch_get(keys)
-    yield from (rows[key] for key in keys if key in rows)
-
-
-def _all(call: Call, connection: str, since: str) -> Iterator[Item]:
+def _all(call: Call, connection: str, since: str, end: paging.End) -> Iterator[Item]:
     """Newest day first. Deliveries lie by the day of their event."""
-    start = call.cursor()
-    newest = instants.day(start[0]) if start else ""
+    newest = instants.day(end.sort)
     for day in deliveries.days(call.table, connection, instants.day(since)):
         if newest and day > newest:
             continue
-        before = start[0] + "\x00" if start and day == newest else END
+        before = end.inclusive if day == newest else paging.LAST
         while True:
             page = call.table.query(
                 f"L#{connection}#{day}", after=since, before=before, forward=False, limit=call.limit() + 2

@@ -21,5 +21,5 @@ def _dead_letters() -> list[str]:
 
 def _stopped(call: Call) -> list[str]:
     """Connections by id only: this page has no key."""
-    stopped = [each for each in connections.everyone(call.table) if each.status not in (ACTIVE, "paused")]
+    stopped = [each for each in connections.everyone(call.table) if each.status != ACTIVE and not each.deleted]
     return [f"connection {each.id} is {each.status}: look at it and resume it" for each in stopped]

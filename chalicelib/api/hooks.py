@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import binascii
-from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from chalice.app import Request as ChaliceRequest
 from chalice.app import Response
 
-from chalicelib.api.answers import body_of, broken, problem, unavailable
+from chalicelib.api.answers import base_url, body_of, broken, problem, unavailable
 from chalicelib.errors import HubError, RequestRefused
 from chalicelib.ingest.receive import receive
 from chalicelib.kit.request import Request
 from chalicelib.kit.source import Answer
 from chalicelib.model import instants
-from chalicelib.settings import settings
 from chalicelib.store.table import DynamoTable
 
 
@@ -31,13 +29,16 @@ def answer(incoming: ChaliceRequest, connection_id: str, secret: str = "") -> Re
 
 
 def request_of(incoming: ChaliceRequest, connection_id: str, secret: str = "") -> Request:
-    """What the provider sent: exact body, repeated headers and parameters, and the public URL."""
+    """What the provider sent: exact body, repeated headers and parameters, and the public URL.
+
+    `secret`: the path's last segment, percent-decoded or not: gateways differ.
+    """
     event = incoming.to_original_event()
     query = _pairs(event.get("multiValueQueryStringParameters"), event.get("queryStringParameters"))
-    path = f"/hooks/{quote(connection_id)}" + (f"/{quote(secret)}" if secret else "")
+    path = f"/hooks/{quote(connection_id)}" + (f"/{quote(unquote(secret))}" if secret else "")
     return Request(
         method=incoming.method,
-        url=_base(incoming) + path + (f"?{urlencode(query)}" if query else ""),
+        url=base_url(incoming) + path + (f"?{urlencode(query)}" if query else ""),
         headers=_pairs(event.get("multiValueHeaders"), event.get("headers")),
         body=_body(incoming),
         received_at=instants.now(),
@@ -57,18 +58,6 @@ def _pairs(many: dict[str, list[str]] | None, single: dict[str, str] | None) -> 
     if many:
         return tuple((name, str(value)) for name, values in many.items() for value in values)
     return tuple((name, str(value)) for name, value in (single or {}).items())
-
-
-def _base(incoming: ChaliceRequest) -> str:
-    """The configured public URL; without one, what the gateway says it was called as."""
-    if settings().public_url:
-        return settings().public_url
-    context: dict[str, Any] = incoming.context
-    host = context.get("domainName") or incoming.headers.get("host", "")
-    stage = context.get("stage", "")
-    prefix = f"/{stage}" if stage and str(context.get("path", "")).startswith(f"/{stage}/") else ""
-    scheme = "http" if str(host).startswith(("127.0.0.1", "localhost")) else "https"
-    return f"{scheme}://{host}{prefix}"
 
 
 def _response(reply: Answer) -> Response:

@@ -1,12 +1,14 @@
-"""API keys."""
+"""API keys: minted once, listed without their secret, revoked."""
 
 from __future__ import annotations
 
 import msgspec
 
-from chalicelib.api.answers import Call, Reply, wrong
-from chalicelib.errors import NotFound
+from chalicelib.api.answers import Call, Reply
+from chalicelib.errors import InputInvalid, NotFound
 from chalicelib.store import keys
+
+LONGEST_NAME = 200
 
 
 class NewKey(msgspec.Struct, forbid_unknown_fields=True):
@@ -15,12 +17,23 @@ class NewKey(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def mint(call: Call) -> Reply:
+    """The only answer that ever holds the key itself."""
     asked = call.read(NewKey)
-    for number, scope in enumerate(asked.scopes):
-        if scope not in keys.SCOPES:
-            raise wrong(f"/scopes/{number}", f"must be one of {', '.join(keys.SCOPES)}")
-    key, secret = keys.mint(call.table, asked.name, asked.scopes)
+    if mistakes := _mistakes(asked):
+        raise InputInvalid("; ".join(f"{each['pointer']}: {each['detail']}" for each in mistakes), mistakes)
+    key, secret = keys.mint(call.table, asked.name, tuple(dict.fromkeys(asked.scopes)))
     return Reply({**msgspec.to_builtins(key), "key": secret}, 201)
+
+
+def _mistakes(asked: NewKey) -> list[dict[str, str]]:
+    found = [
+        {"pointer": f"/scopes/{number}", "detail": f"must be one of {', '.join(keys.SCOPES)}"}
+        for number, scope in enumerate(asked.scopes)
+        if scope not in keys.SCOPES
+    ]
+    found += [] if asked.scopes else [{"pointer": "/scopes", "detail": "must name at least one scope"}]
+    long = len(asked.name) > LONGEST_NAME
+    return found + ([{"pointer": "/name", "detail": f"must have at most {LONGEST_NAME} characters"}] if long else [])
 
 
 def listing(call: Call) -> Reply:

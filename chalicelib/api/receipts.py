@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from chalicelib.api.answers import Call, Reply, next_cursor, wrong
+from chalicelib.api import paging, wishes
+from chalicelib.api.answers import Call, Reply, wrong
 from chalicelib.errors import NotFound
 from chalicelib.ingest import arrival as arrivals
 from chalicelib.ingest.read import read
@@ -16,6 +19,7 @@ from chalicelib.model.connection import Connection
 from chalicelib.settings import settings
 from chalicelib.store import connections, ids, jobs, receipts
 from chalicelib.store.receipts import Receipt
+from chalicelib.store.table import Item
 
 DEFAULT_DAYS = 7
 VERDICTS = ("accepted", "duplicate", "ignored", "malformed", "failed")
@@ -27,39 +31,50 @@ def listing(call: Call) -> Reply:
     if verdict and verdict not in VERDICTS:
         raise wrong("/verdict", f"must be one of {', '.join(VERDICTS)}")
     since = call.moment("since", _days_ago(DEFAULT_DAYS))
-    start = call.cursor()
-    found = _newest_first(call, since, start[0] if start else "", verdict)
-    page = found[: call.limit()]
-    following = next_cursor(f"{page[-1]['sk']}|{page[-1]['pk']}") if len(found) > len(page) else None
-    return Reply({"receipts": [_row(receipts.from_item(item)) for item in page], "next": following})
-
-
-def _newest_first(call: Call, since: str, before: str, verdict: str) -> list[dict[str, Any]]:
-    """One more than a page, merged over the wanted connections, day by day."""
+    end = paging.end(call, since)
     wanted = [call.value("connection")] if call.value("connection") else _sources(call)
-    upto, _, _ = before.partition("#")
-    days = instants.days_between(instants.day(since), instants.day(upto or instants.now()))
-    found: list[dict[str, Any]] = []
-    for day in days[: settings().receipt_retention_days + 1]:
-        for connection in wanted:
-            found += _of_day(call, connection, day, since, before, verdict)
-        if len(found) > call.limit():
-            break
-    found.sort(key=lambda item: (item["sk"], item["pk"]), reverse=True)
-    return found[: call.limit() + 1]
+    asked = Asked(call, verdict, since, end)
+    steps = asked.indexed(wanted) if verdict in receipts.NEEDS_ATTENTION else asked.by_day(wanted)
+    page = paging.first(steps, call.limit())
+    return Reply({"receipts": [_row(receipts.from_item(item)) for item in page.items], "next": page.next})
 
 
-def _of_day(call: Call, connection: str, day: str, since: str, before: str, verdict: str) -> list[dict[str, Any]]:
-    end, _, _ = before.partition("|")
-    found: list[dict[str, Any]] = []
-    cursor = end
-    while len(found) <= call.limit():
-        page = receipts.of_day(call.table, connection, day, since=since, before=cursor, limit=call.limit() + 1)
-        found += [item for item in page.items if not verdict or item["vd"] == verdict]
-        if page.next is None:
-            break
-        cursor = page.next[1]
-    return found
+@dataclass(frozen=True)
+class Asked:
+    """What a list is asked for."""
+
+    call: Call
+    verdict: str
+    since: str
+    end: paging.End
+
+    def by_day(self, connections: list[str]) -> Iterator[list[paging.Run]]:
+        """Receipts lie by the day on which they came: each day of all connections, newest first."""
+        newest = instants.day(self.end.sort or instants.now())
+        days = instants.days_between(instants.day(self.since), newest)
+        for day in days[: settings().receipt_retention_days + 1]:
+            before = self.end.inclusive if day == newest else ""
+            yield [self._run(self._of_day(each, day, before)) for each in connections]
+
+    def indexed(self, connections: list[str]) -> Iterator[list[paging.Run]]:
+        """Malformed and failed ones have an index, so that a few among millions are found."""
+        yield [self._run(self._of_index(each)) for each in connections]
+
+    def _run(self, rows: Iterator[Item]) -> paging.Run:
+        return paging.run(rows, lambda item: self.verdict in ("", item["vd"]), self.end, self.call.limit())
+
+    def _of_day(self, connection: str, day: str, before: str) -> Iterator[Item]:
+        while True:
+            page = receipts.of_day(
+                self.call.table, connection, day, since=self.since, before=before, limit=self.call.limit() + 1
+            )
+            yield from page.items
+            if page.next is None:
+                return
+            before = page.next[1]
+
+    def _of_index(self, connection: str) -> Iterator[Item]:
+        return paging.of_index(self.call.table, f"M#{connection}", self.since, self.end, self.call.limit())
 
 
 def _sources(call: Call) -> list[str]:
@@ -76,11 +91,15 @@ def show(call: Call, id: str) -> Reply:
 
 
 def existing(call: Call, public_id: str) -> Receipt:
-    parts = ids.unseal("rcp", public_id)
-    found = receipts.get(call.table, f"I#{parts[0]}", parts[1]) if parts and len(parts) == 2 else None
+    found = _named(call, public_id)
     if found is None:
         raise NotFound("no such receipt: it was not yet taken from the inbox, or its time is over")
     return found
+
+
+def _named(call: Call, public_id: str) -> Receipt | None:
+    parts = ids.unseal("rcp", public_id)
+    return receipts.get(call.table, f"I#{parts[0]}", parts[1]) if parts and len(parts) == 2 else None
 
 
 def _row(receipt: Receipt) -> dict[str, Any]:
@@ -147,14 +166,22 @@ def window(since: str, until: str) -> dict[str, str]:
     return {"since": start, "until": end}
 
 
-def preview_of(call: Call, connection: Connection, asked: dict[str, Any]) -> dict[str, Any]:
-    """The events that a receipt would become with another mapping or settings; nothing is written."""
-    receipt = existing(call, str(asked.get("receipt", "")))
-    packed = receipt.arrival()
-    if receipt.connection != connection.id or packed is None:
-        raise wrong("/receipt", "is not a receipt of this connection, or its body is gone")
-    changed = msgspec.structs.replace(connection, mapping=asked.get("mapping", connection.mapping))
-    found = read(call.table, arrivals.decode(packed), changed, receipt.fetched or {})
+class Preview(msgspec.Struct, forbid_unknown_fields=True):
+    receipt: str
+    mapping: Any = None
+
+
+def preview_of(call: Call, connection: Connection) -> dict[str, Any]:
+    """The events that a receipt would become, by its connection's mapping or another one."""
+    asked = call.read(Preview)
+    receipt = _named(call, asked.receipt)
+    packed = receipt.arrival() if receipt and receipt.connection == connection.id else None
+    if receipt is None or packed is None:
+        raise wrong("/receipt", "is no receipt of this connection, or its body is gone")
+    if asked.mapping is not None:
+        wishes.check_mapping(connection, asked.mapping)
+        connection = msgspec.structs.replace(connection, mapping=asked.mapping)
+    found = read(call.table, arrivals.decode(packed), connection, receipt.fetched or {})
     return {
         "verdict": found.verdict,
         "reason": found.reason or None,

@@ -8,7 +8,7 @@ from typing import Any
 
 from chalice.app import Blueprint, Response
 
-from chalicelib.api.answers import answered
+from chalicelib.api.answers import ANY_KEY, answered
 
 blueprint = Blueprint(__name__)
 
@@ -32,17 +32,18 @@ ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("GET", "/v1/receipts/{id}", "receipts.show", "integrate"),
     ("POST", "/v1/receipts/{id}/replay", "receipts.replay", "integrate"),
     ("POST", "/v1/receipts/replay", "receipts.replay_range", "integrate"),
-    ("GET", "/v1/customers", "customers.find", "read"),
+    ("GET", "/v1/customers", "lookup.find", "read"),
     ("GET", "/v1/customers/{id}", "customers.show", "read"),
     ("GET", "/v1/customers/{id}/timeline", "customers.show_timeline", "read"),
     ("GET", "/v1/customers/{id}/sync", "customers.sync", "read"),
     ("GET", "/v1/customers/{id}/possible", "customers.possible", "read"),
-    ("GET", "/v1/waiting", "customers.waiting", "read"),
+    ("GET", "/v1/waiting", "waiting.listing", "read"),
     ("GET", "/v1/deliveries", "deliveries.listing", "integrate"),
     ("GET", "/v1/deliveries/{id}", "deliveries.show", "integrate"),
     ("POST", "/v1/deliveries/{id}/redrive", "deliveries.redrive", "integrate"),
     ("POST", "/v1/deliveries/redrive", "deliveries.redrive_range", "integrate"),
-    ("GET", "/v1/jobs/{id}", "jobs.show", "read"),
+    ("GET", "/v1/jobs", "jobs.listing", "integrate"),
+    ("GET", "/v1/jobs/{id}", "jobs.show", ANY_KEY),
     ("POST", "/v1/keys", "keys.mint", "admin"),
     ("GET", "/v1/keys", "keys.listing", "admin"),
     ("DELETE", "/v1/keys/{id}", "keys.revoke", "admin"),

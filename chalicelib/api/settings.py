@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
-from chalicelib.api.answers import Call, Reply, wrong
-from chalicelib.errors import InputInvalid
+from chalicelib.api.answers import Call, Reply
+from chalicelib.errors import Conflict, InputInvalid
 from chalicelib.model.identity import parse
 from chalicelib.store import organisation
 from chalicelib.store.organisation import Organisation
+
+SETTINGS = tuple(name for name in Organisation.__struct_fields__ if name != "ver")
+IDENTITY = "must be an identity such as phone:+31612345678"
+REGION = re.compile(r"[A-Z]{2}")
+BOUNDS = {"limit": (1, 50), "cap": (2, 1000)}
 
 
 def show(call: Call) -> Reply:
@@ -18,30 +24,47 @@ def show(call: Call) -> Reply:
 
 
 def change(call: Call) -> Reply:
+    """A PATCH: what is not named stays. All mistakes are told at once."""
     asked = call.json()
-    unknown = [name for name in asked if name not in Organisation.__struct_fields__ or name == "ver"]
-    if unknown:
-        raise InputInvalid(
-            "unknown settings", [{"pointer": f"/{name}", "detail": "no such setting"} for name in unknown]
-        )
     organisation.forget()
     current = organisation.read(call.table)
-    try:
-        changed = msgspec.convert({**_view(current), **asked, "ver": current.ver + 1}, Organisation)
-    except msgspec.ValidationError as bad:
-        raise wrong("", str(bad)) from bad
-    _check(changed)
+    if mistakes := [each for name, value in asked.items() for each in _mistakes(name, value)]:
+        raise InputInvalid("; ".join(f"{each['pointer']}: {each['detail']}" for each in mistakes), mistakes)
+    changed = msgspec.convert({**_view(current), **asked, "ver": current.ver + 1}, Organisation)
     if not organisation.save(call.table, changed):
-        raise wrong("", "somebody changed the settings at the same time: read them and try again")
+        raise Conflict("somebody changed the settings at the same time: read them and try again")
     return Reply(_view(changed))
 
 
-def _check(changed: Organisation) -> None:
-    for name in ("own", "blocked"):
-        for number, text in enumerate(getattr(changed, name)):
-            if parse(text) is None:
-                raise wrong(f"/{name}/{number}", "must be an identity such as phone:+31612345678")
+def _mistakes(name: str, value: Any) -> list[dict[str, str]]:
+    if name not in SETTINGS:
+        return [_mistake(f"/{name}", f"no such setting; there are {', '.join(SETTINGS)}")]
+    try:
+        found = msgspec.convert({name: value}, Organisation)
+    except msgspec.ValidationError as bad:
+        return [_mistake(f"/{name}", str(bad).partition(" - at `$")[0])]
+    return [_mistake(f"/{name}/{number}", IDENTITY) for number in _unreadable(name, found)] + _out_of_bounds(
+        name, found
+    )
+
+
+def _unreadable(name: str, lists: Organisation) -> list[int]:
+    """Where a list of identities holds something else."""
+    texts = getattr(lists, name) if name in ("own", "blocked") else ()
+    return [number for number, text in enumerate(texts) if parse(text) is None]
+
+
+def _out_of_bounds(name: str, lists: Organisation) -> list[dict[str, str]]:
+    if name in BOUNDS and not BOUNDS[name][0] <= getattr(lists, name) <= BOUNDS[name][1]:
+        return [_mistake(f"/{name}", f"must be from {BOUNDS[name][0]} to {BOUNDS[name][1]}")]
+    if name == "region" and not REGION.fullmatch(lists.region):
+        return [_mistake("/region", "must be two capital letters, such as NL")]
+    return []
+
+
+def _mistake(pointer: str, detail: str) -> dict[str, str]:
+    return {"pointer": pointer, "detail": detail}
 
 
 def _view(lists: Organisation) -> dict[str, Any]:
-    return {name: getattr(lists, name) for name in Organisation.__struct_fields__ if name != "ver"}
+    return {name: getattr(lists, name) for name in SETTINGS}

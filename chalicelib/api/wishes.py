@@ -16,6 +16,9 @@ from chalicelib.store import connections
 from chalicelib.store.table import Table
 
 Errors = list[dict[str, str]]
+LONGEST_NAME = 200
+LONGEST_SECRET = 4096
+"""Bytes that KMS encrypts."""
 FIELDS = frozenset({"provider", "name", "settings", "secrets", "subscription", "mapping"})
 PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -40,10 +43,10 @@ def check(table: Table, asked: Mapping[str, Any]) -> Wish:
     """Raises InputInvalid with one line for each mistake."""
     errors = _unknown(asked)
     provider = asked.get("provider")
-    if provider not in all_slugs():
+    if not isinstance(provider, str) or provider not in all_slugs():
         errors.append(_error("/provider", f"must be one of {', '.join(all_slugs())}"))
         raise _invalid(errors)
-    return _wish(table, str(provider), asked, errors, partial=False)
+    return _wish(table, provider, asked, errors, partial=False)
 
 
 def check_change(table: Table, current: Connection, asked: Mapping[str, Any]) -> Wish:
@@ -51,18 +54,21 @@ def check_change(table: Table, current: Connection, asked: Mapping[str, Any]) ->
     errors = _unknown(asked)
     if "provider" in asked and asked["provider"] != current.provider:
         errors.append(_error("/provider", "cannot change: make a new connection"))
-    settings = asked.get("settings", {})
-    merged = {**current.settings, **settings} if isinstance(settings, dict) else settings
-    whole = {
-        "name": asked.get("name", current.name),
-        "settings": {name: value for name, value in merged.items() if value is not None}
-        if isinstance(merged, dict)
-        else merged,
-        "secrets": asked.get("secrets", {}),
-        "subscription": asked.get("subscription", msgspec.to_builtins(current.subscription)),
-        "mapping": asked.get("mapping", current.mapping),
+    stays = {
+        "name": current.name,
+        "subscription": msgspec.to_builtins(current.subscription),
+        "mapping": current.mapping,
     }
-    return _wish(table, current.provider, whole, errors, partial=True)
+    settings = {"settings": _merged(current.settings, asked.get("settings"))}
+    return _wish(table, current.provider, stays | dict(asked) | settings, errors, partial=True)
+
+
+def _merged(current: dict[str, Any], asked: Any) -> Any:
+    if asked is None:
+        return current
+    if not isinstance(asked, dict):
+        return asked
+    return {name: value for name, value in {**current, **asked}.items() if value is not None}
 
 
 def _wish(table: Table, provider: str, asked: Mapping[str, Any], errors: Errors, *, partial: bool) -> Wish:
@@ -71,31 +77,47 @@ def _wish(table: Table, provider: str, asked: Mapping[str, Any], errors: Errors,
     _check_fields("/settings", settings, declared_settings, errors)
     settings = _with_scopes(table, settings, errors)
     secrets = _secrets(_object(asked, "secrets", errors), declared_secrets, errors, partial=partial)
-    subscription = _subscription(asked.get("subscription"), errors)
-    name = asked.get("name") or ""
-    if not isinstance(name, str) or len(name) > 200:
-        errors.append(_error("/name", "must be a text of at most 200 characters"))
-    source, _ = declared(provider)
-    if source and source.check_mapping and asked.get("mapping") is not None:
-        errors += source.check_mapping(asked["mapping"], settings)
-    if errors:
-        raise _invalid(errors)
-    return Wish(
+    wish = Wish(
         provider=provider,
-        name=name,
+        name=_name(asked.get("name"), errors),
         settings=settings,
         secrets=secrets,
-        subscription=subscription,
+        subscription=_subscription(asked.get("subscription"), errors),
         mapping=asked.get("mapping"),
     )
+    errors += _mapping_mistakes(provider, wish.mapping, settings)
+    if errors:
+        raise _invalid(errors)
+    return wish
 
 
-def check_secrets(provider: str, asked: Any, *, partial: bool) -> dict[str, tuple[str, ...]]:
+def check_secrets(provider: str, asked: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Those of a rotation: any number of the provider's secrets."""
     errors: Errors = []
-    found = _secrets(_object({"secrets": asked}, "secrets", errors), fields_of(provider)[1], errors, partial=partial)
+    found = _secrets(asked, fields_of(provider)[1], errors, partial=True)
     if errors:
         raise _invalid(errors)
     return found
+
+
+def check_mapping(connection: Connection, mapping: Any) -> None:
+    """Another mapping for a connection that is there, before it is tried."""
+    if errors := _mapping_mistakes(connection.provider, mapping, connection.settings):
+        raise _invalid(errors)
+
+
+def _mapping_mistakes(provider: str, mapping: Any, settings: Mapping[str, Any]) -> Errors:
+    source, _ = declared(provider)
+    return source.check_mapping(mapping, settings) if mapping is not None and source and source.check_mapping else []
+
+
+def _name(given: Any, errors: Errors) -> str:
+    if given is None:
+        return ""
+    if not isinstance(given, str) or len(given) > LONGEST_NAME:
+        errors.append(_error("/name", f"must be a text of at most {LONGEST_NAME} characters"))
+        return ""
+    return given
 
 
 def _unknown(asked: Mapping[str, Any]) -> Errors:
@@ -103,7 +125,9 @@ def _unknown(asked: Mapping[str, Any]) -> Errors:
 
 
 def _object(asked: Mapping[str, Any], name: str, errors: Errors) -> dict[str, Any]:
-    value = asked.get(name) or {}
+    value = asked.get(name)
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         errors.append(_error(f"/{name}", "must be an object"))
         return {}
@@ -125,9 +149,15 @@ def _complaint(setting: Setting, value: Any) -> str:
     wanted = PYTHON_TYPES[setting.type]
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         return f"must be a {setting.type}"
+    if isinstance(value, list) and not _all_of(setting.items, value):
+        return f"must hold {setting.items}s only"
     if setting.choices and value not in setting.choices:
         return f"must be one of {', '.join(setting.choices)}"
     return ""
+
+
+def _all_of(type_: str, values: list[Any]) -> bool:
+    return not type_ or all(isinstance(each, PYTHON_TYPES[type_]) for each in values)
 
 
 def _secrets(
@@ -138,7 +168,9 @@ def _secrets(
         values = tuple(value) if isinstance(value, list) else (value,)
         if name not in known:
             errors.append(_error(f"/secrets/{name}", f"no such secret; there are {', '.join(sorted(known)) or 'none'}"))
-        elif not values or not all(isinstance(each, str) and 0 < len(each) <= 4000 for each in values):
+        elif not values or not all(
+            isinstance(each, str) and 0 < len(each.encode()) <= LONGEST_SECRET for each in values
+        ):
             errors.append(_error(f"/secrets/{name}", "must be a text, or a list of texts during a rotation"))
         else:
             found[name] = values
@@ -150,21 +182,30 @@ def _secrets(
 def _with_scopes(table: Table, settings: dict[str, Any], errors: Errors) -> dict[str, Any]:
     """`ref_scopes` may name a connection by id or by name; its id is kept."""
     asked = settings.get("ref_scopes")
-    if not isinstance(asked, dict):
+    if not isinstance(asked, dict) or not asked:
         return settings
-    known = connections.everyone(table)
-    by_name = {each.name: each.id for each in known} | {each.id: each.id for each in known}
+    known = [each for each in connections.everyone(table) if not each.deleted]
+    found = {}
     for kind, named in asked.items():
-        if kind not in REF_KINDS:
-            errors.append(_error(f"/settings/ref_scopes/{kind}", f"must be one of {', '.join(REF_KINDS)}"))
-        elif named not in by_name:
-            errors.append(_error(f"/settings/ref_scopes/{kind}", "names no connection: give its id or its name"))
-    return {**settings, "ref_scopes": {kind: by_name.get(named, named) for kind, named in asked.items()}}
+        hits = [each.id for each in known if named in (each.id, each.name)]
+        if complaint := _scope_complaint(kind, len(hits)):
+            errors.append(_error(f"/settings/ref_scopes/{kind}", complaint))
+        else:
+            found[kind] = hits[0]
+    return {**settings, "ref_scopes": found}
+
+
+def _scope_complaint(kind: str, hits: int) -> str:
+    if kind not in REF_KINDS:
+        return f"must be one of {', '.join(REF_KINDS)}"
+    if hits == 1:
+        return ""
+    return "names several connections: give the id" if hits else "names no connection: give its id or its name"
 
 
 def _subscription(given: Any, errors: Errors) -> Subscription:
     try:
-        wish = msgspec.convert(given or {}, Subscription)
+        wish = Subscription() if given is None else msgspec.convert(given, Subscription)
     except msgspec.ValidationError as bad:
         errors.append(_error("/subscription", str(bad)))
         return Subscription()

@@ -9,7 +9,7 @@ from chalicelib.errors import ConnectionUnknown, SignatureInvalid, TooLarge
 from chalicelib.ingest.arrival import Arrival, keep_headers, to_message
 from chalicelib.kit.request import MAX_BODY, Request
 from chalicelib.kit.source import Answer, Source
-from chalicelib.model.connection import Connection
+from chalicelib.model.connection import DISABLED, Connection
 from chalicelib.store import connections, ids, queues, secrets
 from chalicelib.store.table import Table
 
@@ -76,7 +76,7 @@ def _hook(table: Table, connection_id: str) -> Hook:
         raise ConnectionUnknown("no connection of this stage has that id")
     connection = connections.cached(table, connection_id)
     source = source_of(connection.provider) if connection else None
-    if connection is None or source is None:
+    if connection is None or source is None or connection.status == DISABLED:
         raise ConnectionUnknown("no such connection, or it receives nothing")
     return Hook(connection, source, secrets.decrypt_all(connection_id, connection.secrets))
 

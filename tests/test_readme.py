@@ -49,6 +49,30 @@ def test_the_catalogue_is_generated() -> None:
     assert written == README, "the catalogue in the README is old: run the tests once with DRAAD_WRITE=1"
 
 
+def figures() -> str:
+    """The rows with a budget or an aim, and the drain, of the newest run that is kept."""
+    newest = sorted((ROOT / "bench" / "results").glob("*.md"))[-1]
+    lines = newest.read_text(encoding="utf-8").splitlines()
+    about = next(line for line in lines if "processors" in line)
+    rows = [line for line in lines if line.startswith("|")]
+    shown = [row for row in rows if row.split("|")[3].strip() or "/s" in row or "p95" in row]
+    return "\n".join(
+        [f"Measured {newest.stem}: {about} All rows, and what they mean: [docs/costs.md](docs/costs.md).", "", *shown]
+    )
+
+
+def test_the_figures_are_those_of_the_newest_run() -> None:
+    pattern = re.compile(r"(<!-- generated: figures -->\n).*?(\n<!-- end -->)", re.DOTALL)
+    written = pattern.sub(lambda found: found[1] + figures() + found[2], README)
+    if os.environ.get("DRAAD_WRITE"):
+        current = (ROOT / "README.md").read_text(encoding="utf-8")
+        (ROOT / "README.md").write_text(
+            pattern.sub(lambda found: found[1] + figures() + found[2], current), encoding="utf-8"
+        )
+        return
+    assert written == README, "the figures in the README are old: run the tests once with DRAAD_WRITE=1"
+
+
 def test_every_file_that_the_readme_names_exists() -> None:
     named = set(re.findall(r"`((?:tests|docs|infra|chalicelib|bench)/[\w./-]*)`", README))
     named |= set(re.findall(r"\]\((docs/[\w./-]+)\)", README))

@@ -136,7 +136,7 @@ def _object(asked: Mapping[str, Any], name: str, errors: Errors) -> dict[str, An
 
 def _check_fields(pointer: str, given: Mapping[str, Any], known: Mapping[str, Setting], errors: Errors) -> None:
     for name, setting in known.items():
-        if name not in given and setting.required:
+        if setting.required and name not in given and setting.instead not in given:
             errors.append(_error(f"{pointer}/{name}", "is required"))
     for name, value in given.items():
         if name not in known:

@@ -44,10 +44,14 @@ def of_node(
     read; `sorts`: sort keys of items of his nodes to read along; `brief`: who he is is enough,
     and whether he is anonymous. Raises Erased."""
     view = resolve.read(table, rules, node, seen)
-    if view is None or view.customer is None:
-        return None
-    if brief and seen and seen["kind"] not in ANONYMOUS_KINDS:
+    if brief and seen and view and view.customer and seen["kind"] not in ANONYMOUS_KINDS:
         return Person(view.customer, Customer(id=public_id(view.customer)), {node: seen})
+    return _of_view(table, view, sorts) if view else None
+
+
+def _of_view(table: Table, view: resolve.View, sorts: tuple[str, ...] = ()) -> Person | None:
+    if view.customer is None:
+        return None
     items = table.batch_get([(f"N#{each}", sort) for each in view.nodes for sort in ("-", "F", *sorts)])
     nodes = {each: items[f"N#{each}", "-"] for each in view.nodes if (f"N#{each}", "-") in items}
     known = fields.merged(fields.from_item(items.get((f"N#{each}", "F"))) for each in view.nodes)
@@ -72,9 +76,8 @@ def by_identity(table: Table, rules: graph.Rules, identity: Identity) -> tuple[s
         view = None
     if view is None:
         return "none", []
-    if view.customer is not None:
-        person = of_node(table, rules, node)
-        return ("exact", [person]) if person else ("none", [])
+    if person := _of_view(table, view):
+        return "exact", [person]
     found: dict[str, Person] = {}
     for other in view.near[:20]:
         if person := of_node(table, rules, other):

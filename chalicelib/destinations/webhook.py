@@ -85,7 +85,7 @@ DESTINATION = Destination(
     keyed=True,
     limit=Limit(50, 1.0),
     settings={
-        "url": Setting("URL", required=True, help="Where each event is POSTed; https"),
+        "url": Setting("URL", required=True, instead="base_url", help="Where each event is POSTed; https"),
         "headers": Setting("Extra headers", type="object", help="Sent with every event, for example an API key"),
         "base_url": Setting("Base URL", help="Takes the place of the URL, for a stand-in server"),
     },

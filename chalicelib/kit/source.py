@@ -63,6 +63,8 @@ class Setting:
     help: str = ""
     items: str = ""
     """Element type when `type` is array."""
+    instead: str = ""
+    """Another setting that may stand in the place of a required one."""
 
 
 @dataclass(frozen=True)

@@ -382,11 +382,15 @@ def verify(request: Request, secrets: Secrets) -> str | None:
     return SIGNATURE(request, secrets)
 
 
+def sign(request: Request, secrets: Secrets) -> Request:
+    return SIGNATURE.sign(request, secrets)
+
+
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     body = b'{"id":1,"name":"#1","created_at":"2026-01-01T12:00:00+01:00","currency":"EUR","total_price":"1.00"}'
     headers = (("content-type", "application/json"), ("x-shopify-topic", "orders/create"))
     unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    return SIGNATURE.sign(unsigned, secrets)
+    return sign(unsigned, secrets)
 
 
 SOURCE = Source(

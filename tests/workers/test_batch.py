@@ -53,7 +53,7 @@ class Stage:
         """Poll as Lambda's mapping does until nothing is left of the queue, or `until` holds."""
         name = f"draad-{self.env['DRAAD_STAGE']}-{queue}"
         poller = QueuePoller(self.function(FUNCTIONS[queue], partial), self.embedded.client("sqs"), name, SIZES[queue])
-        for _ in range(200):
+        for _ in range(60):
             if until():
                 return
             poller.poll()

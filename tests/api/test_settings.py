@@ -1,0 +1,141 @@
+"""The organisation's lists, the catalogue, health, and what a failure of ours looks like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib import destinations, sources
+from chalicelib.api import answers, health, lookup
+from chalicelib.errors import StorageUnavailable
+from chalicelib.store import organisation, queues
+from tests.api.client import Api, event, person
+
+NOW = "2026-09-01T09:00:00.000Z"
+
+
+def test_settings_are_changed_one_by_one(api: Api) -> None:
+    before = api.get("/v1/settings")
+    assert before.keys() == {"own", "roles", "blocked", "region", "limit", "cap"}
+    changed = api.call("PATCH", "/v1/settings", json_body={"own": ["phone:+31201112233"], "limit": 3})
+    assert changed == before | {"own": ["phone:+31201112233"], "limit": 3} == api.get("/v1/settings")
+    shop = api.connect()["id"]
+    api.record(shop, event(1, NOW, person("phone", "+31201112233"), person("email", "jan@example.nl")))
+    assert api.get("/v1/customers", identity="phone:+31201112233")["match"] == "none"
+    assert api.get("/v1/customers", identity="email:jan@example.nl")["match"] == "exact"
+
+
+@pytest.mark.parametrize(
+    ("asked", "pointers"),
+    [
+        ({"colour": 1, "ver": 7, "limit": 0}, ["/colour", "/limit", "/ver"]),
+        ({"own": ["phone:+31201112233", "somebody", ""], "blocked": ["x"]}, ["/blocked/0", "/own/1", "/own/2"]),
+        ({"roles": "info", "region": "Nederland", "cap": "many"}, ["/cap", "/region", "/roles"]),
+        ({"region": "nl", "limit": 51}, ["/limit", "/region"]),
+        ({"own": [1], "limit": True}, ["/limit", "/own"]),
+    ],
+)
+def test_settings_that_are_refused_change_nothing(api: Api, asked: dict[str, Any], pointers: list[str]) -> None:
+    before = api.get("/v1/settings")
+    assert api.refused("PATCH", "/v1/settings", asked) == pointers
+    assert api.get("/v1/settings") == before
+
+
+def test_settings_changed_by_two_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    stale = organisation.Organisation()
+    api.call("PATCH", "/v1/settings", json_body={"limit": 3})
+    monkeypatch.setattr(organisation, "read", lambda table: stale)
+    assert api.send("PATCH", "/v1/settings", b'{"limit": 4}').status == 409
+
+
+def test_the_catalogue_tells_all_that_a_connection_takes(api: Api) -> None:
+    found = {each["slug"]: each for each in api.get("/v1/providers")["providers"]}
+    assert found.keys() == {*sources.slugs(), *destinations.slugs()}
+    for slug, summary in found.items():
+        shown = api.get(f"/v1/providers/{slug}")
+        assert summary.items() <= shown.items()
+        assert shown["kind"] in ("source", "destination", "both") and shown["docs"].startswith("https://")
+        for schema in (shown["settings"], shown["secrets"]):
+            assert set(schema["required"]) <= schema["properties"].keys() and not schema["additionalProperties"]
+        assert all(each["writeOnly"] for each in shown["secrets"]["properties"].values())
+        missing = api.refused("POST", "/v1/connections", {"provider": slug})
+        assert missing == sorted(
+            [f"/settings/{name}" for name in shown["settings"]["required"]]
+            + [f"/secrets/{name}" for name in shown["secrets"]["required"]]
+        ) if missing != [] else True  # fmt: skip
+    assert api.send("GET", "/v1/providers/nobody").status == 404
+
+
+def test_health_tells_what_is_wrong_and_no_secret(api: Api) -> None:
+    made = api.connect(name="hush-name")["id"]
+    assert api.send("GET", "/health", key="").json["status"] == "ok"
+    api.call("POST", f"/v1/connections/{made}/pause")
+    queues.send("inbox-dlq", "hush-letter")
+    answer = api.send("GET", "/health", key="")
+    assert answer.json["reasons"] == [
+        "1 dead letters in inbox: the sweep takes them",
+        f"connection {made} is paused: look at it and resume it",
+    ]
+    assert (answer.status, answer.json["status"]) == (200, "degraded") and b"hush" not in answer.raw
+
+
+def test_our_own_mistake_says_nothing_of_its_cause(
+    api: Api, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(call: Any) -> Any:
+        raise KeyError("jan@example.nl")
+
+    monkeypatch.setattr(health, "show", broken)
+    answer = api.send("GET", "/health", key="")
+    assert (answer.status, answer.json) == (500, {"type": "about:blank", "title": "Our mistake", "status": 500})
+    said = "".join(capfd.readouterr())
+    assert "KeyError at " in said and "jan@" not in said
+
+
+def test_an_outage_of_aws_asks_to_try_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(call: Any) -> Any:
+        raise StorageUnavailable("dynamodb query: throttled")
+
+    monkeypatch.setattr(lookup, "find", away)
+    answer = api.send("GET", "/v1/customers?q=jan")
+    assert (answer.status, answer.headers["Retry-After"], answer.json["title"]) == (503, "5", "Try again")
+
+
+@pytest.mark.parametrize("path", ["/health", "/v1/providers", "/v1/customers?q=nobody", "/v1/nothing", "/hooks/con_x"])
+def test_no_answer_is_kept_or_guessed_at(api: Api, path: str) -> None:
+    answer = api.send("GET", path)
+    if path != "/v1/nothing":
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Content-Type"].startswith((answers.JSON, answers.PROBLEM)) and answer.status < 500
+
+
+def test_a_replayed_range_tells_what_it_did(api: Api) -> None:
+    shop = api.connect(mapping=None)["id"]
+    api.record(shop, *(event(number, NOW, person("email", f"jan{number}@example.nl")) for number in range(4)))
+    assert {each["verdict"] for each in api.get("/v1/receipts")["receipts"]} == {"ignored"}
+    from tests.api.client import MAPPING
+
+    api.call("PATCH", f"/v1/connections/{shop}", json_body={"mapping": MAPPING})
+    job = api.call("POST", "/v1/receipts/replay", 202, {"connection": shop, "since": "2026-01-01"})
+    assert job["status"] == "running" and job["id"] == job["job"]
+    api.work()
+    shown = api.get(f"/v1/jobs/{job['job']}")
+    assert (shown["status"], shown["done"], shown["errors"]) == ("done", 4, [])
+    assert {each["verdict"] for each in api.get("/v1/receipts")["receipts"]} == {"accepted"}
+    assert api.get("/v1/customers", identity="email:jan3@example.nl")["match"] == "exact"
+    api.record(shop, event(3, NOW, person("email", "jan3@example.nl")))
+    assert [each["verdict"] for each in api.get("/v1/receipts", verdict="duplicate")["receipts"]] == ["duplicate"]
+
+
+def test_a_job_is_shown_to_whoever_may_start_such_a_one(api: Api) -> None:
+    from chalicelib.store import jobs
+    from tests.api.client import key_with
+
+    replayed, erased = jobs.start(api.table, "replay", {}), jobs.start(api.table, "erase", {})
+    statuses = {
+        scope: [api.send("GET", f"/v1/jobs/{job.id}", key=key_with(scope)).status for job in (replayed, erased)]
+        for scope in ("read", "integrate", "admin")
+    }
+    assert statuses == {"read": [403, 403], "integrate": [200, 403], "admin": [200, 200]}

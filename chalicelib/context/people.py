@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.context import fields, graph, resolve
+from chalicelib.context import candidates, fields, graph, resolve
 from chalicelib.errors import Erased, NotFound
 from chalicelib.model import instants
 from chalicelib.model.customer import Customer, Person
@@ -67,22 +67,27 @@ def _of_view(table: Table, view: resolve.View, sorts: tuple[str, ...] = ()) -> P
 
 
 def by_identity(table: Table, rules: graph.Rules, identity: Identity) -> tuple[str, list[Person]]:
-    """("exact" | "candidate" | "none", customers) for one identity. A shared one gives its
-    neighbours as candidates: it may be any of them."""
+    """("exact" | "candidate" | "none", customers) for one identity. One that is shared, or that
+    somebody only typed, gives its neighbours as candidates: it may be any of them."""
     node = current_node(table, identity)
     try:
         view = resolve.read(table, rules, node)
     except Erased:
         view = None
-    if view is None:
-        return "none", []
-    if person := _of_view(table, view):
+    if view and (person := _of_view(table, view)):
         return "exact", [person]
     found: dict[str, Person] = {}
-    for other in view.near[:20]:
-        if person := of_node(table, rules, other):
+    for other in dict.fromkeys([*(view.near if view else ()), *candidates.neighbours(table, node)]):
+        if len(found) < candidates.MOST and (person := _living(table, rules, other)):
             found[person.id] = person
     return ("candidate", list(found.values())) if found else ("none", [])
+
+
+def _living(table: Table, rules: graph.Rules, node: str) -> Person | None:
+    try:
+        return of_node(table, rules, node)
+    except Erased:
+        return None
 
 
 def current_node(table: Table, identity: Identity) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chalicelib.context import fields, graph, place, resolve
+from chalicelib.context import candidates, fields, graph, place, resolve
 from chalicelib.context.evidence import Evidence, trait, weigh
 from chalicelib.errors import Busy, Erased
 from chalicelib.model import instants
@@ -116,8 +116,10 @@ def _keep(
     seen: _Seen,
     rules: graph.Rules,
 ) -> Recorded:
-    _link(table, event, evidence, home, seen, rules)
+    applied = _link(table, event, evidence, home, seen, rules)
     node = seen.node(home)
+    typed = [node_id(each) for each in evidence.asserted]
+    candidates.keep(table, candidates.of_event(applied, list(seen.nodes.values()), typed, node), event)
     who = _participant(event, node, home)
     marks = place.participate(table, seen.refs, who, seen.items)
     if event.fields:

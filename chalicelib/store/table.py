@@ -10,7 +10,7 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   event (home, placed)    N#n           E#occ#eid         ty ch di cn th rc sha v b, an (web or app home), pl (placed)
   fields                  N#n           F                 f (name → value prio at eid) ver
   satisfaction            N#n           S#r               score min max at eid channels
-  candidate               N#n           B#n2              reason eid at
+  candidate               N#n           B#n2              why eid at (n: the typed or shared value)
   contact in destination  N#n           C#c               remote pushed lease until ver
   audit                   N#n           A#ts#id           who what why before after
   ref node                R#r           -                 born own kind scope val

@@ -315,7 +315,7 @@ def everything(api: Api) -> list[dict[str, Any]]:
 
 
 def test_secrets_never_come_back_and_never_reach_a_log(
-    api: Api, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    api: Api, monkeypatch: pytest.MonkeyPatch, logged: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     said: list[bytes] = []
     send = api.send
@@ -350,10 +350,10 @@ def test_secrets_never_come_back_and_never_reach_a_log(
         api.work()
     assert connections.everyone(api.table)[0].secrets.keys() == secrets.keys()
     stored = json.dumps(everything(api), default=lambda value: value.hex())
-    logged = "".join(capfd.readouterr())
+    lines = "".join([*logged, *capfd.readouterr()])
     told = b"".join(said).decode("utf-8", "replace")
     assert "/secrets/hush" in told
     for secret in ("signing", "token", "other", "password", "patched", "fine", "rotated", "guess", "bearer", "dict"):
         assert f"hush-{secret}" not in told and f"hush-{secret}" not in stored, secret
-    assert "message failed" in logged and "hush" not in logged
-    assert api.key not in told + logged + stored
+    assert any("message failed" in line for line in logged) and "hush" not in lines
+    assert api.key not in told + lines + stored

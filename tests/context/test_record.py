@@ -157,6 +157,28 @@ def test_what_only_was_typed_makes_nobody_and_joins_nothing() -> None:
     assert [entry["id"] for entry in timeline_of(table)] == [BOUGHT.id]
 
 
+def test_a_typed_address_finds_its_writer_as_a_candidate_only() -> None:
+    table = MemoryTable()
+    mail = Identity("email", "somebody@example.nl", "", 1)
+    take(table, msgspec.structs.replace(BOUGHT, identities=(*BOUGHT.identities[:1], PHONE, mail)))
+    match, found = people.by_identity(table, Rules(), mail)
+    assert match == "candidate" and [each.customer.first("phone") for each in found] == [PHONE.value]
+    before = dict(table.rows)
+    take(table, msgspec.structs.replace(BOUGHT, identities=(*BOUGHT.identities[:1], PHONE, mail)))
+    assert table.rows == before, "written once"
+
+
+def test_a_shared_phone_finds_everybody_around_it() -> None:
+    table = MemoryTable()
+    for number in range(5):
+        buyer = Identity("shop", str(number), "tc", 2)
+        event = made(SHOP, str(number), f"2026-09-0{number + 1}T10:00:00.000Z", "order", identities=(buyer, PHONE))
+        take(table, msgspec.structs.replace(event, refs=(Ref("order", str(number), SHOP),)))
+    match, found = people.by_identity(table, Rules(), PHONE)
+    assert match == "candidate"
+    assert sorted(each.customer.first("shop") for each in found) == ["0", "1", "2", "3", "4"]
+
+
 def test_own_numbers_role_mailboxes_and_blocked_values_identify_nobody() -> None:
     lists = Organisation(own=("phone:+31201112233",), blocked=("shop:tc/0",))
     found = record.weigh(

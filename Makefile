@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run test check nightly bench clean
+.PHONY: run lint test check nightly bench clean
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
@@ -13,11 +13,12 @@ run: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not nightly"
 
-check: $(STAMP)
+lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not nightly"
+
+check: lint test
 
 nightly: $(STAMP)
 	$(BIN)/python -m pytest

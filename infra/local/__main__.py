@@ -44,6 +44,7 @@ def run() -> None:
     hub = hub_from_env()
     try:
         hub.start()
+        tell("next     README.md, Your first webhook: three curl commands, with this key")
         tell(f"admin key {hub.admin_key}")
         tell(f"ready {hub.url}")
         threading.Event().wait()

@@ -29,6 +29,6 @@ class Kept(logging.Handler):
 @pytest.fixture
 def logged() -> Iterator[list[str]]:
     kept = Kept()
-    logging.getLogger().addHandler(kept)
+    logging.getLogger("draad").addHandler(kept)
     yield kept.lines
-    logging.getLogger().removeHandler(kept)
+    logging.getLogger("draad").removeHandler(kept)

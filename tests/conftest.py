@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 import uuid
@@ -9,12 +10,15 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import botocore.session
 import pytest
 
 from infra.local.embedded import EmbeddedAws, clean_env, ensure_stack, hub_env
 from infra.local.hub import Hub
 from infra.local.state import State
 
+# Each test makes its own clients; their service models (6 MB of JSON) need reading only once.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 STATE = re.compile(r"_[a-z]\w*\Z")
 
 
@@ -47,7 +51,6 @@ def memory_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
 
     For single-threaded tests: moto's transactions are not atomic under threads.
     """
-    import botocore.session
     from moto import mock_aws
 
     point_at(monkeypatch, {}, "")

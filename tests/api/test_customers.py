@@ -27,24 +27,23 @@ def shop(api: Api) -> str:
     return made
 
 
-@pytest.mark.parametrize(
-    "typed",
-    [
-        "phone:+31612345678",
-        "phone:06 12345678",
-        "phone:0612345678",
-        "phone:(06) 12-34-56-78",
-        "phone:0031612345678",
-        "email:Jan@Example.NL",
-        "email: jan@example.nl ",
-        "web:site/a-71",
-        "web:site/ a-71 ",
-    ],
-)
-def test_an_identity_is_normalized_as_in_events(api: Api, shop: str, typed: str) -> None:
+TYPED = [
+    "phone:+31612345678",
+    "phone:06 12345678",
+    "phone:0612345678",
+    "phone:(06) 12-34-56-78",
+    "phone:0031612345678",
+    "email:Jan@Example.NL",
+    "email: jan@example.nl ",
+    "web:site/a-71",
+    "web:site/ a-71 ",
+]
+
+
+def test_an_identity_is_normalized_as_in_events(api: Api, shop: str) -> None:
     api.record(shop, event(1, NOW, JAN, MOBILE, person("web", "a-71", scope="site"), name="Jan"))
-    assert matched(api, identity=typed) == ("exact", ["Jan"])
-    assert matched(api, q=typed) == ("exact", ["Jan"])
+    for typed in TYPED:
+        assert matched(api, identity=typed) == matched(api, q=typed) == ("exact", ["Jan"]), typed
 
 
 def test_a_plus_that_was_not_escaped_is_still_one(api: Api, shop: str) -> None:
@@ -198,32 +197,32 @@ def test_a_timeline_is_filtered(api: Api, shop: str) -> None:
     assert texts(conversation=conversation) == ["1"]
 
 
-@pytest.mark.parametrize(
-    ("query", "pointers"),
-    [
-        ("limit=0", ["/limit"]),
-        ("limit=201", ["/limit"]),
-        ("limit=-1", ["/limit"]),
-        ("limit=ten", ["/limit"]),
-        ("limit=%D9%A3", ["/limit"]),
-        ("limit=1e1", ["/limit"]),
-        ("next=!", ["/next"]),
-        ("next=W10", ["/next"]),
-        ("next=WyJhIl0", ["/next"]),
-        ("next=WyIiXQ", ["/next"]),
-        ("since=yesterday", ["/since"]),
-        ("since=0001-01-01T00:00:00Z", ["/since"]),
-        ("since=2026-13-01", ["/since"]),
-        ("until=99999-01-01T00:00:00Z", ["/until"]),
-        ("since=2026-09-02T00:00:00Z&until=2026-09-01T00:00:00Z", ["/since"]),
-        ("channel=pigeon", ["/channel"]),
-        ("type=offer", ["/type"]),
-    ],
-)
-def test_bad_parameters_of_a_timeline(api: Api, shop: str, query: str, pointers: list[str]) -> None:
+BAD_QUERIES = [
+    ("limit=0", ["/limit"]),
+    ("limit=201", ["/limit"]),
+    ("limit=-1", ["/limit"]),
+    ("limit=ten", ["/limit"]),
+    ("limit=%D9%A3", ["/limit"]),
+    ("limit=1e1", ["/limit"]),
+    ("next=!", ["/next"]),
+    ("next=W10", ["/next"]),
+    ("next=WyJhIl0", ["/next"]),
+    ("next=WyIiXQ", ["/next"]),
+    ("since=yesterday", ["/since"]),
+    ("since=0001-01-01T00:00:00Z", ["/since"]),
+    ("since=2026-13-01", ["/since"]),
+    ("until=99999-01-01T00:00:00Z", ["/until"]),
+    ("since=2026-09-02T00:00:00Z&until=2026-09-01T00:00:00Z", ["/since"]),
+    ("channel=pigeon", ["/channel"]),
+    ("type=offer", ["/type"]),
+]
+
+
+def test_bad_parameters_of_a_timeline(api: Api, shop: str) -> None:
     api.record(shop, event(1, NOW, JAN))
     (found,) = api.get("/v1/customers", identity="email:jan@example.nl")["customers"]
-    assert api.refused("GET", f"/v1/customers/{found['id']}/timeline?{query}") == pointers
+    for query, pointers in BAD_QUERIES:
+        assert api.refused("GET", f"/v1/customers/{found['id']}/timeline?{query}") == pointers, query
 
 
 def test_sync_says_what_each_system_lacks_and_why(api: Api, shop: str) -> None:

@@ -237,33 +237,32 @@ def test_jobs_that_failed(api: Api, limit: int, monkeypatch: pytest.MonkeyPatch)
 LISTS = ["/v1/receipts", "/v1/deliveries", "/v1/waiting", "/v1/connections", "/v1/jobs"]
 
 
+BAD = ("limit=0", "limit=201", "limit=x", "next=%21%21", "next=WyJhIiwiYiIsImMiXQ", "next=Wzdd")
+
+
 @pytest.mark.parametrize("path", LISTS)
-@pytest.mark.parametrize(
-    "query", ["limit=0", "limit=201", "limit=x", "next=%21%21", "next=WyJhIiwiYiIsImMiXQ", "next=Wzdd"]
-)
-def test_bad_limits_and_cursors(api: Api, path: str, query: str) -> None:
-    assert api.refused("GET", f"{path}?{query}") == [f"/{query.partition('=')[0]}"]
+def test_bad_limits_and_cursors(api: Api, path: str) -> None:
+    for query in BAD:
+        assert api.refused("GET", f"{path}?{query}") == [f"/{query.partition('=')[0]}"]
 
 
-@pytest.mark.parametrize("path", LISTS[:2])
-@pytest.mark.parametrize("cursor", [["2026-99-99T00:00:00.000Z#x", "y"], ["x", "y"], ["9999", ""]])
-def test_a_cursor_that_was_made_up(api: Api, path: str, cursor: list[str]) -> None:
-    from chalicelib.api.answers import next_cursor
-
-    assert api.refused("GET", f"{path}?next={next_cursor(*cursor)}") == ["/next"]
+def test_a_cursor_that_was_made_up(api: Api) -> None:
+    for path in LISTS[:2]:
+        for cursor in (["2026-99-99T00:00:00.000Z#x", "y"], ["x", "y"], ["9999", ""]):
+            assert api.refused("GET", f"{path}?next={answers.next_cursor(*cursor)}") == ["/next"]
 
 
-@pytest.mark.parametrize("path", ["/v1/receipts?verdict=bad", "/v1/deliveries?status=bad", "/v1/jobs?status=bad"])
-def test_a_filter_that_is_no_word_of_ours(api: Api, path: str) -> None:
-    assert api.refused("GET", path) in (["/verdict"], ["/status"])
+def test_a_filter_that_is_no_word_of_ours(api: Api) -> None:
+    for path, name in (("/v1/receipts", "verdict"), ("/v1/deliveries", "status"), ("/v1/jobs", "status")):
+        assert api.refused("GET", f"{path}?{name}=bad") == [f"/{name}"]
 
 
-@pytest.mark.parametrize("path", LISTS[:3])
-def test_since_far_away(api: Api, path: str) -> None:
+def test_since_far_away(api: Api) -> None:
     made = api.connect()["id"]
-    for since in ("1970-01-02T00:00:00Z", "9999-12-31T00:00:00Z"):
-        for query in (f"?since={since}", f"?since={since}&connection={made}", "?connection=con_nobody"):
-            assert api.get(path + query)["next"] is None
+    for path in LISTS[:3]:
+        for since in ("1970-01-02T00:00:00Z", "9999-12-31T00:00:00Z"):
+            for query in (f"?since={since}", f"?since={since}&connection={made}", "?connection=con_nobody"):
+                assert api.get(path + query)["next"] is None
 
 
 def test_ranges(api: Api) -> None:

@@ -138,16 +138,48 @@ def _mistakes(asked: Mapping[str, Any], model: type[Any]) -> list[dict[str, str]
     return found
 
 
+class Range(msgspec.Struct, forbid_unknown_fields=True):
+    """A connection and a time range; `until` defaults to now."""
+
+    connection: str
+    since: str
+    until: str = ""
+
+
+def window(call: Call) -> dict[str, str]:
+    """The body as a checked range: {"connection", "since", "until"}."""
+    from chalicelib.model import instants
+    from chalicelib.store import connections
+
+    asked = call.read(Range)
+    if connections.get(call.table, asked.connection) is None:
+        raise wrong("/connection", "no such connection")
+    start = instant(asked.since, "/since")
+    end = instant(asked.until, "/until") if asked.until else instants.now()
+    if end < start:
+        raise wrong("/until", "lies before since")
+    return {"connection": asked.connection, "since": start, "until": end}
+
+
 def next_cursor(*parts: str) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(parts)).decode().rstrip("=")
 
 
 def answered(view: Callable[[Call], Reply], request: Request, scope: str) -> Response:
-    """Run a view for a key with `scope` ("" for none) and turn what it raises into a problem."""
-    table = DynamoTable()
-    try:
+    """Run a view for a key with `scope` ("" for none)."""
+
+    def work() -> Response:
+        table = DynamoTable()
         key = _authorized(table, request, scope) if scope else None
         return response(view(Call(request, table, key)))
+
+    return guarded(work)
+
+
+def guarded(work: Callable[[], Response]) -> Response:
+    """What `work` answers; whatever it raises as a problem."""
+    try:
+        return work()
     except RequestRefused as refused:
         return problem(refused)
     except HubError as failed:

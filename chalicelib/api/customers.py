@@ -8,6 +8,7 @@ from chalicelib import destinations
 from chalicelib.api.answers import Call, Reply, next_cursor, wrong
 from chalicelib.context import people, timeline
 from chalicelib.context.graph import Rules
+from chalicelib.context.record import rules_of
 from chalicelib.context.timeline import Wanted
 from chalicelib.fanout.wants import wants
 from chalicelib.model.connection import Connection
@@ -23,8 +24,7 @@ SYNCED = 500
 
 def rules(call: Call) -> Rules:
     """The graph's limits as the organisation set them."""
-    lists = organisation.read(call.table)
-    return Rules(cap=lists.cap, limit=lists.limit)
+    return rules_of(organisation.read(call.table))
 
 
 def brief(person: Person) -> dict[str, Any]:

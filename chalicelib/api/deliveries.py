@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from chalicelib import destinations
 from chalicelib.api import paging
-from chalicelib.api.answers import Call, Reply, wrong
-from chalicelib.api.receipts import window
+from chalicelib.api.answers import Call, Reply, window, wrong
 from chalicelib.errors import NotFound
 from chalicelib.model import instants
 from chalicelib.store import connections, deliveries, ids, jobs
@@ -82,15 +79,6 @@ def redrive(call: Call, id: str) -> Reply:
     return Reply(deliveries.view(existing(call, id)), 202)
 
 
-class Range(msgspec.Struct, forbid_unknown_fields=True):
-    connection: str
-    since: str
-    until: str = ""
-
-
 def redrive_range(call: Call) -> Reply:
-    asked = call.read(Range)
-    if connections.get(call.table, asked.connection) is None:
-        raise wrong("/connection", "no such connection")
-    job = jobs.start(call.table, "redrive", {"connection": asked.connection, **window(asked.since, asked.until)})
+    job = jobs.start(call.table, "redrive", window(call))
     return Reply(jobs.view(job) | {"job": job.id}, 202)

@@ -8,8 +8,7 @@ from urllib.parse import quote, unquote, urlencode
 from chalice.app import Request as ChaliceRequest
 from chalice.app import Response
 
-from chalicelib.api.answers import base_url, body_of, broken, problem, unavailable
-from chalicelib.errors import HubError, RequestRefused
+from chalicelib.api.answers import base_url, body_of, guarded
 from chalicelib.ingest.receive import receive
 from chalicelib.kit.request import Request
 from chalicelib.kit.source import Answer
@@ -18,14 +17,9 @@ from chalicelib.store.table import DynamoTable
 
 
 def answer(incoming: ChaliceRequest, connection_id: str, secret: str = "") -> Response:
-    try:
-        return _response(receive(DynamoTable(), connection_id, request_of(incoming, connection_id, secret)))
-    except RequestRefused as refused:
-        return problem(refused)
-    except HubError as failed:
-        return unavailable(failed)
-    except Exception as unforeseen:
-        return broken(unforeseen)
+    return guarded(
+        lambda: _response(receive(DynamoTable(), connection_id, request_of(incoming, connection_id, secret)))
+    )
 
 
 def request_of(incoming: ChaliceRequest, connection_id: str, secret: str = "") -> Request:

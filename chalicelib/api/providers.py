@@ -62,7 +62,7 @@ def summary(slug: str) -> dict[str, Any]:
         "slug": slug,
         "name": either.name if either else slug,
         "kind": kind,
-        "channels": [source.channel] if source else [],
+        "channels": [source.channel, *source.channels] if source else [],
         "event_types": sorted(set(source.types.values())) if source else [],
         "grade": either.grade if either else "",
         "unverified": [fact for each in (source, destination) if each for fact in each.unverified],

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.api import paging, wishes
-from chalicelib.api.answers import Call, Reply, wrong
+from chalicelib.api.answers import Call, Reply, window, wrong
 from chalicelib.errors import NotFound
 from chalicelib.ingest import arrival as arrivals
 from chalicelib.ingest.read import read
@@ -140,30 +140,9 @@ def replay(call: Call, id: str) -> Reply:
     return Reply(jobs.view(job) | {"job": job.id}, 202)
 
 
-class Range(msgspec.Struct, forbid_unknown_fields=True):
-    connection: str
-    since: str
-    until: str = ""
-
-
 def replay_range(call: Call) -> Reply:
-    asked = call.read(Range)
-    if connections.get(call.table, asked.connection) is None:
-        raise wrong("/connection", "no such connection")
-    params = {"connection": asked.connection, **window(asked.since, asked.until)}
-    job = jobs.start(call.table, "replay", params)
+    job = jobs.start(call.table, "replay", window(call))
     return Reply(jobs.view(job) | {"job": job.id}, 202)
-
-
-def window(since: str, until: str) -> dict[str, str]:
-    """A checked time range; `until` defaults to now."""
-    from chalicelib.api.answers import instant
-
-    start = instant(since, "/since")
-    end = instant(until, "/until") if until else instants.now()
-    if end < start:
-        raise wrong("/until", "lies before since")
-    return {"since": start, "until": end}
 
 
 class Preview(msgspec.Struct, forbid_unknown_fields=True):

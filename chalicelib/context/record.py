@@ -59,13 +59,14 @@ def record(table: Table, event: Event, receipt: str, organisation: Organisation)
         return (
             _wait(table, event, receipt, seen)
             if evidence.home is None
-            else _keep(table, event, receipt, evidence, evidence.home, seen, _rules(organisation))
+            else _keep(table, event, receipt, evidence, evidence.home, seen, rules_of(organisation))
         )
     except Erased:
         return Recorded(REFUSED, "")
 
 
-def _rules(organisation: Organisation) -> graph.Rules:
+def rules_of(organisation: Organisation) -> graph.Rules:
+    """The graph's limits as the organisation set them."""
     return graph.Rules(cap=organisation.cap, limit=organisation.limit)
 
 

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from chalicelib import destinations, telemetry
 from chalicelib.context import people, resolve
-from chalicelib.context.graph import Rules
+from chalicelib.context.record import rules_of
 from chalicelib.errors import Busy, Erased, StorageUnavailable
 from chalicelib.fanout.plan import PersonOf, Planned, Planner
 from chalicelib.model.customer import Person
-from chalicelib.store import connections, deliveries, jobs
+from chalicelib.store import connections, deliveries, jobs, organisation
 from chalicelib.store.table import DynamoTable, Item, Table
 from chalicelib.workers.batch import Record
 
 COALESCE_SECONDS = 2
 """A contact waits this long, so that one push carries the changes of a burst."""
-RULES = Rules()
 
 
 def take(records: list[Record]) -> None:
@@ -44,9 +43,11 @@ def planner_of(table: Table) -> Planner:
 def person_of(table: Table) -> PersonOf:
     """Whose node this is now; nobody's when it is shared, blocked or erased."""
 
+    rules = rules_of(organisation.read(table))
+
     def look(node: str, seen: Item | None = None, sorts: tuple[str, ...] = (), *, brief: bool = False) -> Person | None:
         try:
-            return people.of_node(table, RULES, node, seen, sorts, brief=brief)
+            return people.of_node(table, rules, node, seen, sorts, brief=brief)
         except Erased:
             return None
 

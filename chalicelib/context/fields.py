@@ -9,7 +9,6 @@ from chalicelib.model.customer import Field
 from chalicelib.model.event import Event
 from chalicelib.store.table import ABSENT, Item, Put, Table, equal
 
-DENIED = "denied"
 SEARCHED = "name"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from chalicelib.model import instants
 from chalicelib.model.event import Event
 from chalicelib.store import events
-from chalicelib.store.table import Item, Key, Table, live
+from chalicelib.store.table import Item, Table, live
 
 MAX_READ = 2000
 """Items looked at for one page: a filter that matches nothing ends here, with a cursor."""
@@ -142,11 +142,3 @@ def entry_of(event: Event) -> dict[str, Any]:
         "sensitive": event.sensitive,
         "refs": [ref.text for ref in event.refs],
     }
-
-
-def all_keys(table: Table, nodes: Mapping[str, Item], limit: int = 0) -> list[Key]:
-    """Keys of the customer's events, newest first; at most `limit`, 0 for all."""
-    wanted = Wanted(limit=limit or 10**9)
-    return [
-        (item["pk"], item["sk"]) for item, _ in zip(_merged(table, nodes, wanted), range(wanted.limit), strict=False)
-    ]

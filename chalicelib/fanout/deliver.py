@@ -212,9 +212,10 @@ def _pushed(post: Post, leased: Contact) -> str:
 
 
 def fingerprint(post: Post, customer: Customer) -> str:
-    """Of what this destination would get: equal means there is nothing to push."""
+    """Of what this destination keeps: equal means there is nothing to push."""
+    kept = post.destination.contact_fields
     shown = reduced_customer(customer, post.connection.subscription, post.shown_id(customer.id))
-    values = {name: field.value for name, field in shown.fields.items()}
+    values = {name: field.value for name, field in shown.fields.items() if not kept or name in kept}
     facts: list[Any] = [shown.id, [each.text for each in shown.identities], values, shown.preferred_channel]
     facts += [shown.satisfaction, post.connection.mapping, post.connection.provider]
     return digest(msgspec.json.encode(facts, order="deterministic"))

@@ -19,7 +19,8 @@ Auth = Callable[[Secrets, Mapping[str, Any]], Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Limit:
-    """At most `requests` in `seconds`, per connection."""
+    """At most `requests` in `seconds`, per connection. Declared and shown; nothing counts yet, so
+    until the workers share a bucket it is the system's own 429 that slows us down."""
 
     requests: int
     seconds: float
@@ -50,7 +51,7 @@ class Destination:
     """Statuses that mean something else at this system than `kit.http` says."""
     changes: Source | None = None
     contact_fields: tuple[str, ...] = ()
-    """Customer fields that this system keeps: a change of another one is no push."""
+    """Customer fields that this system keeps: a change of another one is no push. Empty: all."""
     settings: Mapping[str, Setting] = field(default_factory=dict)
     secrets: Mapping[str, Setting] = field(default_factory=dict)
     grade: str = "documented"

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from chalicelib.errors import NotFound
 from chalicelib.fanout.plan import Planned
 from chalicelib.ingest import arrival as arrivals
 from chalicelib.model import instants
@@ -149,10 +148,3 @@ KINDS: dict[str, Callable[[Table, Job], Turn]] = {
     "history": _history,
     "plan": _plan,
 }
-
-
-def start_replay(table: Table, keys: list[tuple[str, str]]) -> Job:
-    """Replay single receipts by key. Raises NotFound when there is none."""
-    if not keys:
-        raise NotFound("no such receipt")
-    return jobs.start(table, "replay", {"receipts": keys}, total=len(keys))

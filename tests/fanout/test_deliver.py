@@ -93,6 +93,7 @@ class System:
             upsert_contact=self.upsert,
             find_activity=self.find,
             keyed=self.keyed,
+            contact_fields=("name",),
         )
 
 
@@ -298,6 +299,11 @@ def test_a_contact_is_pushed_when_it_changed_and_only_then(desk: Desk) -> None:
     desk.go(CONTACT)
     assert desk.system.people["r1"].fields["name"].value == "Jan de Vries"
     assert list(desk.system.people) == ["r1"]
+    told = desk.system.people["r1"]
+    other = msgspec.structs.replace(changed, object="CA3", fields={"language": "nl"})
+    record.record(desk.table, stamp(other, "con_voice", "voice"), "receipt", Organisation())
+    desk.go(CONTACT)
+    assert desk.system.people["r1"] is told, "a field that this system does not keep is no push"
 
 
 def test_a_leased_contact_is_busy(desk: Desk) -> None:

@@ -81,21 +81,31 @@ class Rules:
     """Items of one transaction."""
     moves: int = 4
     """Nodes that a merge points at their new cluster one by one; more are forwarded."""
+    splits: int = 2
+    """Nodes that one change moves out of a cluster; the rest stays for the next change."""
     weight: int = 300 * 1024
     """Bytes of one cluster; evidence that would make it heavier is held."""
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """What `parts` depends on, beside the evidence."""
+        return self.limit, self.cap
 
 
 @dataclass(frozen=True)
 class Cluster:
     """`born`: node → milliseconds. `traits`: of these nodes and of the far ends of `recs`.
-    `held`: evidence refused for weight. `parts`: its customers; who is in none is nobody's."""
+    `held`: evidence refused for weight. `full`: nodes that are saturated, whatever the limit is
+    now. `parts`: its customers, by the rules of `bounds`; who is in none is nobody's."""
 
     born: Mapping[str, int] = field(default_factory=dict)
     traits: Mapping[str, str] = field(default_factory=dict)
     recs: Mapping[Pair, Rec] = field(default_factory=dict)
     blocks: Mapping[str, Block] = field(default_factory=dict)
     held: Mapping[Pair, Rec] = field(default_factory=dict)
+    full: frozenset[str] = frozenset()
     parts: tuple[Part, ...] = ()
+    bounds: tuple[int, int] = Rules().bounds
 
 
 class Change(NamedTuple):
@@ -170,13 +180,15 @@ def join(clusters: Iterable[Cluster]) -> Cluster:
     recs: dict[Pair, Rec] = {}
     blocks: dict[str, Block] = {}
     held: dict[Pair, Rec] = {}
+    full: frozenset[str] = frozenset()
     for cluster in clusters:
+        full |= cluster.full
         born |= cluster.born
         traits |= cluster.traits
         _add(recs, cluster.recs)
         _add(held, cluster.held)
         _add_blocks(blocks, cluster.blocks)
-    return Cluster(born, traits, recs, blocks, held)
+    return Cluster(born, traits, recs, blocks, held, full)
 
 
 def _add(recs: dict[Pair, Rec], more: Mapping[Pair, Rec]) -> None:
@@ -191,14 +203,16 @@ def _add_blocks(blocks: dict[str, Block], more: Mapping[str, Block]) -> None:
 
 def saturated(rules: Rules, cluster: Cluster) -> frozenset[str]:
     """Shareable nodes with too many neighbours or two anchors of one kind. Only assurance
-    counts, not what a person decided: so a node that is saturated stays so."""
+    counts, not what a person decided; and one that was saturated under an earlier limit took no
+    more records since. So a node that is saturated stays so."""
     near: dict[str, set[str]] = {node: set() for node in cluster.born if cluster.traits[node] == SHAREABLE}
     for pair, rec in cluster.recs.items():
         if rec.asr >= A2_ATTESTED:
             for node, other in (pair, pair[::-1]):
                 if node in near:
                     near[node].add(other)
-    return frozenset(n for n, others in near.items() if len(others) > rules.limit or _clash(cluster, others))
+    many = {n for n, others in near.items() if len(others) > rules.limit or _clash(cluster, others)}
+    return cluster.full & cluster.born.keys() | many
 
 
 def _clash(cluster: Cluster, nodes: Iterable[str]) -> bool:
@@ -229,7 +243,7 @@ def resolve(rules: Rules, cluster: Cluster) -> tuple[tuple[Part, ...], tuple[Con
     """The customers, and the pairs that were refused. Strongest pairs first, forced ones last:
     those unite whole customers whatever their anchors. Nodes that are saturated or blocked
     identify nobody and are in no part."""
-    nobody = saturated(rules, cluster) | {node for node, block in cluster.blocks.items() if block.on}
+    nobody = nobodys(rules, cluster)
     part = {node: {node} for node in cluster.born}
     cuts = [pair for pair, rec in cluster.recs.items() if rec.adm.state == CUT]
     refused = []
@@ -244,6 +258,11 @@ def resolve(rules: Rules, cluster: Cluster) -> tuple[tuple[Part, ...], tuple[Con
             part |= dict.fromkeys(right, left)
     conflicts = tuple(sorted(each for each in refused if part[each.a] is not part[each.b]))
     return _parts(cluster, part, nobody), conflicts
+
+
+def nobodys(rules: Rules, cluster: Cluster) -> frozenset[str]:
+    """Nodes that identify nobody: saturated, or blocked by a person."""
+    return saturated(rules, cluster) | {node for node, block in cluster.blocks.items() if block.on}
 
 
 def _in_order(cluster: Cluster, nobody: frozenset[str]) -> list[Pair]:
@@ -284,10 +303,27 @@ def _parts(cluster: Cluster, part: Mapping[str, set[str]], nobody: frozenset[str
     )
 
 
+def effects(before: Iterable[Part], after: Iterable[Part]) -> tuple[str, ...]:
+    """What a change did to customers that were there: "merge", "split", or both. A node that
+    became nobody's is split off; one that is new makes neither."""
+    was = {node: part.customer for part in before for node in part.nodes}
+    now = {node: part.customer for part in after for node in part.nodes}
+    pairs = {(was[node], now.get(node, node)) for node in was}
+    return tuple(name for name, holds in (("merge", _fans(pairs, 1)), ("split", _fans(pairs, 0))) if holds)
+
+
+def _fans(pairs: Iterable[tuple[str, str]], side: int) -> bool:
+    """Whether one end on `side` has more than one other end."""
+    ends = [pair[side] for pair in pairs]
+    return len(ends) != len(set(ends))
+
+
 def settled(rules: Rules, olds: Mapping[str, Cluster], change: Change) -> bool:
     """Whether the evidence is already stored, on every unsaturated side of every pair. Not
     whether the ends are one customer already: that would lose evidence."""
     known = join(olds.values())
+    if any(old.bounds != rules.bounds for old in olds.values()):
+        return False
     if change.new or any(known.blocks.get(node, block) < block for node, block in change.blocks.items()):
         return False
     if change.blocks.keys() - known.blocks.keys():
@@ -311,8 +347,7 @@ def plan(rules: Rules, olds: Mapping[str, Cluster], change: Change, mint: Callab
     keys never used before. Splitting and moving are left out where the transaction is full."""
     known = join(olds.values())
     pre = saturated(rules, known)
-    whole = _grown(known, change, pre)
-    step = _Step(rules, olds, pre, whole, change.new, mint)
+    step = _Step(rules, olds, pre, _grown(known, change, pre), change.new, mint)
     made = step.fitted()
     return step.hold(known, change) if step.too_heavy(made) else made
 
@@ -343,7 +378,12 @@ def _grown(known: Cluster, change: Change, pre: frozenset[str], held: bool = Fal
     _add(kept if held else recs, more)
     _add_blocks(blocks, change.blocks)
     return Cluster(
-        {**known.born, **dict.fromkeys(change.new, born)}, {**known.traits, **change.new}, recs, blocks, kept
+        {**known.born, **dict.fromkeys(change.new, born)},
+        {**known.traits, **change.new},
+        recs,
+        blocks,
+        kept,
+        known.full,
     )
 
 
@@ -360,15 +400,32 @@ class _Step:
     wary: bool = False
 
     def fitted(self) -> Plan:
+        """Few nodes move out at once, so that no event pays for a whole crowd that comes apart;
+        all of them where the cluster is too heavy otherwise."""
         sat = saturated(self.rules, self.whole)
-        made = self.arranged(layout(self.whole, sat), self.rules.moves)
-        if made.size <= self.rules.actions:
-            return made
+        apart = layout(self.whole, sat)
+        for groups in (self._gently(apart), apart):
+            made = self.arranged(groups, self.rules.moves)
+            if made.size < self.rules.actions and not self.too_heavy(made):
+                return made
         return self.squeezed(layout(self.whole, sat, self.olds.values()))
 
     def squeezed(self, groups: Groups) -> Plan:
+        """One action of the transaction is left for the audit."""
         made = self.arranged(groups, self.rules.moves)
-        return made if made.size <= self.rules.actions else self.arranged(groups, 0)
+        return made if made.size < self.rules.actions else self.arranged(groups, 0)
+
+    def _gently(self, groups: Groups) -> Groups:
+        """The same, but of each old cluster only so many nodes leave: the smallest groups first."""
+        ties: list[Pair] = [pair for group in groups for pair in pairwise(sorted(group))]
+        left = self.rules.splits
+        for old in self.olds.values():
+            parts = sorted((len(here), min(here)) for group in groups if (here := group & old.born.keys()))
+            for size, node in parts[:-1]:
+                left -= size
+                if left < 0:
+                    ties.append((node, parts[-1][1]))
+        return _components(self.whole.born, ties)
 
     def hold(self, known: Cluster, change: Change) -> Plan:
         groups = [frozenset(old.born) for old in self.olds.values()] + [frozenset([node]) for node in self.new]
@@ -441,8 +498,10 @@ class _Step:
             recs,
             {node: block for node, block in self.whole.blocks.items() if node in group},
             {pair: rec for pair, rec in self.whole.held.items() if not group.isdisjoint(pair)},
+            bounds=self.rules.bounds,
         )
-        return replace(bare, parts=resolve(self.rules, bare)[0])
+        full = saturated(self.rules, self.whole) & group
+        return replace(bare, full=full, parts=resolve(self.rules, replace(bare, full=full))[0])
 
     def _keeps(self, group: frozenset[str], pair: Pair) -> bool:
         return any(x in group and (x not in self.pre or self._had(x, pair)) for x in pair)
@@ -455,4 +514,5 @@ def weight(cluster: Cluster) -> int:
     """Bytes that the cluster takes in the table, estimated from above."""
     names = sum(len(node) + len(trait) + 24 for node, trait in cluster.traits.items())
     decided = sum(64 for rec in cluster.recs.values() if rec.adm.at)
-    return names + 5 * len(cluster.recs) + decided + 64 * len(cluster.blocks) + 128 * len(cluster.held)
+    marks = 64 * len(cluster.blocks) + 128 * len(cluster.held) + 4 * len(cluster.full)
+    return names + 5 * len(cluster.recs) + decided + marks

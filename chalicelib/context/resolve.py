@@ -4,12 +4,13 @@ Everything that concerns one event lies in the clusters of its identifiers, so e
 one conditional put or one transaction; whoever loses the race reads again. docs/identity.md
 gives the protocol, its invariants and its cost. Items:
 
-    node      N#n -   born own [kind scope val asr last]; erased (ms) once erased; gens stays
-    cluster   K#k -   ver mem {n: [born, trait]} far {n: trait} recs adm blk held parts
-    left      K#k -   ver fwd, the key of the cluster that its nodes went to
+    node      N#n -          born own [kind scope val via asr last]; erased (ms) once erased; gens stays
+    cluster   K#k -          ver mem {n: [born, trait]} far {n: trait} recs adm blk held full lim parts
+    left      K#k -          ver fwd, the key of the cluster that its nodes went to
+    audit     N#n A#ms#id    what, by and why, before and after: customer ids; see context/audit.py
 
 `recs` is packed, five bytes a record: two positions in sorted(mem) + sorted(far), the assurance.
-`parts` lists positions in sorted(mem).
+`parts` and `full` list positions in sorted(mem); `lim` is there where the limits are not the usual.
 """
 
 from __future__ import annotations
@@ -21,14 +22,20 @@ import struct
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 from chalicelib.context import graph
 from chalicelib.context.graph import Adm, Block, Change, Cluster, Conflict, Pair, Part, Plan, Rec, Rules
 from chalicelib.errors import Busy, Erased
+from chalicelib.model.event import digest
 from chalicelib.store.table import ABSENT, Action, Check, Delete, Item, Key, Put, Table, Update, equal
 
 IDENTITIES = Rules()
+AUDIT = "A#"
+AUDITED = 20
+"""Customers named on each side of an audit item, so that it stays below 2 KB."""
+HELD = "held"
 RESTARTS = 24
 """Lost races before Busy. Four workers on one customer lose about one a change."""
 
@@ -46,6 +53,17 @@ class Node:
     asr: int = 0
     day: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Who or what brings a change about, for the audit. `what`: what a person decided, or empty.
+    `by`: an event or a key, as texts by name. `ends`: the nodes that were named."""
+
+    by: Mapping[str, str]
+    what: str = ""
+    why: str = ""
+    ends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,19 +91,70 @@ class Applied:
 
 @dataclass(frozen=True)
 class View:
-    """A node and the customer that it belongs to. `customer` None: the node is shared or
-    blocked. `nodes`: his identities; `former`: ids he had or might have had, which resolve to
-    him. `shared`: saturated nodes next to his; `near`: all nodes that evidence puts next to the
-    node that was asked for. `conflicts`: refused pairs with an end in him."""
+    """A node and the cluster that it is in."""
 
+    rules: Rules
     node: str
     key: str
-    customer: str | None
-    nodes: tuple[str, ...]
-    former: tuple[str, ...]
-    shared: tuple[str, ...]
-    near: tuple[str, ...]
-    conflicts: tuple[Conflict, ...]
+    cluster: Cluster
+
+    @cached_property
+    def customer(self) -> str | None:
+        """None: the node is shared or blocked."""
+        return self._part.customer if self._part else None
+
+    @cached_property
+    def nodes(self) -> tuple[str, ...]:
+        """The identities of its customer."""
+        return self._part.nodes if self._part else ()
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """All ids that lead to its customer, the present one first."""
+        return tuple(sorted(graph.born_id(each, self.cluster.born[each]) for each in self.nodes))
+
+    @property
+    def former(self) -> tuple[str, ...]:
+        return self.ids[1:]
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """Nodes beside his that are nobody's. One in another cluster is saturated, or it would be
+        in this one."""
+        return tuple(
+            far for far in self._neighbours(self.nodes) if far in self._nobodys or far not in self.cluster.born
+        )
+
+    @property
+    def near(self) -> tuple[str, ...]:
+        """All nodes that evidence puts next to the node that was asked for."""
+        return self._neighbours((self.node,))
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Far ends of every record that touches him, refused and undone ones too."""
+        touching = [pair for pair in (*self.cluster.recs, *self.cluster.held) if not set(pair).isdisjoint(self.nodes)]
+        return tuple(sorted({node for pair in touching for node in pair} - set(self.nodes)))
+
+    @property
+    def conflicts(self) -> tuple[Conflict, ...]:
+        """Refused pairs with an end in him, and those that wait because the cluster is too heavy."""
+        held = [Conflict(*pair, HELD) for pair in self.cluster.held]
+        found = (*graph.resolve(self.rules, self.cluster)[1], *sorted(held))
+        return tuple(each for each in found if not set(each[:2]).isdisjoint(self.nodes))
+
+    @cached_property
+    def _part(self) -> Part | None:
+        return next((part for part in self.cluster.parts if self.node in part.nodes), None)
+
+    @cached_property
+    def _nobodys(self) -> frozenset[str]:
+        return graph.nobodys(self.rules, self.cluster)
+
+    def _neighbours(self, nodes: Sequence[str]) -> tuple[str, ...]:
+        pairs = [pair for pair, rec in self.cluster.recs.items() if graph.on(rec) and rec.adm.state != graph.CUT]
+        ends = {far for pair in pairs for near, far in (pair, pair[::-1]) if near in nodes and far not in nodes}
+        return tuple(sorted(ends))
 
 
 @dataclass(frozen=True)
@@ -115,8 +184,11 @@ def apply(
     clock: Callable[[], int] = now_ms,
     dry_run: bool = False,
     seen: Mapping[str, Item] | None = None,
+    cause: Cause | None = None,
 ) -> Applied:
     """Store evidence about `nodes`, which include every end of `pairs` and every blocked node.
+    A change that merges or splits customers, or that a person decided, leaves an audit item at the
+    first node, in the same transaction; `cause` says whose doing it is.
 
     Call it before the event is written, and again whole for a duplicate. Known evidence costs
     two reads and nothing else. Raises Busy after too many lost races, Erased for a node that
@@ -130,7 +202,7 @@ def apply(
     def attempt(loaded: _Loaded) -> Applied | None:
         new = {node: spec.trait for node, spec in specs.items() if node not in loaded.own}
         change = Change(new, pairs, blocks or {}, clock())
-        made = _attempt(table, rules, loaded, specs, change, dry_run)
+        made = _attempt(table, rules, loaded, specs, change, None if dry_run else cause or Cause({}))
         if made and not dry_run:
             _touch(table, rules, specs.values(), loaded.items)
         return made
@@ -144,7 +216,8 @@ def read(table: Table, rules: Rules, node: str, seen: Item | None = None) -> Vie
     moment to read."""
 
     def look(loaded: _Loaded) -> View | str:
-        return _view(rules, loaded, node) if node in loaded.own else "unknown"
+        key = loaded.own.get(node)
+        return View(rules, node, key, loaded.clusters[key][1]) if key else "unknown"
 
     found = _until(table, rules, [node], look, {node: seen} if seen else None)
     return found if isinstance(found, View) else None
@@ -237,19 +310,44 @@ def _torn(loaded: _Loaded, nodes: Sequence[str]) -> bool:
 
 
 def _attempt(
-    table: Table, rules: Rules, loaded: _Loaded, specs: Mapping[str, Node], change: Change, dry_run: bool
+    table: Table, rules: Rules, loaded: _Loaded, specs: Mapping[str, Node], change: Change, cause: Cause | None
 ) -> Applied | None:
+    """None for a lost race. Without a `cause` nothing is written."""
     olds = loaded.olds
     before = _all_parts(olds.values())
     if graph.settled(rules, olds, change):
         return Applied(before, before, loaded.own)
     plan = graph.plan(rules, olds, change, _mint)
-    if plan.size and not dry_run:
+    applied = _applied(rules, loaded, plan, before)
+    if plan.size and cause:
         actions = _actions(rules, loaded, plan)
         actions += [_creation(rules, specs[node], plan, key) for node, key in plan.creates.items()]
+        actions += _audit(rules, loaded, next(iter(specs)), applied, change, cause)
         if not _commit(table, actions):
             return None
-    return _applied(rules, loaded, plan, before)
+    return applied
+
+
+def _audit(rules: Rules, loaded: _Loaded, at: str, applied: Applied, change: Change, cause: Cause) -> list[Action]:
+    """One item says it for all ends: they have records with the first node, by which it is found.
+    Of the versions that were read only one change is ever made, so its key is its own."""
+    effects = graph.effects(applied.before, applied.after)
+    if not effects and not cause.what:
+        return []
+    was, now = set(applied.before), set(applied.after)
+    number = digest(at, *(f"{key} {ver}" for key, (ver, _) in sorted(loaded.clusters.items())))
+    written = _item(
+        (rules.node + at, f"{AUDIT}{change.now:0{graph.BORN_DIGITS}d}#{number[:10]}"),
+        what=cause.what or "+".join(effects),
+        did=list(effects),
+        by=dict(cause.by),
+        why=cause.why,
+        ends=list(cause.ends),
+        before=sorted(part.customer for part in was - now)[:AUDITED],
+        after=sorted(part.customer for part in now - was)[:AUDITED],
+        held=applied.held,
+    )
+    return [Put(written)]
 
 
 def _commit(table: Table, actions: Sequence[Action]) -> bool:
@@ -318,35 +416,6 @@ def _touch(table: Table, rules: Rules, nodes: Iterable[Node], items: Mapping[str
 def _raised(node: Node, item: Item) -> dict[str, Any]:
     better: dict[str, Any] = {"asr": node.asr} if node.asr > item.get("asr", 0) else {}
     return better | ({"last": node.day} if node.day > item.get("last", "") else {})
-
-
-def _view(rules: Rules, loaded: _Loaded, node: str) -> View:
-    key = loaded.own[node]
-    cluster = loaded.clusters[key][1]
-    part = next((part for part in cluster.parts if node in part.nodes), None)
-    nodes = part.nodes if part else ()
-    sat = graph.saturated(rules, cluster)
-    return View(
-        node=node,
-        key=key,
-        customer=part.customer if part else None,
-        nodes=nodes,
-        former=tuple(born for each in nodes if part and (born := _born(cluster, each)) != part.customer),
-        shared=_neighbours(cluster, nodes, lambda far: far in sat or far not in cluster.born),
-        near=_neighbours(cluster, (node,), lambda far: True),
-        conflicts=tuple(each for each in graph.resolve(rules, cluster)[1] if not set(each[:2]).isdisjoint(nodes)),
-    )
-
-
-def _born(cluster: Cluster, node: str) -> str:
-    return graph.born_id(node, cluster.born[node])
-
-
-def _neighbours(cluster: Cluster, nodes: Sequence[str], wanted: Callable[[str], bool]) -> tuple[str, ...]:
-    """Far ends of what unites. One in another cluster is saturated, or it would be in this one."""
-    pairs = [pair for pair, rec in cluster.recs.items() if graph.on(rec)]
-    ends = {far for pair in pairs for near, far in (pair, pair[::-1]) if near in nodes and far not in nodes}
-    return tuple(sorted(far for far in ends if wanted(far)))
 
 
 def _remove(table: Table, rules: Rules, nodes: frozenset[str], at: int) -> frozenset[str]:
@@ -430,6 +499,8 @@ def pack(rules: Rules, key: str, cluster: Cluster, ver: int) -> Item:
         "adm": [[at[a], at[b], *rec.adm] for (a, b), rec in recs if rec.adm != Adm()],
         "blk": {node: list(block) for node, block in cluster.blocks.items()},
         "held": [[*pair, rec.asr, *rec.adm] for pair, rec in sorted(cluster.held.items())],
+        "full": [at[node] for node in sorted(cluster.full)],
+        "lim": list(cluster.bounds) if cluster.bounds != Rules().bounds else [],
         "parts": [[at[node] for node in part.nodes] for part in cluster.parts],
     }
     return _item(_cluster_key(rules, key), ver=ver, **{name: value for name, value in found.items() if value})
@@ -446,5 +517,7 @@ def unpack(item: Item) -> Cluster:
         recs={pair: Rec(asr, decided.get(pair, Adm())) for pair, asr in recs.items()},
         blocks={node: Block(*block) for node, block in item.get("blk", {}).items()},
         held={(a, b): Rec(asr, Adm(*adm)) for a, b, asr, *adm in item.get("held", ())},
+        full=frozenset(names[position] for position in item.get("full", ())),
         parts=customers(item),
+        bounds=tuple(item.get("lim", Rules().bounds)),
     )

@@ -1,7 +1,7 @@
 """Random and directed runs of the identity store, with every invariant checked at every commit.
 
 A run draws a small world, a list of works (events, doubled; decisions; blocks; erasures), and
-lets workers with skewed clocks do them while some are killed. The names I1 to I8 are those of
+lets workers with skewed clocks do them while some are killed. The names I1 to I9 are those of
 docs/identity.md.
 """
 
@@ -10,11 +10,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 from chalicelib.context import graph, resolve
 from chalicelib.context.graph import Adm, Block, Cluster, Rec, Rules
-from chalicelib.context.resolve import Node
+from chalicelib.context.resolve import Cause, Node
 from chalicelib.errors import Erased
 from chalicelib.store.table import Item
 from tests.context.oracle import Oracle
@@ -155,11 +156,13 @@ class Run:
                 specs = [Node(n, TRAITS[n], asr, work.day) for n, asr in nodes]
                 traits = {n: TRAITS[n] for n, _ in nodes}
                 pairs = graph.evidence(dict(nodes), traits, nodes[0][0])
-                resolve.apply(table, rules, specs, pairs, clock=self._clock(worker), seen=self._look(specs))
+                look, cause = self._look(specs), Cause({"event": f"event {id(work)}"})
+                resolve.apply(table, rules, specs, pairs, clock=self._clock(worker), seen=look, cause=cause)
             case Decision(a, b, at, state):
                 specs = [Node(n, TRAITS[n]) for n in (a, b)]
                 pairs = {graph.pair_of(a, b): Rec(0, Adm(at, "agent", state))}
-                resolve.apply(table, rules, specs, pairs, clock=self._clock(worker))
+                cause = Cause({"key": "agent"}, state, "a test", (a, b))
+                resolve.apply(table, rules, specs, pairs, clock=self._clock(worker), cause=cause)
             case Blocking(node, at, on):
                 block = {node: Block(at, "admin", on)}
                 resolve.apply(table, rules, [Node(node, TRAITS[node])], {}, block, clock=self._clock(worker))
@@ -187,6 +190,7 @@ class Run:
     def _committed(self) -> None:
         assert self.scheduler
         self._accept(self.scheduler.current)
+        self.watch.audited(isinstance(self.scheduler.current, Erasure))
 
     def _done(self, work: Work) -> None:
         if id(work) not in self.refused:
@@ -225,6 +229,8 @@ class Watch:
     full: set[str] = field(default_factory=set)
     stored: dict[tuple[str, str], Rec] = field(default_factory=dict)
     hints: dict[str, tuple[int, str]] = field(default_factory=dict)
+    audits: set[tuple[str, str]] = field(default_factory=set)
+    people: set[frozenset[str]] = field(default_factory=set)
     strict: bool = True
     """False: look only for the damage that a reused key does, not for the reuse."""
 
@@ -248,8 +254,19 @@ class Watch:
         self._hinted(nodes)
         self._no_way_back(nodes, items, full, joint)
 
+    def audited(self, erasing: bool) -> None:
+        """Who was told apart, or not, by this commit is told in the audit by the same commit."""
+        found = {key for key in self.table.rows if key[1].startswith(resolve.AUDIT)}
+        people = self.oracle.customers()
+        old = set().union(*self.people)
+        changed = _couples(people, old) != _couples(self.people, old & set(self.oracle.alive()))
+        _must(erasing or not changed or len(found) > len(self.audits), "I9 merges and splits are audited")
+        _must(self.audits <= found, "I9 the audit stays")
+        self.audits, self.people = found, people
+
     def _rows(self, prefix: str) -> dict[str, dict[str, Any]]:
-        rows = [(key[0].removeprefix(prefix), raw) for key, raw in self.table.rows.items() if key[0].startswith(prefix)]
+        here = [(key, raw) for key, raw in self.table.rows.items() if key[0].startswith(prefix) and key[1] == "-"]
+        rows = [(key[0].removeprefix(prefix), raw) for key, raw in here]
         return {name: self._decode(name, raw) for name, raw in rows}
 
     def _decode(self, name: str, raw: bytes) -> dict[str, Any]:
@@ -336,6 +353,11 @@ class Watch:
         self.living, self.forwards, self.full, self.stored = set(items), forwards, full, joint
 
 
+def _couples(people: set[frozenset[str]], among: set[str]) -> set[tuple[str, str]]:
+    """Who of these is one customer with whom."""
+    return {couple for nodes in people for couple in combinations(sorted(nodes & among), 2)}
+
+
 def _must(holds: bool, what: str) -> None:
     if not holds:
         raise Broken(what)
@@ -352,6 +374,7 @@ def drawn(seed: int) -> Scene:
         cap=rng.choice((3, 4, 100, 100)),
         actions=rng.choice((8, 9, 100, 100)),
         moves=rng.choice((0, 1, 4)),
+        splits=rng.choice((0, 1, 4, 100)),
         **rng.choice(({}, {"node": "R#", "cluster": "V#"})),
     )
     skew = tuple(rng.choice((0, 0, -500, 500)) for _ in range(4))

@@ -86,5 +86,6 @@ MUTANTS = {
     "torn reads trusted": Mutant(patches=((resolve, "_torn", lambda loaded, nodes: False),)),
     "a saturated node forgets what it had": Mutant(patches=((graph._Step, "_had", _full_takes_none),)),
     "unchanged clusters go unchecked": Mutant(patches=((graph._Step, "_checks", lambda step, changed, same: ()),)),
+    "a merge goes unaudited": Mutant(patches=((resolve, "_audit", lambda *given: []),)),
     "erasing leaves the far side": Mutant(patches=((resolve, "_far_ends", lambda clusters, gone: set()),)),
 }

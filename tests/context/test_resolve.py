@@ -390,12 +390,137 @@ def test_what_a_change_costs() -> None:
     assert meet(ids[0], ids[1]) == (1, 6)
     assert meet(ids[0], ids[1]) == (2, 0)
     assert meet(ids[2], ids[3]) == (1, 6)
-    assert meet(ids[0], ids[2]) == (2, 8)
+    assert meet(ids[0], ids[2]) == (2, 10)
     assert meet(ids[0], ids[4]) == (2, 4)
     for first in (40, 60):
         for n in ids[first + 1 : first + 20]:
             meet(ids[first], n)
-    assert meet(ids[40], ids[60]) == (2, 6)
+    assert meet(ids[40], ids[60]) == (2, 8)
+
+
+@pytest.mark.parametrize("crowd", [6, 12, 40])
+def test_a_crowd_that_comes_apart_costs_no_event_much(crowd: int) -> None:
+    """A shared phone's neighbours leave its cluster a few with each change, until all have left."""
+    table, rules = Meter(), Rules(limit=crowd - 1)
+    ids = [f"{i:026}" for i in range(crowd)]
+
+    def rings(number: int, near: str = "") -> int:
+        nodes = [Node(ids[number], "", 2), Node("phone", "s", 2), *([Node(near, "", 2)] if near else [])]
+        pairs = {graph.pair_of(ids[number], node.id): Rec(2) for node in nodes[1:]}
+        resolve.apply(table, rules, nodes, pairs, clock=lambda: 1_700_000_000_000)
+        return table.take()[1]
+
+    for number in range(crowd - 1):
+        rings(number)
+    spent = [rings(crowd - 1)]
+    assert _alone(table, ids)
+    while len(list(_clusters(table))) < crowd + 1:
+        spent.append(rings(len(spent) % crowd, f"more {len(spent)}"))
+        assert len(spent) < crowd
+    assert max(spent) <= 20 and len(spent) <= crowd / 2 + 1
+    assert _alone(table, ids)
+
+
+def _alone(table: Any, nodes: Sequence[str]) -> bool:
+    views = [resolve.read(table, RULES, node) for node in nodes]
+    return all(view and set(view.nodes).isdisjoint(set(nodes) - {view.node}) for view in views)
+
+
+def _ring(table: Any, limit: int, *nodes: str) -> None:
+    for node in nodes:
+        seen(table, (node, 2), ("tel1", 2), rules=Rules(limit=limit))
+
+
+def test_a_lower_limit_takes_hold_at_the_next_event() -> None:
+    table = MemoryTable()
+    _ring(table, 5, "chat1", "chat2", "chat3")
+    assert len(resolve.read(table, RULES, "chat1").nodes) == 4  # type: ignore[union-attr]
+    applied = resolve.apply(table, RULES, [Node("chat2")], {}, clock=lambda: 3_000)
+    assert sorted(part.nodes for part in applied.after) == [("chat1",), ("chat2",), ("chat3",)]
+    (told,) = audits(table)
+    assert told["what"] == "split" and len(told["before"]) == 1 and len(told["after"]) == 3
+    rows = dict(table.rows)
+    resolve.apply(table, RULES, [Node("chat2")], {})
+    assert table.rows == rows
+
+
+def test_a_higher_limit_frees_no_phone_that_was_shared() -> None:
+    """It has taken no evidence since, so what it would unite now is not known."""
+    table = MemoryTable()
+    _ring(table, 2, "chat1", "chat2", "chat3", "desk1")
+    _ring(table, 9, "chat1", "desk1")
+    view = resolve.read(table, Rules(limit=9), "tel1")
+    assert view and view.customer is None
+    assert all(len(resolve.read(table, RULES, n).nodes) == 1 for n in ("chat1", "desk1"))  # type: ignore[union-attr]
+
+
+def test_limits_that_flap_end_as_the_last_one_says() -> None:
+    """Two containers see a changed setting seconds apart."""
+    table = MemoryTable()
+    for cap in (100, 2, 100, 2):
+        seen(table, ("chat1", 2), ("desk1", 2), rules=Rules(cap=cap))
+        seen(table, ("chat2", 2), ("desk1", 2), rules=Rules(cap=cap))
+        view = resolve.read(table, Rules(cap=cap), "desk1")
+        assert view and len(view.nodes) == min(3, cap)
+
+
+def audits(table: MemoryTable) -> list[Item]:
+    return [item for key in sorted(table.rows) if key[1].startswith("A#") and (item := table.peek(key))]
+
+
+def test_a_merge_by_an_event_is_audited_in_the_same_commit() -> None:
+    table = _two_customers()
+    pairs = graph.evidence({"chat1": 2, "chat2": 2}, TRAITS, "chat1")
+    cause = resolve.Cause({"event": "e-1", "source": "shop"})
+    before = {n: resolve.read(table, RULES, n).customer for n in ("chat1", "chat2")}  # type: ignore[union-attr]
+    for _ in range(2):
+        resolve.apply(table, RULES, [Node("chat1"), Node("chat2")], pairs, clock=lambda: 5_000, cause=cause)
+    (told,) = audits(table)
+    assert (told["pk"], told["sk"][:16], told["what"]) == ("N#chat1", "A#0000000005000#", "merge")
+    assert told["before"] == sorted(before.values()) and told["after"] == [before["chat1"]]
+    assert told["by"] == {"event": "e-1", "source": "shop"}
+
+
+def test_a_new_identity_is_no_merge_and_a_decision_is_always_audited() -> None:
+    table = MemoryTable()
+    seen(table, ("chat1", 2), ("mail1", 2))
+    seen(table, ("chat1", 2), ("desk1", 2))
+    assert audits(table) == []
+    said(
+        table,
+        "chat1",
+        "mail1",
+        1,
+        "link",
+        cause=resolve.Cause({"key": "k"}, "link", "same address", ("chat1", "mail1")),
+    )
+    (told,) = audits(table)
+    assert (told["what"], told["did"], told["why"], told["ends"]) == ("link", [], "same address", ["chat1", "mail1"])
+
+
+def test_a_blocked_neighbour_is_shown_beside_its_customer() -> None:
+    table = MemoryTable()
+    seen(table, ("mail1", 2), ("chat1", 2))
+    resolve.apply(table, RULES, [Node("mail1", "s")], {}, {"mail1": Block(1, "admin", True)}, clock=lambda: 1)
+    view = resolve.read(table, RULES, "chat1")
+    assert view and (view.nodes, view.shared) == (("chat1",), ("mail1",))
+
+
+def test_a_cut_neighbour_is_beside_him_but_not_shared() -> None:
+    table = MemoryTable()
+    _ring(table, 1, "chat1", "chat2")
+    said(table, "chat1", "tel1", 1, "cut")
+    view = resolve.read(table, RULES, "chat1")
+    assert view and (view.shared, view.beside) == ((), ("tel1",))
+
+
+def test_held_evidence_shows_as_a_conflict() -> None:
+    table, rules = MemoryTable(), Rules(weight=110)
+    seen(table, ("chat1", 2), ("mail1", 2), rules=rules)
+    seen(table, ("chat2", 2), ("tel1", 2), rules=rules)
+    seen(table, ("chat1", 3), ("chat2", 3), rules=rules)
+    view = resolve.read(table, rules, "tel1")
+    assert view and view.conflicts == (graph.Conflict("chat1", "chat2", "held"),)
 
 
 def test_conversations_use_the_same_store_with_their_own_keys() -> None:

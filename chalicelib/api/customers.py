@@ -6,7 +6,7 @@ from typing import Any
 
 from chalicelib import destinations
 from chalicelib.api.answers import Call, Reply, next_cursor, wrong
-from chalicelib.context import people, timeline
+from chalicelib.context import candidates, conversations, people, place, timeline
 from chalicelib.context.graph import Rules
 from chalicelib.context.record import rules_of
 from chalicelib.context.timeline import Wanted
@@ -14,7 +14,8 @@ from chalicelib.fanout.wants import wants
 from chalicelib.model.connection import Connection
 from chalicelib.model.customer import Person
 from chalicelib.model.event import CHANNELS, TYPES, digest
-from chalicelib.store import connections, contacts, deliveries, organisation
+from chalicelib.store import connections as registered
+from chalicelib.store import contacts, deliveries, organisation
 from chalicelib.store.deliveries import ACTIVITY, Duty
 from chalicelib.store.table import Item, live
 
@@ -52,8 +53,19 @@ def show(call: Call, id: str) -> Reply:
             "satisfaction": customer.satisfaction,
             "contacts": _contacts(call, person),
             "conflicts": [_conflict(person, *each) for each in person.conflicts],
+            "candidates": [_candidate(each) for each in candidates.of_nodes(call.table, person.nodes)],
         }
     )
+
+
+def _candidate(candidate: candidates.Candidate) -> dict[str, Any]:
+    return {
+        "customer": people.public_id(candidate.customer) if candidate.customer else None,
+        "identity": candidate.identity or None,
+        "reason": candidate.why,
+        "event": candidate.event,
+        "at": candidate.at,
+    }
 
 
 def _conflict(person: Person, one: str, other: str, kind: str) -> dict[str, Any]:
@@ -62,7 +74,7 @@ def _conflict(person: Person, one: str, other: str, kind: str) -> dict[str, Any]
 
 
 def receivers(call: Call) -> list[Connection]:
-    everyone = connections.everyone(call.table)
+    everyone = registered.everyone(call.table)
     return [each for each in everyone if each.provider in destinations.slugs() and not each.deleted]
 
 
@@ -79,12 +91,19 @@ def _contacts(call: Call, person: Person) -> list[dict[str, Any]]:
 def show_timeline(call: Call, id: str) -> Reply:
     person = people.by_id(call.table, rules(call), id)
     page = timeline.page(call.table, person.nodes, _wanted(call))
-    entries = [timeline.entry(item) for item in page.items]
-    body = {"entries": entries, "next": next_cursor(page.next) if page.next else None}
-    tag = f'"{digest(*(item["sk"] + item["sha"] for item in page.items), page.next)}"'
+    shown = entries(call, page.items)
+    body = {"entries": shown, "next": next_cursor(page.next) if page.next else None}
+    parts = [item["sk"] + item["sha"] for item in page.items]
+    tag = f'"{digest(*parts, *(str(each["conversation"]) for each in shown), page.next)}"'
     if tag in str(call.request.headers.get("if-none-match", "")):
         return Reply(None, 304, {"ETag": tag})
     return Reply(body, headers={"ETag": tag})
+
+
+def entries(call: Call, items: list[Item]) -> list[dict[str, Any]]:
+    """Lines of history, each with the conversation that it is in now."""
+    names = conversations.named(call.table, items)
+    return [timeline.entry(item) | {"conversation": names.get(item.get("th", ""))} for item in items]
 
 
 def _wanted(call: Call) -> Wanted:
@@ -100,7 +119,7 @@ def _wanted(call: Call) -> Wanted:
         since=since,
         channels=_among(call, "channel", CHANNELS),
         types=_among(call, "type", TYPES),
-        conversations=tuple(each.removeprefix("conv_") for each in call.listed("conversation")),
+        conversations=conversations.threads_of(call.table, call.listed("conversation")),
     )
 
 
@@ -161,7 +180,8 @@ def _behind(item: Item, row: Item | None) -> dict[str, Any]:
 def possible(call: Call, id: str) -> Reply:
     """Events at home on an identity that this customer shares with others."""
     person = people.by_id(call.table, rules(call), id)
-    shared = {node: item for node in person.shared if (item := call.table.get((f"N#{node}", "-")))}
-    page = timeline.page(call.table, shared, _wanted(call))
-    entries = [timeline.entry(item) for item in page.items if not item.get("pl")]
-    return Reply({"entries": entries, "next": next_cursor(page.next) if page.next else None})
+    found = call.table.batch_get([(f"N#{node}", "-") for node in person.shared])
+    page = timeline.page(call.table, {pk[2:]: item for (pk, _), item in found.items()}, _wanted(call))
+    placed = place.placed(call.table, page.items)
+    items = [item for item in page.items if not item.get("pl") and item["sk"] not in placed]
+    return Reply({"entries": entries(call, items), "next": next_cursor(page.next) if page.next else None})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.api.answers import Call, Reply, next_cursor, wrong
-from chalicelib.context import timeline
+from chalicelib.api.customers import entries
 from chalicelib.store import connections
 from chalicelib.store.table import Item, live
 
@@ -21,7 +21,7 @@ def listing(call: Call) -> Reply:
             break
     page = found[: call.limit()]
     following = next_cursor(page[-1]["gpk"][5:], page[-1]["gsk"]) if len(found) > len(page) else None
-    return Reply({"entries": [timeline.entry(item) for item in _still(call, page)], "next": following})
+    return Reply({"entries": entries(call, _still(call, page)), "next": following})
 
 
 def _wanted(call: Call, start: tuple[str, ...]) -> list[str]:

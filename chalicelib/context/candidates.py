@@ -6,14 +6,19 @@ who it may be, the value's node keeps one item for each neighbour, written once.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
+from chalicelib.context import graph, resolve
 from chalicelib.context.resolve import Applied
 from chalicelib.model.event import Event
+from chalicelib.model.identity import Identity
 from chalicelib.settings import settings
 from chalicelib.store.table import Item, Key, Table, live, now_seconds
 
-ASSERTED, SHARED = "asserted", "shared"
+ASSERTED, SHARED, TYPED_REF = "asserted", "shared", "typed reference"
+LOOKED = 5
+"""Newest identities of a customer that are asked for candidates."""
 MOST = 20
 """Neighbours shown for one value: beyond that it says nothing about anybody."""
 
@@ -22,18 +27,25 @@ def of_event(applied: Applied, known: Collection[str], asserted: Collection[str]
     """Key of each candidate item that this event gives reason for → the reason."""
     nobody = [node for node in known if applied.part(node) is None]
     somebody = [node for node in known if node not in nobody]
-    found = {(f"N#{value}", f"B#{home}"): ASSERTED for value in asserted if value != home}
+    found = between(home, [value for value in asserted if value != home], ASSERTED)
     return found | {(f"N#{value}", f"B#{other}"): SHARED for value in nobody for other in somebody}
 
 
-def keep(table: Table, wanted: dict[Key, str], event: Event) -> None:
-    """Write those that are not there yet; each names the event that was first to give reason."""
+def between(home: str, others: Iterable[str], why: str) -> dict[Key, str]:
+    """Found from both ends."""
+    return {(f"N#{a}", f"B#{b}"): why for other in others for a, b in ((home, other), (other, home))}
+
+
+def keep(table: Table, wanted: dict[Key, str], event: Event, texts: Mapping[str, str] | None = None) -> None:
+    """Write those that are not there yet; each names the event that was first to give reason.
+    `texts`: node → identity, for values that may have no node of their own."""
     if not wanted:
         return
     known = table.batch_get(wanted)
     until = now_seconds() + settings().event_retention_days * 86400
     fresh: list[Item] = [
         {"pk": pk, "sk": sk, "why": why, "eid": event.id, "at": event.occurred_at, "x": until}
+        | ({"id": texts[sk[2:]]} if texts and sk[2:] in texts else {})
         for (pk, sk), why in wanted.items()
         if not live(known.get((pk, sk)))
     ]
@@ -45,3 +57,50 @@ def neighbours(table: Table, value: str) -> list[str]:
     """Nodes that a value may belong to."""
     items = table.query(f"N#{value}", begins="B#", limit=MOST).items
     return [item["sk"][2:] for item in items if live(item)]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Somebody who may be the customer that was asked for. `identity`: the value that points at
+    him; `customer`: his id, empty while nobody is known by that value."""
+
+    identity: str
+    why: str
+    event: str
+    at: str
+    customer: str
+
+
+def of_nodes(table: Table, nodes: Mapping[str, Item]) -> list[Candidate]:
+    """For the customer with these nodes (id → item): by his newest identities, the newest first.
+    Whom an agent cut off is none any more."""
+    newest = sorted(nodes, key=lambda node: str(nodes[node].get("last", "")), reverse=True)[:LOOKED]
+    found = {
+        item["sk"][2:]: (node, item)
+        for node in newest
+        for item in table.query(f"N#{node}", begins="B#", limit=MOST).items
+        if live(item) and item["sk"][2:] not in nodes
+    }
+    known = table.batch_get([(f"N#{other}", "-") for other in found])
+    living = {pk[2:]: item for (pk, _), item in known.items() if "own" in item}
+    views = resolve.read_all(table, resolve.IDENTITIES, sorted(living), living)
+    shown = [
+        _candidate(other, item, living.get(other), views.get(other))
+        for other, (node, item) in found.items()
+        if not _cut(views.get(other), node) and not _erased(known.get((f"N#{other}", "-")))
+    ]
+    return sorted(shown, key=lambda each: (each.at, each.identity), reverse=True)
+
+
+def _candidate(other: str, item: Item, node: Item | None, view: resolve.View | None) -> Candidate:
+    text = Identity(node["kind"], node["val"], node.get("scope", "")).text if node else str(item.get("id", ""))
+    return Candidate(text, item["why"], item["eid"], item["at"], (view.customer or "") if view else "")
+
+
+def _cut(view: resolve.View | None, node: str) -> bool:
+    rec = view.cluster.recs.get(graph.pair_of(view.node, node)) if view else None
+    return rec is not None and rec.adm.state == graph.CUT
+
+
+def _erased(item: Item | None) -> bool:
+    return item is not None and "erased" in item

@@ -8,16 +8,23 @@ from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A2_ATTESTED, ANCHORS, CHANNEL_SCOPED, CONTACT_POINTS, Identity
 from chalicelib.store.organisation import Organisation
 
+PROVABLE = frozenset({"order", "receipt", "case"})
+"""Kinds of refs that an own system proves; from anybody else they are typed."""
+
 
 @dataclass(frozen=True)
 class Evidence:
     """`home`: whose partition holds the event; None when nothing attested identifies anybody.
-    `known`: identities that identify, A2 and up. `asserted`: the rest, which only make candidates."""
+    `known`: identities that identify, A2 and up. `asserted`: the rest, which only make candidates.
+    `refs`: proven ones; `typed`: those that a person typed. `contacts`: attested contact points,
+    role mailboxes too: they identify nobody, but may vouch for a typed ref."""
 
     home: Identity | None
     known: tuple[Identity, ...]
     asserted: tuple[Identity, ...]
     refs: tuple[Ref, ...]
+    typed: tuple[Ref, ...] = ()
+    contacts: tuple[Identity, ...] = ()
 
 
 def weigh(event: Event, organisation: Organisation) -> Evidence:
@@ -26,7 +33,14 @@ def weigh(event: Event, organisation: Organisation) -> Evidence:
     home = min(known, key=_home_order, default=None)
     asserted = tuple(each for each in useful if each.assurance < A2_ATTESTED)
     refs = tuple(ref for ref in event.refs if not ref.typed)
-    return Evidence(home, known, asserted, refs)
+    typed = tuple(ref for ref in event.refs if ref.typed and ref.kind in PROVABLE)
+    contacts = tuple(each for each in event.identities if _contact(each, organisation))
+    return Evidence(home, known, asserted, refs, typed, contacts)
+
+
+def _contact(identity: Identity, organisation: Organisation) -> bool:
+    attested = identity.kind in CONTACT_POINTS and identity.assurance >= A2_ATTESTED
+    return attested and identity.text not in organisation.own
 
 
 def identifies(identity: Identity, organisation: Organisation) -> bool:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from chalicelib.context import candidates, fields, graph, resolve
+from chalicelib.context import candidates, fields, generations, graph, resolve
 from chalicelib.errors import Erased, NotFound
 from chalicelib.model import instants
 from chalicelib.model.customer import Customer, Person
 from chalicelib.model.identity import ANONYMOUS_KINDS, Identity
-from chalicelib.store.secrets import node_id
 from chalicelib.store.table import Item, Table
 
 PREFIX = "cus_"
@@ -69,7 +68,7 @@ def _of_view(table: Table, view: resolve.View, sorts: tuple[str, ...] = ()) -> P
 def by_identity(table: Table, rules: graph.Rules, identity: Identity) -> tuple[str, list[Person]]:
     """("exact" | "candidate" | "none", customers) for one identity. One that is shared, or that
     somebody only typed, gives its neighbours as candidates: it may be any of them."""
-    node = current_node(table, identity)
+    node = generations.newest(table, identity)[0]
     try:
         view = resolve.read(table, rules, node)
     except Erased:
@@ -88,14 +87,6 @@ def _living(table: Table, rules: graph.Rules, node: str) -> Person | None:
         return of_node(table, rules, node)
     except Erased:
         return None
-
-
-def current_node(table: Table, identity: Identity) -> str:
-    """The node of an identity in its newest generation."""
-    first = node_id(identity)
-    item = table.get((f"N#{first}", "-"))
-    generation = len(item.get("gens", [])) if item else 0
-    return node_id(identity, generation) if generation else first
 
 
 def identity_view(item: Item) -> dict[str, object]:

@@ -10,19 +10,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chalicelib.context import candidates, fields, graph, place, resolve
-from chalicelib.context.evidence import Evidence, trait, weigh
+from chalicelib import telemetry
+from chalicelib.context import candidates, conversations, fields, graph, place, resolve
+from chalicelib.context.evidence import PROVABLE, Evidence, trait, weigh
+from chalicelib.context.generations import boundaries_of, generation_at
 from chalicelib.errors import Busy, Erased
 from chalicelib.model import instants
 from chalicelib.model.event import Event
-from chalicelib.model.identity import ANONYMOUS_KINDS, Identity
+from chalicelib.model.identity import ANONYMOUS_KINDS, CONTACT_POINTS, Identity
 from chalicelib.store import events
 from chalicelib.store.organisation import Organisation
 from chalicelib.store.secrets import node_id, ref_id
 from chalicelib.store.table import ABSENT, Item, Key, Put, Table, equal
 
 ACCEPTED, DUPLICATE, REFUSED = "accepted", "duplicate", "refused"
-PROVABLE = frozenset({"order", "receipt", "case"})
+PLACING = PROVABLE | {"survey"}
+"""Kinds of refs by which an event on a contact point finds its customer when that is shared."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,9 @@ class _Seen:
     items: dict[Key, Item]
     nodes: dict[Identity, str]
     refs: tuple[str, ...]
+    need: place.Need
+    waits: tuple[str, ...]
+    """Refs under which the event waits, besides being at home."""
 
     def node(self, identity: Identity) -> str:
         return self.nodes[identity]
@@ -57,7 +63,7 @@ def record(table: Table, event: Event, receipt: str, organisation: Organisation)
         if seen is None:
             return Recorded(REFUSED, "")
         return (
-            _wait(table, event, receipt, seen)
+            _wait(table, event, receipt, evidence, seen)
             if evidence.home is None
             else _keep(table, event, receipt, evidence, evidence.home, seen, rules_of(organisation))
         )
@@ -72,40 +78,44 @@ def rules_of(organisation: Organisation) -> graph.Rules:
 
 def _look(table: Table, event: Event, evidence: Evidence) -> _Seen | None:
     """One read for all that is known by key; None when the event lies before an erasure."""
-    refs = tuple(ref_id(ref) for ref in evidence.refs)
     first = {identity: node_id(identity) for identity in evidence.known}
-    keys = [(f"N#{node}", "-") for node in first.values()] + _keys(event, evidence, first, refs)
-    items = table.batch_get(keys)
+    seen = _read(table, event, evidence, first, [(f"N#{node}", "-") for node in first.values()])
     nodes = {}
     for identity, node in first.items():
-        generation = generation_at((items.get((f"N#{node}", "-")) or {}).get("gens", []), event.occurred_at)
+        generation = generation_at(boundaries_of(seen.items.get((f"N#{node}", "-"))), event.occurred_at)
         if generation is None:
             return None
         nodes[identity] = node_id(identity, generation) if generation else node
-    if list(nodes.values()) != list(first.values()):
-        again = [(f"N#{node}", "-") for node in nodes.values()]
-        items = table.batch_get(again + _keys(event, evidence, nodes, refs))
-    return _Seen(items, nodes, refs)
+    if nodes == first:
+        return seen
+    return _read(table, event, evidence, nodes, [(f"N#{node}", "-") for node in nodes.values()])
 
 
-def _keys(event: Event, evidence: Evidence, nodes: dict[Identity, str], refs: Sequence[str]) -> list[Key]:
+def _read(table: Table, event: Event, evidence: Evidence, nodes: dict[Identity, str], keys: Sequence[Key]) -> _Seen:
+    refs = tuple(ref_id(ref) for ref in evidence.refs)
+    need, waits = _need(evidence, nodes)
+    wanted = [*keys, *conversations.keys(refs), *((f"R#{ref}", events.sort_key(event)) for ref in waits[:1])]
+    if evidence.home:
+        home = nodes[evidence.home]
+        wanted += [events.key_at(home, event), *((f"R#{ref}", f"P#{home}") for ref in refs)]
+        wanted += [(f"N#{home}", "F")] if event.fields else []
+    return _Seen(table.batch_get(wanted), nodes, refs, need, waits)
+
+
+def _need(evidence: Evidence, nodes: dict[Identity, str]) -> tuple[place.Need, tuple[str, ...]]:
+    """Why the event waits under refs, and under which; none for one that is at home for good."""
+    typed = tuple(ref_id(ref) for ref in evidence.typed)
+    contacts = _contacts(evidence, nodes)
     if evidence.home is None:
-        return [(f"R#{refs[0]}", events.sort_key(event))]
-    home = nodes[evidence.home]
-    fixed = [events.key_at(home, event)] + [(f"R#{ref}", f"P#{home}") for ref in refs]
-    return fixed + ([(f"N#{home}", "F")] if event.fields else [])
+        typed = typed if contacts else ()
+        return place.Need(typed=typed, contacts=contacts), (*(ref_id(ref) for ref in evidence.refs), *typed)
+    fixed = evidence.home.kind not in CONTACT_POINTS
+    proven = () if fixed else tuple(ref_id(ref) for ref in evidence.refs if ref.kind in PLACING)
+    return place.Need(nodes[evidence.home], fixed, typed, contacts), (*proven, *typed)
 
 
-def generation_at(boundaries: Sequence[Sequence[str]], occurred_at: str) -> int | None:
-    """Which generation of an identity an event belongs to, by the event's own time.
-
-    `boundaries`: (time, reason) in order of time. None: the event lies at or before an erasure,
-    and is refused.
-    """
-    passed = [reason for at, reason in boundaries if occurred_at > at]
-    if any(reason == "erased" for _, reason in boundaries[len(passed) :]):
-        return None
-    return len(passed)
+def _contacts(evidence: Evidence, nodes: dict[Identity, str]) -> tuple[str, ...]:
+    return tuple(nodes.get(each) or node_id(each) for each in evidence.contacts)
 
 
 def _keep(
@@ -119,23 +129,48 @@ def _keep(
 ) -> Recorded:
     applied = _link(table, event, evidence, home, seen, rules)
     node = seen.node(home)
-    typed = [node_id(each) for each in evidence.asserted]
-    candidates.keep(table, candidates.of_event(applied, list(seen.nodes.values()), typed, node), event)
-    who = _participant(event, node, home)
-    marks = place.participate(table, seen.refs, who, seen.items)
+    typed = {node_id(each): each.text for each in evidence.asserted}
+    candidates.keep(table, candidates.of_event(applied, list(seen.nodes.values()), list(typed), node), event, typed)
+    marks = place.participate(table, seen.refs, _participant(event, evidence, seen, home), seen.items)
+    _converse(table, event, evidence, seen, [(f"R#{ref}", f"P#{node}") for ref in seen.refs])
+    if seen.waits:
+        _await(table, event, receipt, seen)
     if event.fields:
         fields.keep(table, node, event, seen.items.get((f"N#{node}", "F")))
-    item = events.item_at(f"N#{node}", event, receipt) | ({"an": True} if home.kind in ANONYMOUS_KINDS else {})
-    verdict = _put_event(table, item, seen.items.get(events.key_at(node, event)))
+    verdict = _put_event(table, _home_item(event, receipt, home, seen), seen.items.get(events.key_at(node, event)))
     for mark in marks:
         table.write(mark)
     return Recorded(verdict, f"N#{node}")
 
 
-def _participant(event: Event, node: str, home: Identity) -> place.Participant:
+def _home_item(event: Event, receipt: str, home: Identity, seen: _Seen) -> Item:
+    item = events.item_at(f"N#{seen.node(home)}", event, receipt)
+    more = {"an": home.kind in ANONYMOUS_KINDS, "wt": "" if seen.need.fixed else "".join(seen.waits[:1])}
+    return item | {name: value for name, value in more.items() if value}
+
+
+def _participant(event: Event, evidence: Evidence, seen: _Seen, home: Identity) -> place.Participant:
     """A ref of this kind that is not typed came from an own system; reading saw to that."""
-    own = any(ref.kind in PROVABLE and not ref.typed for ref in event.refs)
-    return place.Participant(node, home.assurance, own, event.occurred_at, event.id, event.channel, event.address)
+    own = any(ref.kind in PROVABLE for ref in evidence.refs)
+    return place.Participant(
+        seen.node(home),
+        home.assurance,
+        own,
+        event.occurred_at,
+        event.id,
+        event.channel,
+        event.address,
+        home.kind in CONTACT_POINTS,
+        _contacts(evidence, seen.nodes) if own else (),
+    )
+
+
+def _converse(table: Table, event: Event, evidence: Evidence, seen: _Seen, marks: Sequence[Key]) -> None:
+    """Its refs are one conversation. `marks`: items that say, for each ref, that all of this was
+    done before; a thread that is named by its day has its neighbours looked for until then."""
+    conversations.link(table, event, evidence.refs, seen.items)
+    fresh = [ref for ref, key in zip(evidence.refs, marks, strict=True) if "ok" not in seen.items.get(key, {})]
+    conversations.join_days(table, event, fresh)
 
 
 def _link(
@@ -148,26 +183,37 @@ def _link(
             trait(each),
             each.assurance,
             day,
-            {"kind": each.kind, "scope": each.scope, "val": each.value},
+            {"kind": each.kind, "scope": each.scope, "val": each.value, "via": event.id},
         )
-        for each in evidence.known
+        for each in sorted(evidence.known, key=lambda each: each != home)
     ]
     assurances = {node.id: node.asr for node in nodes}
     traits = {node.id: node.trait for node in nodes}
     pairs = graph.evidence(assurances, traits, seen.node(home))
     known = {node.id: item for node in nodes if (item := seen.items.get((f"N#{node.id}", "-")))}
-    return resolve.apply(table, rules, nodes, pairs, seen=known)
+    applied = resolve.apply(table, rules, nodes, pairs, seen=known, cause=conversations.cause_of(event))
+    if applied.held:
+        telemetry.warn("evidence held: a cluster would grow too heavy", event=event.id, connection=event.connection)
+    return applied
 
 
-def _wait(table: Table, event: Event, receipt: str, seen: _Seen) -> Recorded:
+def _wait(table: Table, event: Event, receipt: str, evidence: Evidence, seen: _Seen) -> Recorded:
     """An event that names nobody: kept under its refs until somebody is there."""
-    existing = seen.items.get((f"R#{seen.refs[0]}", events.sort_key(event)))
+    existing = seen.items.get((f"R#{seen.waits[0]}", events.sort_key(event)))
+    _converse(table, event, evidence, seen, [(f"R#{seen.waits[0]}", events.sort_key(event))] * len(evidence.refs))
+    item = _await(table, event, receipt, seen)
+    return Recorded(_verdict(existing, item | {"rc": receipt}), f"R#{seen.waits[0]}")
+
+
+def _await(table: Table, event: Event, receipt: str, seen: _Seen) -> Item:
+    """Written under its refs, or placed again where it is written already."""
+    existing = seen.items.get((f"R#{seen.waits[0]}", events.sort_key(event)))
     item = events.item_at("", event, existing["rc"] if existing else receipt)
     if existing and (existing["v"], existing["sha"]) >= (item["v"], item["sha"]):
         place.place(table, existing)
     else:
-        place.wait(table, seen.refs, event, item["rc"])
-    return Recorded(_verdict(existing, item | {"rc": receipt}), f"R#{seen.refs[0]}")
+        place.wait(table, seen.waits, event, item["rc"], seen.need)
+    return item
 
 
 def _put_event(table: Table, item: Item, existing: Item | None) -> str:

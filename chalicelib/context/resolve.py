@@ -215,12 +215,21 @@ def read(table: Table, rules: Rules, node: str, seen: Item | None = None) -> Vie
     `seen`: the node's item as just read. Raises Erased, and Busy when writers never leave a
     moment to read."""
 
-    def look(loaded: _Loaded) -> View | str:
-        key = loaded.own.get(node)
-        return View(rules, node, key, loaded.clusters[key][1]) if key else "unknown"
+    return _read(table, rules, [node], {node: seen} if seen else None).get(node)
 
-    found = _until(table, rules, [node], look, {node: seen} if seen else None)
-    return found if isinstance(found, View) else None
+
+def read_all(
+    table: Table, rules: Rules, nodes: Sequence[str], seen: Mapping[str, Item] | None = None
+) -> dict[str, View]:
+    """The same for several nodes, in the same number of requests; unknown ones are left out."""
+    return _read(table, rules, nodes, seen) if nodes else {}
+
+
+def _read(table: Table, rules: Rules, nodes: Sequence[str], seen: Mapping[str, Item] | None) -> dict[str, View]:
+    def look(loaded: _Loaded) -> dict[str, View]:
+        return {node: View(rules, node, key, loaded.clusters[key][1]) for node, key in loaded.own.items()}
+
+    return _until(table, rules, nodes, look, seen)
 
 
 def remove(table: Table, rules: Rules, nodes: Sequence[str], at: int) -> tuple[str, ...]:

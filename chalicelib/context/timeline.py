@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from chalicelib.context import resolve
+from chalicelib.errors import Erased
 from chalicelib.model import instants
 from chalicelib.model.event import Event
 from chalicelib.store import events
@@ -44,16 +46,43 @@ class TimelinePage:
 def page(table: Table, nodes: Mapping[str, Item], wanted: Wanted) -> TimelinePage:
     """`nodes`: node id → node item, of one customer."""
     found = TimelinePage()
-    keep = _filter(wanted)
+    keep, here = _filter(wanted), Here(table, nodes)
     last = ""
     for count, item in enumerate(_merged(table, nodes, wanted), 1):
         if len(found.items) == wanted.limit or count > MAX_READ:
             found.next = last
             break
         last = item["sk"]
-        if keep(item):
+        if keep(item) and here.shows(item):
             found.items.append(item)
     return found
+
+
+@dataclass
+class Here:
+    """Whether an item in a customer's partitions is on his timeline. A copy that its refs brought
+    here, of an event at home on a contact point, is so only while that is nobody's or his own."""
+
+    table: Table
+    nodes: Mapping[str, Item]
+    nobodys: dict[str, bool] = field(default_factory=dict)
+
+    def shows(self, item: Item) -> bool:
+        home = str(item.get("hm", ""))
+        if not home or home in self.nodes:
+            return True
+        if home not in self.nobodys:
+            self.nobodys[home] = nobodys(self.table, home)
+        return self.nobodys[home]
+
+
+def nobodys(table: Table, node: str) -> bool:
+    """Whether an identity is known and belongs to nobody: it is shared or blocked."""
+    try:
+        view = resolve.read(table, resolve.IDENTITIES, node)
+    except Erased:
+        return False
+    return view is not None and view.customer is None
 
 
 def _filter(wanted: Wanted) -> Callable[[Item], bool]:
@@ -116,9 +145,8 @@ def _day(item: Item) -> str:
 
 
 def entry(item: Item) -> dict[str, Any]:
-    """One line of history as the API shows it."""
-    event = events.from_item(item)
-    return entry_of(event) | {"conversation": f"conv_{item['th']}" if "th" in item else None}
+    """One line of history as the API shows it, but for its conversation."""
+    return entry_of(events.from_item(item))
 
 
 def entry_of(event: Event) -> dict[str, Any]:

@@ -95,11 +95,17 @@ class Planner:
         """Activities for one event; anonymous customers are left to those who asked for them."""
         takers = [each for each in self.receivers if wants(each, item["ty"], item["ch"], item["cn"])]
         node = item["pk"][2:]
+        if takers and self._told_at_home(item):
+            return
         if takers and item.get("an"):
             person = self.person_of(node)
             if person is None or person.anonymous:
                 takers = [each for each in takers if each.subscription.anonymous]
         into.activities |= {Duty(each.id, ACTIVITY, node, item["sk"]): None for each in takers}
+
+    def _told_at_home(self, item: Item) -> bool:
+        """A copy that refs brought here is planned while its own home is nobody's."""
+        return "hm" in item and self.person_of(item["hm"]) is not None
 
     def cluster(self, new: Item, old: Item | None, into: Planned) -> None:
         """A new customer needs no contact yet: the event that brought him will make it."""
@@ -126,7 +132,7 @@ class Planner:
         if len(found) > AT_ONCE:
             into.histories[node] = None
             return
-        for item in found:
+        for item in (each for each in found if not self._told_at_home(each)):
             takers = [each for each in self.receivers if wants(each, item["ty"], item["ch"], item["cn"])]
             into.activities |= {Duty(each.id, ACTIVITY, node, item["sk"]): None for each in takers}
 

@@ -11,6 +11,9 @@ from chalicelib.store.codec import pack, unpack
 from chalicelib.store.secrets import ref_id
 from chalicelib.store.table import Item, Key
 
+THREADS = ("thread", "case", "receipt", "order", "survey")
+"""Kinds of refs that hold a conversation, the finest first."""
+
 
 def sort_key(event: Event) -> str:
     return f"E#{event.occurred_at}#{event.id}"
@@ -23,7 +26,7 @@ def key_at(node: str, event: Event) -> Key:
 def thread_of(event: Event) -> Ref | None:
     """The finest ref that can hold a conversation."""
     proven = [ref for ref in event.refs if not ref.typed]
-    return next((ref for kind in ("thread", "case", "receipt", "order") for ref in proven if ref.kind == kind), None)
+    return next((ref for kind in THREADS for ref in proven if ref.kind == kind), None)
 
 
 def item_at(pk: str, event: Event, receipt: str) -> Item:

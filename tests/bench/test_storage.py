@@ -17,9 +17,9 @@ SHORT, LONG = 10, 120
 WRITES = {
     "known identities and thread": (2, 2.0),
     "known, a webhook of 4 KB": (2, 3.0),
-    "first of a thread": (4, 4.0),
+    "first of a thread": (3, 3.0),
     "new id joins a customer of 7": (3, 6.0),
-    "merge 2+2": (3, 10.0),
+    "merge 2+2": (3, 12.0),
     "duplicate": (1, 1.0),
     "delivered to a webhook": (1, 1.0),
     "delivered to a CRM, contact made (2)": (3, 3.0),

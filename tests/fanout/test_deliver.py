@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from chalicelib import destinations, errors
-from chalicelib.context import people, record
+from chalicelib.context import generations, people, record
 from chalicelib.context.graph import Rules
 from chalicelib.fanout.deliver import Office, deliver
 from chalicelib.kit.destination import Destination
@@ -116,7 +116,7 @@ class Desk:
         return Office(used, person_of, connections.reader(used))
 
     def duty(self, kind: str = ACTIVITY) -> Duty:
-        node = people.current_node(self.table, PHONE)
+        node = generations.newest(self.table, PHONE)[0]
         if kind == ACTIVITY:
             return Duty(CRM, ACTIVITY, node, f"E#{EVENT.occurred_at}#{EVENT.id}")
         person = people.of_node(self.table, Rules(), node)
@@ -330,7 +330,7 @@ def test_anonymous_customers_are_told_to_those_who_asked(desk: Desk) -> None:
     web = msgspec.structs.replace(EVENT, identities=(Identity("web", "a-71", "tc", 2),), object="w1")
     event = stamp(web, "con_voice", "voice")
     record.record(desk.table, event, "receipt", Organisation())
-    node = people.current_node(desk.table, Identity("web", "a-71", "tc", 2))
+    node = generations.newest(desk.table, Identity("web", "a-71", "tc", 2))[0]
     duty = Duty(CRM, ACTIVITY, node, f"E#{event.occurred_at}#{event.id}")
     assert deliver(desk.office(), duty, tried=False) == "dropped"
     desk.connect(subscription=Subscription(anonymous=True))

@@ -6,7 +6,7 @@ from typing import Any
 
 from chalicelib import destinations
 from chalicelib.api.answers import Call, Reply, next_cursor, wrong
-from chalicelib.context import candidates, conversations, people, place, timeline
+from chalicelib.context import candidates, conversations, decisions, people, place, timeline
 from chalicelib.context.graph import Rules
 from chalicelib.context.record import rules_of
 from chalicelib.context.timeline import Wanted
@@ -52,7 +52,7 @@ def show(call: Call, id: str) -> Reply:
             "preferred_channel": customer.preferred_channel or None,
             "satisfaction": customer.satisfaction,
             "contacts": _contacts(call, person),
-            "conflicts": [_conflict(person, *each) for each in person.conflicts],
+            "conflicts": _conflicts(call, person),
             "candidates": [_candidate(each) for each in candidates.of_nodes(call.table, person.nodes)],
         }
     )
@@ -68,9 +68,13 @@ def _candidate(candidate: candidates.Candidate) -> dict[str, Any]:
     }
 
 
-def _conflict(person: Person, one: str, other: str, kind: str) -> dict[str, Any]:
-    known = [people.identity_view(person.nodes[node])["identity"] for node in (one, other) if node in person.nodes]
-    return {"kind": kind, "identities": known}
+def _conflicts(call: Call, person: Person) -> list[dict[str, Any]]:
+    ends = sorted({node for one, other, _ in person.conflicts for node in (one, other)})
+    texts = decisions.texts_of(call.table, ends, rules(call))
+    return [
+        {"kind": kind, "identities": [texts[node] for node in (one, other) if node in texts]}
+        for one, other, kind in person.conflicts
+    ]
 
 
 def receivers(call: Call) -> list[Connection]:

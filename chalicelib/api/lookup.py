@@ -34,7 +34,7 @@ def find(call: Call) -> Reply:
     asked = call.values("identity")
     if not 0 < len(asked) <= MOST_IDENTITIES:
         raise wrong("/identity", f"name 1 to {MOST_IDENTITIES} identities, such as email:jan@example.nl, or q")
-    wanted = [_identity(call, text, f"/identity/{number}") for number, text in enumerate(asked)]
+    wanted = [read_identity(call, text, f"/identity/{number}") for number, text in enumerate(asked)]
     return Reply(_matched(*_best([people.by_identity(call.table, rules(call), each) for each in wanted])))
 
 
@@ -51,7 +51,7 @@ def _matched(match: str, persons: list[Person]) -> dict[str, Any]:
     return {"match": match, "customers": [brief(person) for person in persons], "next": None}
 
 
-def _identity(call: Call, text: str, pointer: str) -> Identity:
+def read_identity(call: Call, text: str, pointer: str) -> Identity:
     """An identity as somebody types it, normalized like those in events."""
     found = parse(text)
     if found is None:
@@ -66,7 +66,7 @@ def _identity(call: Call, text: str, pointer: str) -> Identity:
 def _search(call: Call, text: str) -> Match:
     """An identity, an order number, or the first letters of a name."""
     if parse(text):
-        return people.by_identity(call.table, rules(call), _identity(call, text, "/q"))
+        return people.by_identity(call.table, rules(call), read_identity(call, text, "/q"))
     if ordered := _by_order(call, text):
         return ("exact" if len(ordered) == 1 else "candidate"), ordered
     if len(text) >= SHORTEST_NAME:

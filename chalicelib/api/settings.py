@@ -8,9 +8,11 @@ from typing import Any
 import msgspec
 
 from chalicelib.api.answers import Call, Reply
+from chalicelib.api.lookup import read_identity
 from chalicelib.errors import Conflict, InputInvalid
+from chalicelib.model import instants
 from chalicelib.model.identity import parse
-from chalicelib.store import organisation
+from chalicelib.store import jobs, organisation
 from chalicelib.store.organisation import Organisation
 
 SETTINGS = tuple(name for name in Organisation.__struct_fields__ if name != "ver")
@@ -30,10 +32,29 @@ def change(call: Call) -> Reply:
     current = organisation.read(call.table)
     if mistakes := [each for name, value in asked.items() for each in _mistakes(name, value)]:
         raise InputInvalid("; ".join(f"{each['pointer']}: {each['detail']}" for each in mistakes), mistakes)
-    changed = msgspec.convert({**_view(current), **asked, "ver": current.ver + 1}, Organisation)
+    changed = msgspec.convert({**_view(current), **_normal(call, asked), "ver": current.ver + 1}, Organisation)
     if not organisation.save(call.table, changed):
         raise Conflict("somebody changed the settings at the same time: read them and try again")
-    return Reply(_view(changed))
+    job = _blocking(call, current, changed)
+    return Reply(_view(changed) | ({"job": job} if job else {}))
+
+
+def _normal(call: Call, asked: dict[str, Any]) -> dict[str, Any]:
+    """Identities in the form that events have them."""
+    lists = {name: asked[name] for name in ("own", "blocked") if name in asked}
+    return asked | {
+        name: [read_identity(call, text, f"/{name}").text for text in texts] for name, texts in lists.items()
+    }
+
+
+def _blocking(call: Call, before: Organisation, after: Organisation) -> str:
+    """Identities that are known already are blocked, or released, by a job."""
+    was, now = {*before.own, *before.blocked}, {*after.own, *after.blocked}
+    if was == now:
+        return ""
+    key = call.key.id if call.key else ""
+    params = {"on": sorted(now - was), "off": sorted(was - now), "at": instants.now_ms(), "by": key}
+    return jobs.start(call.table, "block", params, len(now ^ was)).id
 
 
 def _mistakes(name: str, value: Any) -> list[dict[str, str]]:

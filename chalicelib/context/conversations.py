@@ -34,6 +34,28 @@ def trait(ref: Ref) -> str:
     return graph.SHAREABLE if ref.kind in SHAREABLE else ""
 
 
+def attributes(ref: Ref) -> dict[str, str]:
+    return {"kind": ref.kind, "scope": ref.scope, "val": ref.value}
+
+
+def ref_of(table: Table, node: str) -> Ref | None:
+    """What a ref node without an item of its own stands for, by an event of its first participant
+    or one that waits there."""
+    for item in table.query(f"R#{node}", limit=20).items:
+        if item["sk"].startswith("E#"):
+            return _among(events.from_item(item), node)
+        if item["sk"].startswith("P#"):
+            found = table.query(f"N#{item['sk'][2:]}", begins="E#", after="", forward=False, limit=200).items
+            event = next((events.from_item(each) for each in found if each.get("th") == node), None)
+            if event:
+                return _among(event, node)
+    return None
+
+
+def _among(event: Event, node: str) -> Ref | None:
+    return next((ref for ref in event.refs if ref_id(ref) == node), None)
+
+
 def keys(refs: Sequence[str]) -> list[Key]:
     """What to read before `link`: with one ref alone there is nothing to link."""
     return [(f"{CONVERSATIONS.node}{ref}", "-") for ref in refs] if len(refs) > 1 else []
@@ -51,7 +73,7 @@ def link(table: Table, event: Event, refs: Iterable[Ref], seen: Mapping[Key, Ite
     traits = {node: trait(ref) for node, ref in found.items()}
     pairs = graph.evidence(dict.fromkeys(found, A2_ATTESTED), traits, finest)
     nodes = [
-        resolve.Node(node, traits[node], attributes={"kind": ref.kind, "scope": ref.scope, "val": ref.value})
+        resolve.Node(node, traits[node], attributes=attributes(ref))
         for node, ref in sorted(found.items(), key=lambda each: (each[0] != finest, each[0]))
     ]
     known = None

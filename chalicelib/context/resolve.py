@@ -4,7 +4,7 @@ Everything that concerns one event lies in the clusters of its identifiers, so e
 one conditional put or one transaction; whoever loses the race reads again. docs/identity.md
 gives the protocol, its invariants and its cost. Items:
 
-    node      N#n -          born own [kind scope val via asr last]; erased (ms) once erased; gens stays
+    node      N#n -          born own [kind scope val via viak asr last]; erased (ms) once erased; gens stays
     cluster   K#k -          ver mem {n: [born, trait]} far {n: trait} recs adm blk held full lim parts
     left      K#k -          ver fwd, the key of the cluster that its nodes went to
     audit     N#n A#ms#id    what, by and why, before and after: customer ids; see context/audit.py

@@ -4,6 +4,7 @@ replay    receipts again through the context        params: receipts, or connect
 redrive   held and parked deliveries attempted again params: connection since until, states
 history   earlier entries of somebody who was anonymous until now   params: node
 plan      one stream record that failed             params: record {pk, sk}
+block     identities on the organisation's lists, or off them       params: on, off, at, by
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from chalicelib.context import decisions
+from chalicelib.context.record import rules_of
 from chalicelib.fanout.plan import Planned
 from chalicelib.ingest import arrival as arrivals
 from chalicelib.model import instants
-from chalicelib.store import connections, deliveries, jobs, queues, receipts
+from chalicelib.model.identity import parse
+from chalicelib.store import connections, deliveries, jobs, organisation, queues, receipts
 from chalicelib.store.jobs import Job
 from chalicelib.store.table import DynamoTable, Put, Table
 from chalicelib.workers import context, fanout
@@ -142,9 +146,22 @@ def _plan(table: Table, job: Job) -> Turn:
     return Turn("", 1)
 
 
+def _block(table: Table, job: Job) -> Turn:
+    """The lists as they were changed; a later change has a later moment, and wins in any order."""
+    wanted = [(text, on) for name, on in (("on", True), ("off", False)) for text in job.params[name]]
+    start = int(job.cursor or 0)
+    rules = rules_of(organisation.read(table))
+    for text, on in wanted[start : start + PAGE]:
+        if identity := parse(text):
+            decisions.block(table, rules, identity, int(job.params["at"]), str(job.params["by"]), on=on)
+    following = start + PAGE
+    return Turn(str(following) if following < len(wanted) else "", len(wanted[start:following]))
+
+
 KINDS: dict[str, Callable[[Table, Job], Turn]] = {
     "replay": _replay,
     "redrive": _redrive,
     "history": _history,
     "plan": _plan,
+    "block": _block,
 }

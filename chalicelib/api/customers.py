@@ -187,5 +187,5 @@ def possible(call: Call, id: str) -> Reply:
     found = call.table.batch_get([(f"N#{node}", "-") for node in person.shared])
     page = timeline.page(call.table, {pk[2:]: item for (pk, _), item in found.items()}, _wanted(call))
     placed = place.placed(call.table, page.items)
-    items = [item for item in page.items if not item.get("pl") and item["sk"] not in placed]
+    items = [item for item in page.items if item["sk"] not in placed]
     return Reply({"entries": entries(call, items), "next": next_cursor(page.next) if page.next else None})

@@ -31,7 +31,9 @@ from chalicelib.store.table import ABSENT, Delete, Item, Key, Put, Table, Update
 
 MAX_CHAIN = 50
 """Refs followed for one event; a ref beyond that is followed by its next event."""
-VERSION = ("asr", "own", "at", "by")
+Visited = set[Key]
+"""Participant items that were seen to in one go."""
+VERSION = ("asr", "own", "at", "via", "by")
 """What tells one state of a participant from the next."""
 
 
@@ -92,19 +94,21 @@ def participate(table: Table, refs: Sequence[str], who: Participant, seen: Mappi
     `seen`: participant items read before. Returns the writes that mark the work done, to be made
     once the event itself is written.
     """
-    visited: set[str] = set()
-    return [mark for ref in refs for mark in _join(table, ref, who, seen.get((f"R#{ref}", f"P#{who.node}")), visited)]
+    visited: Visited = set()
+    return [
+        mark for ref in refs for mark in _join(table, who.item(ref), seen.get((f"R#{ref}", f"P#{who.node}")), visited)
+    ]
 
 
-def _join(table: Table, ref: str, who: Participant, existing: Item | None, visited: set[str]) -> list[Update]:
-    item = _joined(who.item(ref), existing)
-    if item == existing and existing and existing.get("ok"):
+def _join(table: Table, item: Item, existing: Item | None, visited: Visited) -> list[Update]:
+    wanted = _joined(item, existing)
+    if wanted == existing and existing and existing.get("ok"):
         return []
-    visited.add(ref)
-    mine = existing if existing and item == existing else _put_better(table, who.item(ref), existing)
-    for waiting in table.query(f"R#{ref}", begins="E#").items:
-        if live(waiting) and waiting["sk"] not in visited:
-            place(table, waiting, visited)
+    visited.add((item["pk"], item["sk"]))
+    mine = existing if existing and wanted == existing else _put_better(table, item, existing)
+    for waiting in table.query(item["pk"], begins="E#").items:
+        if live(waiting):
+            place(table, waiting, visited, again=existing is not None)
     return [_done(mine)] if existing and mine == existing else []
 
 
@@ -149,47 +153,99 @@ def wait(table: Table, refs: Sequence[str], event: Event, receipt: str, need: Ne
     return place(table, copies[0])
 
 
-def place(table: Table, waiting: Item, visited: set[str] | None = None) -> bool:
+def place(table: Table, waiting: Item, visited: Visited | None = None, *, again: bool = False) -> bool:
     """Put a waiting event at the home of its best participant; False when there is none yet.
 
-    Reads the participants again after writing: one that came in between may be better, and then
-    either we or its writer removes the copy that lost. The mark comes last: where it names the
-    best participant, nothing is left to do.
+    Every participant of one of its refs becomes one of the others too, so that what waits there
+    finds the same people: the outcome is a closure, in which no order of arrival shows. Reads all
+    again after writing, because somebody better may have come in between. The mark comes last:
+    where it names the best participant and nobody is lacking, nothing is left to do.
+
+    `again`: an earlier attempt may have died after it put a copy where somebody else turned out
+    to be better, so what lies at the others is removed.
     """
-    seen = set() if visited is None else visited
-    seen.add(waiting["sk"])
-    found = _claims(table, waiting)
-    while found and waiting.get("placed") != _node(found[0]):
-        best = found[0]
-        _put_copy(table, waiting, best, found[1:])
-        found = _claims(table, waiting) or [best]
-        if found[0]["sk"] == best["sk"]:
-            if "hm" not in waiting:
-                _follow(table, waiting, best, seen)
-            _mark_placed(table, waiting, _node(best))
+    seen: Visited = set() if visited is None else visited
+    around = _around(table, waiting)
+    put = {_node(claim) for claim in around.claims} if again else {str(waiting.get("placed", ""))} - {""}
+    while True:
+        best = around.best
+        lacking = [each for each in around.lacking if (each["pk"], each["sk"]) not in seen]
+        if not lacking and (best is None or waiting.get("placed") == _node(best)):
             break
-    return bool(found)
+        if best and waiting.get("placed") != _node(best):
+            _put_copy(table, waiting, _node(best))
+            put.add(_node(best))
+        _vouch(table, lacking[: max(0, MAX_CHAIN - len(seen))], seen)
+        around = _around(table, waiting)
+        if best and around.best and around.best["sk"] == best["sk"]:
+            waiting = _mark_placed(table, waiting, _node(best))
+        if len(seen) >= MAX_CHAIN:
+            break
+    _remove_copies(table, waiting, put - {_node(around.best)} if around.best else put)
+    return around.best is not None
 
 
 def _node(participant: Item) -> str:
     return str(participant["sk"][2:])
 
 
-def _claims(table: Table, waiting: Item) -> list[Item]:
-    """Whom its refs give the event to, best first. On the way, what its typed refs tell."""
+@dataclass(frozen=True)
+class _Around:
+    """What the refs of a waiting event say. `claims`: whom they give it to, best first; `lacking`:
+    participants of one ref that another does not have yet, or has worse, or left half done."""
+
+    claims: list[Item]
+    lacking: list[Item]
+
+    @property
+    def best(self) -> Item | None:
+        return self.claims[0] if self.claims else None
+
+
+def _around(table: Table, waiting: Item) -> _Around:
     typed = waiting.get("tp", [])
-    found = list(_queried(table, [ref for ref in waiting["refs"] if ref not in typed]))
-    counted = []
+    proven = [ref for ref in waiting["refs"] if ref not in typed]
+    by_ref = {ref: list(_queried(table, [ref])) for ref in proven}
+    everybody = _ranked([*(item for items in by_ref.values() for item in items), *_meant(table, waiting, typed)])
+    if waiting.get("fix"):
+        return _Around([], [])
+    lacking = [each for ref, items in by_ref.items() for each in _lacking(waiting, ref, items, everybody)]
+    return _Around([item for item in everybody if _may_have(waiting, item)], lacking)
+
+
+def _lacking(waiting: Item, ref: str, here: Iterable[Item], everybody: Iterable[Item]) -> Iterable[Item]:
+    known = {item["sk"]: item for item in here}
+    for item in everybody:
+        mine = known.get(item["sk"])
+        if mine is None or _rank(item)[:4] < _rank(mine)[:4] or (mine.get("vo") and not mine.get("ok")):
+            kept: Item = {name: item[name] for name in ("sk", "asr", "own", "at", "ch", "x", "sh") if name in item}
+            yield {"pk": f"R#{ref}", **kept, "via": waiting["sk"].rpartition("#")[2], "vo": True}
+
+
+def _vouch(table: Table, lacking: Sequence[Item], visited: Visited) -> None:
+    keys = [(item["pk"], item["sk"]) for item in lacking]
+    known = table.batch_get(keys)
+    for key, item in zip(keys, lacking, strict=True):
+        _join(table, item, known.get(key), visited)
+        mine = table.get(key)
+        if mine and mine.get("vo") and not mine.get("ok"):
+            table.write(_done(mine))
+
+
+def _meant(table: Table, waiting: Item, typed: Sequence[str]) -> list[Item]:
+    """Participants of typed refs that the sender shares a contact point with; and what follows
+    from them: one conversation, or a candidate where nobody of them is meant."""
+    found, counted = list[Item](), list[str]()
     for ref in typed:
         here = list(_queried(table, [ref]))
         meant = [item for item in here if not set(item.get("by", ())).isdisjoint(waiting.get("ck", ()))]
-        counted += [ref] if meant else []
         found += meant
+        counted += [ref] if meant else []
         if here and not meant:
             _suggest(table, waiting, here)
     if counted:
         _converse(table, waiting, counted)
-    return [] if waiting.get("fix") else _ranked(item for item in found if _may_have(waiting, item))
+    return found
 
 
 def _may_have(waiting: Item, participant: Item) -> bool:
@@ -210,11 +266,16 @@ def _suggest(table: Table, waiting: Item, participants: Iterable[Item]) -> None:
         candidates.keep(table, candidates.between(home, nodes, candidates.TYPED_REF), event)
 
 
-def _put_copy(table: Table, waiting: Item, best: Item, others: Iterable[Item]) -> None:
-    resolve.touch(table, resolve.IDENTITIES, _node(best), instants.day(waiting["sk"][2:26]))
-    table.write(Put(placed_copy(waiting, _node(best))))
-    for other in others:
-        table.write(Delete((f"N#{_node(other)}", waiting["sk"])))
+def _put_copy(table: Table, waiting: Item, node: str) -> None:
+    resolve.touch(table, resolve.IDENTITIES, node, instants.day(waiting["sk"][2:26]))
+    table.write(Put(placed_copy(waiting, node)))
+
+
+def _remove_copies(table: Table, waiting: Item, nodes: Iterable[str]) -> None:
+    """Never the event itself, which may be at home on one of them."""
+    for node in sorted(nodes):
+        if node != waiting.get("hm"):
+            table.write(Delete((f"N#{node}", waiting["sk"])))
 
 
 def placed_copy(waiting: Item, node: str) -> Item:
@@ -245,26 +306,16 @@ def _ranked(found: Iterable[Item]) -> list[Item]:
     return list(best.values())
 
 
-def _rank(item: Item) -> tuple[bool, int, str, str]:
-    """Own systems first, then the surest, the earliest, the node id: no arrival order in it."""
-    return not item["own"], -item["asr"], item["at"], item["sk"]
+def _rank(item: Item) -> tuple[bool, bool, int, str, str, str]:
+    """Contact points last, for they may be shared; own systems first, then the surest, the
+    earliest, the node id: no arrival order in it."""
+    return bool(item.get("sh")), not item["own"], -item["asr"], item["at"], item["sk"], item["via"]
 
 
-def _mark_placed(table: Table, waiting: Item, node: str) -> None:
+def _mark_placed(table: Table, waiting: Item, node: str) -> Item:
     kept = {name: value for name, value in waiting.items() if name not in ("gpk", "gsk")} | {"placed": node}
     table.batch_put([kept | {"pk": f"R#{ref}"} for ref in waiting["refs"]])
-
-
-def _follow(table: Table, waiting: Item, best: Item, visited: set[str]) -> None:
-    """A placed event vouches for its other refs in turn: what waits there is this person's too."""
-    event = events.from_item(waiting)
-    who = Participant(_node(best), best["asr"], best["own"], event.occurred_at, event.id, event.channel)
-    open_ = [ref for ref in waiting["refs"] if ref not in visited and ref not in waiting.get("tp", [])]
-    refs = open_[: max(0, MAX_CHAIN - len(visited))]
-    known = table.batch_get([(f"R#{ref}", best["sk"]) for ref in refs]) if refs else {}
-    for ref in refs:
-        for mark in _join(table, ref, who, known.get((f"R#{ref}", best["sk"])), visited):
-            table.write(mark)
+    return kept
 
 
 def _waiting_item(ref: str, refs: Sequence[str], event: Event, receipt: str, need: Need, first: bool) -> Item:

@@ -210,7 +210,7 @@ def _await(table: Table, event: Event, receipt: str, seen: _Seen) -> Item:
     existing = seen.items.get((f"R#{seen.waits[0]}", events.sort_key(event)))
     item = events.item_at("", event, existing["rc"] if existing else receipt)
     if existing and (existing["v"], existing["sha"]) >= (item["v"], item["sha"]):
-        place.place(table, existing)
+        place.place(table, existing, again=True)
     else:
         place.wait(table, seen.waits, event, item["rc"], seen.need)
     return item

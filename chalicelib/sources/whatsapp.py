@@ -442,7 +442,7 @@ def edit(told: Mapping[str, Any]) -> Content | None:
     inner = pick(told, "edit", "message")
     found = None if text(inner, "type") in ("edit", "revoke") else content_of(inner)
     original = required(told, "edit", "original_message_id")
-    return found and replace(found, original=original, details={"status": "edited"} | found.details)
+    return found and replace(found, original=original, details=found.details | {"status": "edited"})
 
 
 def revoke(told: Mapping[str, Any]) -> Content:

@@ -85,14 +85,13 @@ class Person:
 
 @dataclass(frozen=True)
 class Content:
-    """`label`: the summary where there is no text. `about`: the message that this one points at.
-    `original`: the message that this one edits or deletes, as `details` say."""
+    """`label`: the summary where there is no text. `original`: the message that this one edits or
+    deletes, as `details` say."""
 
     text: str = ""
     label: str = ""
     details: dict[str, Any] = field(default_factory=dict)
     attachments: tuple[dict[str, Any], ...] = ()
-    about: str = ""
     original: str = ""
     identities: tuple[Identity, ...] = ()
 
@@ -143,17 +142,17 @@ def echoed(change: Change) -> Iterator[Event]:
 
 def message(change: Change, told: Mapping[str, Any], who: Person, found: Content, out: bool = False) -> Event:
     moment, number = instant(told.get("timestamp"), "timestamp"), required(told, "id")
-    state, own = ("sent", found.original or number) if out else ("received", "")
+    state = f"{text(found.details, 'status')}:{number}" if found.original else "sent" if out else "received"
     return Event(
         type="message",
         channel="whatsapp",
         direction="out" if out else "in",
         actor="agent" if out else "customer",
         object=found.original or number,
-        version=f"{text(found.details, 'status')}:{number}" if found.original else state,
+        version=state,
         occurred_at=moment,
         identities=present(*people(change, who), *found.identities),
-        refs=refs(change, who, moment, text(told, "context", "id"), found.about, own),
+        refs=refs(change, who, moment, plain(pick(told, "context", "id"))),
         summary=(found.text or found.label)[:120],
         text=found.text,
         attachments=found.attachments,
@@ -195,7 +194,7 @@ def status(change: Change, told: Mapping[str, Any], who: Person) -> Event:
         version=reached,
         occurred_at=moment,
         identities=people(change, who),
-        refs=refs(change, who, moment, number),
+        refs=refs(change, who, moment),
         summary=f"Message {reached}",
         details={"status": reached}
         | failure(told)
@@ -322,15 +321,15 @@ def fields(who: Person) -> dict[str, str]:
     return kept(name=text(who.profile, "name"), username=text(who.profile, "username"))
 
 
-def refs(change: Change, who: Person, moment: str, *messages: str) -> tuple[Ref, ...]:
-    """The day's thread, and the messages that this one answers or is.
+def refs(change: Change, who: Person, moment: str, answered: str = "") -> tuple[Ref, ...]:
+    """The day's thread, and the message that this one answers.
 
-    What customers reply to is mostly ours, so only what was sent names itself: a ref costs a write.
+    A message names not itself: every ref is a node of its conversation, and those must stay few.
     """
     customer = f"+{who.number}" if who.number else who.user_id or who.parent_id
-    threads = (day_thread(f"whatsapp:{change.own}", f"whatsapp:{customer}", moment),) if customer else ()
-    pairs = [*(("thread", each) for each in threads), *(("message", plain(each)) for each in messages)]
-    return tuple(dict.fromkeys(Ref(kind, value, change.account) for kind, value in pairs if value))
+    thread = day_thread(f"whatsapp:{change.own}", f"whatsapp:{customer}", moment) if customer else ""
+    pairs = (("thread", thread), ("message", answered))
+    return tuple(Ref(kind, value, change.account) for kind, value in pairs if value)
 
 
 def digits(value: object) -> str:
@@ -413,10 +412,10 @@ def button(told: Mapping[str, Any]) -> Content:
 
 
 def reaction(told: Mapping[str, Any]) -> Content:
-    emoji = text(told, "reaction", "emoji")
-    details = {"status": "reacted" if emoji else "removed"} | kept(reaction=emoji)
+    emoji, message = text(told, "reaction", "emoji"), text(told, "reaction", "message_id")
+    details = {"status": "reacted" if emoji else "removed"} | kept(reaction=emoji, message=message)
     label = f"Reaction {emoji}" if emoji else "Reaction removed"
-    return Content(label=label, details=details, about=text(told, "reaction", "message_id"))
+    return Content(label=label, details=details)
 
 
 def basket(told: Mapping[str, Any]) -> Content:

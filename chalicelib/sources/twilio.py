@@ -24,9 +24,9 @@ from chalicelib.kit.request import Request
 from chalicelib.kit.shape import kept, text
 from chalicelib.kit.signatures import decode, keys_of, octets, same, sorted_fields, with_headers
 from chalicelib.kit.source import Answer, Fetch, Secrets, Setting, Source
+from chalicelib.kit.threads import day_thread
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A2_ATTESTED, Identity
-from chalicelib.model.instants import day
 
 TYPES = {
     "call": "call",
@@ -162,15 +162,8 @@ def reply_address(request: Request, told: Mapping[str, str], address: str) -> st
 
 def threads(request: Request, told: Mapping[str, str], customer: str, own: str, moment: str) -> tuple[Ref, ...]:
     """Twilio names no thread: it is our address, theirs and the UTC day."""
-    named = "|".join((line_of(own, request), line_of(customer, request), day(moment)))
+    named = day_thread(own, customer, moment, region(request))
     return (Ref("thread", named, account(told)),) if customer else ()
-
-
-def line_of(address: str, request: Request) -> str:
-    """An address in one form, still telling WhatsApp from SMS."""
-    prefix, colon, bare = address.rpartition(":")
-    found = phone_identity(bare, region(request))
-    return f"{prefix}{colon}{found.value if found else bare}"
 
 
 def ends(told: Mapping[str, str], out: bool) -> tuple[str, str]:

@@ -3,6 +3,8 @@
 `case.http`: request line, headers, an empty line (lines end with LF or CRLF), then the body: every
 byte up to the end of the file, a last newline included. The URL is https + Host + the target.
 
+A request with a `case.answer.json` is a handshake: that is what it is answered with, null where it is refused.
+
 `connection.json` of the folder: `connection`, `settings`, `secrets` (name → list), `mapping`,
 `received_at`; the same under `cases` → case name, for what one case has otherwise.
 
@@ -60,13 +62,21 @@ class Case:
     def expected(self) -> Any:
         return json.loads(self.path.with_suffix(".json").read_text("utf-8"))
 
+    @property
+    def answer(self) -> Any:
+        return json.loads(_answer(self.path).read_text("utf-8"))
+
     def signed(self, request: Request) -> Request:
         sign: Callable[..., Request] = getattr(self.module, "sign", None) or self.verifier.sign
         return sign(request, self.secrets)
 
 
 def cases(slug: str = "*") -> list[Case]:
-    return [load(path) for path in sorted(FOLDER.glob(f"{slug}/*.http"))]
+    return [load(path) for path in sorted(FOLDER.glob(f"{slug}/*.http")) if not _answer(path).exists()]
+
+
+def handshakes(slug: str = "*") -> list[Case]:
+    return [load(path) for path in sorted(FOLDER.glob(f"{slug}/*.http")) if _answer(path).exists()]
 
 
 def name_of(case: Case) -> str:
@@ -108,6 +118,10 @@ def write(case: Case, request: Request) -> None:
 def as_json(case: Case, request: Request | None = None) -> Any:
     events = list(case.source.normalize(request or case.request))
     return json.loads(msgspec.json.encode(events))
+
+
+def _answer(path: Path) -> Path:
+    return path.with_suffix(".answer.json")
 
 
 def _about(path: Path) -> dict[str, Any]:

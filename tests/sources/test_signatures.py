@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import drive
 import pytest
 from source_fixtures import Case, cases, name_of
 from standardwebhooks.webhooks import Webhook
@@ -61,6 +62,22 @@ def test_the_vendors_library_accepts_our_fixtures(case: Case) -> None:
     told = dict(parse_qsl(case.request.body.decode(), keep_blank_values=True))
     signature = case.request.header("X-Twilio-Signature")
     assert RequestValidator(key).validate(case.request.url, told, signature, algorithm)
+
+
+HOOK = "https://hub.example.nl/hooks/con_1"
+DRIVEN = [
+    ("shopify", drive.shopify(HOOK, "orders/create", {"id": 1}), {"client_secret": (drive.SHOP_SECRET,)}),
+    ("twilio", drive.whatsapp(HOOK, "SM1", "+31612345678", "Hoi"), {"auth_token": (drive.AUTH_TOKEN,)}),
+    ("whatsapp", drive.whatsapp_cloud(HOOK, {"messages": [{"text": "Zoë"}]}), {"app_secret": (drive.APP_SECRET,)}),
+    ("generic", drive.generic(HOOK, {"id": 1}), {"signing_secret": (drive.POS_SECRET,)}),
+]
+
+
+@pytest.mark.parametrize(("slug", "sent", "secrets"), DRIVEN, ids=[slug for slug, _, _ in DRIVEN])
+def test_what_the_driver_signs_is_accepted(slug: str, sent: drive.Sent, secrets: dict[str, tuple[str, ...]]) -> None:
+    verify = sources.load(slug).verify
+    assert verify(request(dict(sent.headers), sent.body, url=sent.url), secrets) is None
+    assert verify(request(dict(sent.headers), sent.body + b" ", url=sent.url), secrets)
 
 
 def test_what_the_standard_webhooks_library_signs_is_accepted() -> None:

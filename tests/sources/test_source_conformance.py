@@ -7,13 +7,14 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from source_fixtures import FOLDER, Case, as_json, cases, name_of
+from source_fixtures import FOLDER, Case, as_json, cases, handshakes, name_of
 
 from chalicelib import sources
 from chalicelib.errors import PayloadMalformed
@@ -24,6 +25,7 @@ from chalicelib.model.event import ACTORS, CHANNELS, DIRECTIONS, REF_KINDS, TYPE
 from chalicelib.model.identity import KINDS, parse
 
 ALL = cases()
+HANDSHAKES = handshakes()
 HOSTILE = json.loads((Path(__file__).parent.parent / "vectors" / "hostile_headers.json").read_text("utf-8"))
 MALFORMED: list[bytes] = [
     b"",
@@ -49,6 +51,7 @@ MALFORMED: list[bytes] = [
 JUNK: list[Any] = [None, "", "x", 0, -1, True, 1.5, [], {}, [None, 1, "x", {}], {"id": {}}, "\u0000", "9" * 400]
 
 each_case = pytest.mark.parametrize("case", ALL, ids=name_of)
+each_handshake = pytest.mark.parametrize("case", HANDSHAKES, ids=name_of)
 each_slug = pytest.mark.parametrize("slug", sources.slugs())
 
 
@@ -67,9 +70,19 @@ def verdict(case: Case, request: Request, secrets: Any = None) -> str | None:
     return found
 
 
+def exchanged(case: Case, request: Request, secrets: Any = None) -> Any:
+    """What a proof of ownership is answered with; None where it is none or is refused."""
+    source, known = case.source, case.secrets if secrets is None else secrets
+    if source.handshake is None or not (source.handshake_first or source.verify(request, known) is None):
+        return None
+    found = source.handshake(request, known)
+    return found and {"status": found.status, "media_type": found.media_type, "body": found.body}
+
+
 @each_case
 def test_is_accepted_and_becomes_the_expected_events(case: Case) -> None:
     assert verdict(case, case.request) is None
+    assert exchanged(case, case.request) is None
     assert as_json(case) == case.expected
 
 
@@ -165,19 +178,22 @@ def test_a_malformed_body_is_malformed_and_nothing_else(case: Case) -> None:
         outcome(case, replace(case.request, body=body))
 
 
+def spoiled(node: Any, junk: list[Any]) -> Iterator[Any]:
+    """`node` with each of its values, however deep, replaced by each piece of junk."""
+    places = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for place, value in places:
+        for other in (*junk, *spoiled(value, junk[-5:])):
+            broken = node.copy()
+            broken[place] = other
+            yield broken
+
+
 @each_case
 def test_any_field_may_hold_anything(case: Case) -> None:
     if case.request.media_type != "application/json":
         pytest.skip("not JSON")
-    document = json.loads(case.request.body)
-    for name in document if isinstance(document, dict) else []:
-        for junk in JUNK:
-            outcome(case, replace(case.request, body=json.dumps(document | {name: junk}).encode()))
-        if isinstance(document[name], dict):
-            for inner in document[name]:
-                for junk in JUNK[-5:]:
-                    broken = document | {name: document[name] | {inner: junk}}
-                    outcome(case, replace(case.request, body=json.dumps(broken).encode()))
+    for broken in spoiled(json.loads(case.request.body), JUNK):
+        outcome(case, replace(case.request, body=json.dumps(broken).encode()))
 
 
 @each_case
@@ -202,6 +218,39 @@ def test_the_answer_is_a_success(case: Case) -> None:
     assert 200 <= found.status < 300
     if not isinstance(answer, Answer):
         assert all(200 <= answer(replace(case.request, body=body)).status < 300 for body in MALFORMED)
+
+
+@each_handshake
+def test_a_handshake_is_answered_or_refused(case: Case) -> None:
+    assert exchanged(case, case.request) == case.answer
+    assert case.answer or verdict(case, case.request)
+
+
+@each_handshake
+def test_only_who_knows_the_secrets_is_answered(case: Case) -> None:
+    assert (
+        exchanged(case, case.request, {name: ("wrong", *values) for name, values in case.secrets.items()})
+        == case.answer
+    )
+    for secrets in ({}, dict.fromkeys(case.secrets, ("",)), dict.fromkeys(case.secrets, ("wrong",))):
+        assert exchanged(case, case.request, secrets) is None
+
+
+@each_handshake
+def test_every_part_of_a_handshake_counts(case: Case) -> None:
+    if not case.answer:
+        pytest.skip("a refused handshake")
+    for name, value in case.request.query:
+        others = tuple(pair for pair in case.request.query if pair[0] != name)
+        for query in (others, (*others, (name, "")), (*others, (name, value + "x"))):
+            assert exchanged(case, replace(case.request, query=query)) != case.answer
+    assert exchanged(case, replace(case.request, method="PUT")) is None
+
+
+@each_slug
+def test_a_declared_handshake_has_fixtures_of_both_ends(slug: str) -> None:
+    shown = {bool(case.answer) for case in handshakes(slug)}
+    assert shown == ({True, False} if sources.load(slug).handshake else set())
 
 
 @each_slug

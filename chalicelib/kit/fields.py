@@ -177,7 +177,6 @@ def _e164(text: str, region: str) -> str:
 
     try:
         number = phonenumbers.parse(text, region.upper() if isinstance(region, str) else None)
-        number.extension = None
         found = _one_form(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
         number = phonenumbers.parse(found)
     except phonenumbers.NumberParseException:

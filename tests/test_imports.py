@@ -34,13 +34,14 @@ PLACES = {
     "botocore": ["chalicelib.store"],
     "pynamodb": ["chalicelib.store"],
     "phonenumbers": ["chalicelib.kit"],
+    "idna": ["chalicelib.kit"],
     "cryptography": ["chalicelib.kit"],
     "jmespath": ["chalicelib.kit"],
     "aws_lambda_powertools": ["chalicelib.telemetry"],
     "msgspec": ["chalicelib"],
 }
 """Every third-party library, and where it may be imported."""
-SLOW = ("requests", "urllib3", "pynamodb", "cryptography", "phonenumbers", "pydantic", "boto3", "botocore")
+SLOW = ("requests", "urllib3", "pynamodb", "cryptography", "phonenumbers", "idna", "pydantic", "boto3", "botocore")
 """Never at module level: a function that needs it imports it."""
 
 

@@ -21,12 +21,18 @@ LONGEST_VALUE = 256
 NOBODY = frozenset({"anonymous", "blocked", "guest", "n/a", "na", "nil", "none", "null", "-1", "private"}) | frozenset(
     {"restricted", "test", "unavailable", "undefined", "unknown", "withheld"}
 )
-WITHHELD = frozenset({"+266696687", "+7378742833", "+2562533", "+86282452253"})
-"""What carriers send for ANONYMOUS, RESTRICTED, BLOCKED and UNAVAILABLE."""
-_NOT_PEOPLE = re.compile(r"(?:no|do-?not)[-_.]?reply(?:[+_.-].*)?\Z|(?:mailer-daemon|anonymous|undefined|unknown)\Z")
+WITHHELD = frozenset({"+266696687", "+7378742833", "+17378742833", "+2562533", "+8656696", "+86282452253"})
+"""What carriers send for ANONYMOUS, RESTRICTED (also as if it were American), BLOCKED, UNKNOWN and UNAVAILABLE."""
+_NOT_PEOPLE = re.compile(
+    r"(?:[^@]*[-_.+])?(?:no|dont|do[-_.]?not)[-_.]?reply(?:[-_.+0-9][^@]*)?@"
+    r"|(?:mailer-daemon|anonymous|undefined|unknown)@"
+)
 _LOCAL = re.compile(r'[^\s@<>()\[\],;:"\\]{1,64}\Z')
 _DOMAIN = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9][a-z0-9-]{0,61}[a-z0-9]\Z", re.ASCII)
-_DIALLED = re.compile(r"(?:tel:)?\+?[\d\s()./\u2010-\u2015\u2212-]+(?:(?:;ext=|ext\.?|x)\s*\d+)?\Z", re.IGNORECASE)
+_UNSEEN = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_DIALLED = re.compile(
+    r"(?:tel:)?[(\[]?\+?[\d\s()\[\]./\u2010-\u2015\u2212-]+(?:(?:;ext=|ext\.?|x)\s*\d+)?\Z", re.IGNORECASE
+)
 _UNIX = re.compile(r"[0-9]{9,13}(?:\.[0-9]{1,9})?\Z", re.ASCII)
 _ISO = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}(?:[Tt ]|\Z)", re.ASCII)
 _WHOLE = re.compile("BIF|CLP|DJF|GNF|ISK|JPY|KMF|KRW|PYG|RWF|UGX|VND|VUV|XAF|XOF|XPF")
@@ -39,7 +45,7 @@ def email(value: object) -> str:
         return ""
     text = _folded(value)
     local, at, domain = text.rpartition("@")
-    domain = _ascii_domain(domain.removesuffix("."))
+    domain = _ascii_domain(domain).removesuffix(".")
     if not at or not _LOCAL.match(local) or not _DOMAIN.match(domain) or not local.isprintable():
         return ""
     found = f"{local}@{domain}"
@@ -51,10 +57,10 @@ def phone(value: object, region: str = DEFAULT_REGION) -> str:
 
     Numbers of Argentina, Brazil and Mexico, which WhatsApp and carriers write in two ways, take one.
     """
-    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(text, str) or not 0 < len(text) <= 40:
+    text = value if isinstance(value, str) else plain(value)
+    if len(text) > 40:
         return ""
-    text = unicodedata.normalize("NFKC", text).strip()
+    text = unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).strip()
     found = _e164(text, region) if _DIALLED.match(text) else ""
     return found if found and _e164(found, region) == found else ""
 
@@ -92,34 +98,34 @@ def money(amount: object, currency: object, *, minor: bool = False) -> dict[str,
 def email_identity(value: object, assurance: int = A1_ASSERTED) -> Identity | None:
     """A2 for an address that the provider attests; None for addresses that are nobody's."""
     found = email(value)
-    local, _, domain = found.partition("@")
-    if not found or _NOT_PEOPLE.match(local) or domain.endswith(".invalid"):
+    if not found or nobody(found) or found.endswith(".invalid"):
         return None
     return Identity("email", found, "", assurance)
 
 
 def phone_identity(value: object, region: str = DEFAULT_REGION, assurance: int = A1_ASSERTED) -> Identity | None:
-    """None for withheld caller ids and for what is no number."""
-    found = "" if isinstance(value, str) and value.strip() in WITHHELD else phone(value, region)
-    if not found or found in WITHHELD or not found.strip("+0"):
+    """None for withheld caller ids, which some carriers send without their +, and for what is no number."""
+    found = phone(value, region)
+    sent = "+" + _folded(str(value)).removeprefix("+") if found else ""
+    if not found or found in WITHHELD or sent in WITHHELD:
         return None
     return Identity("phone", found, "", assurance)
 
 
 def scoped(kind: str, scope: object, value: object, assurance: int = A2_ATTESTED) -> Identity | None:
-    """An anchor or channel-scoped identity; None for empties and values that identify nobody.
-
-    A slash in the scope becomes %2F, because the first slash ends the scope in an identity's text.
-    """
-    found, owner = plain(value), plain(scope).replace("/", "%2F")
-    if kind not in KINDS or not found or not owner or len(found) > LONGEST_VALUE or nobody(found):
+    """An anchor or channel-scoped identity; None for empties and values that identify nobody."""
+    found, owner = plain(value), plain(scope)
+    if kind not in KINDS or not found or not owner or max(len(found), len(owner)) > LONGEST_VALUE or nobody(found):
         return None
     return Identity(kind, found, owner, assurance)
 
 
 def nobody(value: str) -> bool:
-    """Whether this is a placeholder: nothing, null, guest, 0, all zeros …"""
-    return value.lower() in NOBODY or value in WITHHELD or not value.strip("0-_. ")
+    """Whether this is a placeholder: nothing, null, guest, 0, all zeros, noreply@ …"""
+    text = _folded(value)
+    return (
+        text in NOBODY or text in WITHHELD or not text.strip("0-_. ") or bool(_NOT_PEOPLE.match(text[:LONGEST_VALUE]))
+    )
 
 
 def plain(value: object) -> str:
@@ -154,10 +160,14 @@ def _folded(value: str) -> str:
 
 
 def _ascii_domain(domain: str) -> str:
+    """As UTS 46 maps it. Not by Python's own codec, whose older rules read straße.de as the domain strasse.de."""
     if domain.isascii():
         return domain
+    import idna
+
     try:
-        return domain.encode("idna").decode("ascii")
+        labels = idna.uts46_remap(domain, std3_rules=False).split(".")
+        return ".".join(each if each.isascii() else "xn--" + each.encode("punycode").decode() for each in labels)
     except UnicodeError:
         return ""
 
@@ -167,10 +177,11 @@ def _e164(text: str, region: str) -> str:
 
     try:
         number = phonenumbers.parse(text, region.upper() if isinstance(region, str) else None)
-        number.extension = None
         found = _one_form(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
         number = phonenumbers.parse(found)
     except phonenumbers.NumberParseException:
+        return ""
+    if not number.national_number:
         return ""
     likely = phonenumbers.is_possible_number(number) and len(found) > 8
     return found if likely or phonenumbers.is_valid_number(number) else ""

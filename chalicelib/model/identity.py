@@ -41,8 +41,13 @@ class Identity(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def text(self) -> str:
-        """`kind:value` or `kind:scope/value`, as the API, audit and pages show it."""
-        return f"{self.kind}:{self.scope}/{self.value}" if self.scope else f"{self.kind}:{self.value}"
+        """`kind:value` or `kind:scope/value`, as the API, audit and pages show it.
+
+        The first slash ends the scope, so in the scope a slash is %2F and a percent sign %25.
+        """
+        scope = self.scope.replace("%", "%25").replace("/", "%2F")
+        scoped = scope or ("/" in self.value and self.kind not in CONTACT_POINTS)
+        return f"{self.kind}:{scope}/{self.value}" if scoped else f"{self.kind}:{self.value}"
 
 
 def parse(text: str) -> Identity | None:
@@ -58,4 +63,4 @@ def parse(text: str) -> Identity | None:
     scope, slash, value = rest.partition("/")
     if not slash:
         return Identity(kind, rest)
-    return Identity(kind, value, scope) if value else None
+    return Identity(kind, value, scope.replace("%2F", "/").replace("%25", "%")) if value else None

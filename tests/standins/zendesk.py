@@ -31,7 +31,8 @@ Row = dict[str, Any]
 
 class Zendesk(Standin):
     """`limit`: requests a minute. `user_limit`: changes of one user a minute, refused in plain text.
-    `plan_has_events`: whether the Events API is switched on."""
+    `plan_has_events`: whether the Events API is switched on. `deleted_update`: how a change of a
+    deleted user is answered, 404 or 200 with active: false."""
 
     lie: Any = {"error": "InternalError", "description": "lies with a 200"}
 
@@ -41,6 +42,7 @@ class Zendesk(Standin):
         self.limit = 0
         self.user_limit = 0
         self.plan_has_events = True
+        self.deleted_update = 404
         self.users: dict[str, Row] = {}
         self.tickets: dict[str, Row] = {}
         self.comments: dict[str, list[Row]] = {}
@@ -54,7 +56,7 @@ class Zendesk(Standin):
         self._keys: dict[str, tuple[bytes, Answer]] = {}
 
     def set(self, **told: Any) -> None:
-        for name in ("limit", "user_limit", "plan_has_events", "surveys"):
+        for name in ("limit", "user_limit", "plan_has_events", "deleted_update", "surveys"):
             if name in told:
                 with self.lock:
                     setattr(self, name, told.pop(name))
@@ -97,6 +99,10 @@ class Zendesk(Standin):
         """One that somebody made by hand, or who wrote a mail."""
         with self.lock:
             return str(self._make_user(fields)["id"])
+
+    def remove_user(self, id: str) -> None:
+        with self.lock:
+            self._delete_user(id)
 
     def add_ticket(self, **fields: Any) -> str:
         with self.lock:
@@ -216,6 +222,8 @@ class Zendesk(Standin):
 
     def _update_user(self, key: str, told: Any) -> Answer:
         row = self.users.get(key)
+        if row is not None and not row["active"] and self.deleted_update == 200:
+            return Answer(200, {"user": _shown(row)})
         if row is None or not row["active"]:
             return _missing()
         if refusal := self._refusal(told, row):

@@ -88,13 +88,9 @@ def cause_of(event: Event) -> Cause:
     return Cause(by | {"at": event.occurred_at})
 
 
-def day_thread(own: str, customer: str, day: str, scope: str = "") -> Ref:
-    """The thread of a channel that names none: our address, theirs, the UTC day (yyyymmdd)."""
-    return Ref("thread", "|".join((own, customer, day)), scope)
-
-
 def days_beside(ref: Ref) -> tuple[Ref, ...]:
-    """The threads of the day before and the day after; none for a thread that has a name."""
+    """The threads of the day before and the day after, as `kit/threads.py` names them by our
+    address, the customer's and the UTC day; none for a thread that has a name of its own."""
     if ref.kind != "thread" or ref.value.count("|") != 2:
         return ()
     own, customer, text = ref.value.split("|")
@@ -105,7 +101,7 @@ def days_beside(ref: Ref) -> tuple[Ref, ...]:
         beside = [day + timedelta(days=days) for days in (-1, 1)]
     except (ValueError, OverflowError):
         return ()
-    return tuple(day_thread(own, customer, f"{each:%Y%m%d}", ref.scope) for each in beside)
+    return tuple(Ref(ref.kind, f"{own}|{customer}|{each:%Y%m%d}", ref.scope) for each in beside)
 
 
 def join_days(table: Table, event: Event, refs: Iterable[Ref]) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from chalicelib.context import conversations, place, record, resolve, timeline
 from chalicelib.context.timeline import Wanted
+from chalicelib.kit.threads import day_thread
 from chalicelib.model.event import Event, Ref, stamp
 from chalicelib.model.identity import Identity
 from chalicelib.store import secrets
@@ -59,7 +60,7 @@ def order(number: int, *, typed: bool = False) -> Ref:
 
 
 def thread(day: int) -> Ref:
-    return conversations.day_thread("+31201112233", MOBILE.value, f"202609{day:02d}", SMS)
+    return Ref("thread", day_thread("+31201112233", MOBILE.value, f"2026-09-{day:02d}"), SMS)
 
 
 WORLD = (

@@ -203,6 +203,19 @@ def test_fetched_documents_may_hold_anything(case: Case) -> None:
 
 
 @each_case
+def test_what_the_fixture_fetched_is_what_the_source_asks_for(case: Case) -> None:
+    if case.source.fetch is None:
+        pytest.skip("fetches nothing")
+    asked = list(case.source.fetch(replace(case.request, fetched={}), case.secrets))
+    assert {each.name for each in asked} >= case.request.fetched.keys()
+    paths = case.path.with_suffix(".asked.json")
+    if paths.exists():
+        assert {each.name: each.path for each in asked} == json.loads(paths.read_text("utf-8"))
+    assert all(each.base.startswith("https://") and each.path.startswith("/") and each.headers for each in asked)
+    assert list(case.source.fetch(replace(case.request, fetched={}, received_at="2031-01-01"), case.secrets)) == asked
+
+
+@each_case
 def test_the_delivery_key_is_repeatable(case: Case) -> None:
     if case.source.dedupe is None:
         pytest.skip("no delivery key")

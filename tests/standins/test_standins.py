@@ -17,10 +17,12 @@ from tests.standins.hubspot import TOKEN, HubSpot
 from tests.standins.partner import Partner
 from tests.standins.server import Standin
 from tests.standins.twilio import Twilio
+from tests.standins.zendesk import ACCESS, Zendesk
 
 ACCOUNT = "AC00000000000000000000000000000001"
 UPSERT = "/crm/v3/objects/contacts/batch/upsert"
 ROOT = Path(__file__).parent.parent.parent
+PROFILE = {"source": "draad", "type": "customer", "identifiers": [{"type": "user_id", "value": "501"}]}
 
 
 def ask(url: str, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
@@ -46,6 +48,17 @@ def twilio() -> Iterator[Twilio]:
     standin = Twilio()
     yield standin
     standin.stop()
+
+
+@pytest.fixture
+def zendesk() -> Iterator[Zendesk]:
+    standin = Zendesk()
+    yield standin
+    standin.stop()
+
+
+def desk(standin: Standin, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    return ask(standin.url, method, path, body, Authorization=f"Bearer {ACCESS}")
 
 
 def crm(standin: Standin, method: str, path: str, body: Any = None) -> tuple[int, Any]:
@@ -194,7 +207,131 @@ def test_the_partner_refuses_what_is_not_signed() -> None:
         assert partner.state()["taken"] == {}
 
 
-@pytest.mark.parametrize("name", ["hubspot", "twilio", "partner"])
+def test_zendesk_wants_its_token_and_knows_its_paths(zendesk: Zendesk) -> None:
+    assert ask(zendesk.url, "GET", "/api/v2/users/1", Authorization="Bearer other")[0] == 401
+    assert ask(zendesk.url, "GET", "/api/v2/users/1", Authorization="Basic x")[0] == 401
+    for path in ("/api/v2/users/1", "/api/v2/tickets/1.json", "/api/v2/nothing", "/other", "/api/v2/__class__"):
+        assert desk(zendesk, "GET", path)[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("user", "wrong"),
+    [
+        ({}, "base"),
+        ({"email": "a@example.nl"}, "name"),
+        ({"name": "A", "email": "no address"}, "email"),
+        ({"name": "A", "phone": "06 12345678"}, "phone"),
+        ({"name": "A", "nonsense": "x"}, "nonsense"),
+        ({"name": "A", "email": "TAKEN@example.nl"}, "email"),
+        ({"name": "A", "external_id": "CUS_1"}, "external_id"),
+    ],
+)
+def test_zendesk_refuses_a_bad_user(zendesk: Zendesk, user: dict[str, Any], wrong: str) -> None:
+    zendesk.add_user(name="T", email="taken@example.nl", external_id="cus_1")
+    status, told = desk(zendesk, "POST", "/api/v2/users", {"user": user})
+    assert (status, told["error"], list(told["details"])) == (422, "RecordInvalid", [wrong])
+    assert zendesk.created == 1
+
+
+def test_zendesk_takes_whoever_has_the_address(zendesk: Zendesk) -> None:
+    """Why nothing but a mail address is sent there: the holder would get another external id."""
+    person = zendesk.add_user(name="T", email="t@example.nl", external_id="cus_1")
+    path = "/api/v2/users/create_or_update"
+    assert desk(zendesk, "POST", path, {"user": {"email": "T@example.nl"}})[1]["user"]["external_id"] == "cus_1"
+    assert desk(zendesk, "POST", path, {"user": {"email": "nobody@example.nl"}})[0] == 422
+    status, told = desk(zendesk, "POST", path, {"user": {"email": "t@example.nl", "external_id": "cus_2"}})
+    assert (status, told["user"]["id"], zendesk.people()) == (200, int(person), ["cus_2"])
+
+
+def test_zendesk_adds_a_second_address_and_mails_unless_told(zendesk: Zendesk) -> None:
+    person = zendesk.add_user(name="T", email="t@example.nl")
+    desk(zendesk, "PUT", f"/api/v2/users/{person}", {"user": {"email": "second@example.nl"}})
+    _, told = desk(zendesk, "GET", f"/api/v2/users/{person}.json?include=identities")
+    assert told["user"]["email"] == "t@example.nl"
+    assert [each["value"] for each in told["identities"]] == ["t@example.nl", "second@example.nl"]
+    desk(zendesk, "POST", "/api/v2/users", {"user": {"name": "Q", "email": "q@example.nl", "skip_verify_email": True}})
+    assert zendesk.mails == ["t@example.nl"]
+
+
+def test_zendesk_deletes_in_two_steps(zendesk: Zendesk) -> None:
+    person = zendesk.add_user(name="T", external_id="cus_1")
+    assert desk(zendesk, "DELETE", f"/api/v2/deleted_users/{person}")[0] == 404
+    assert desk(zendesk, "DELETE", f"/api/v2/users/{person}")[0] == 200
+    assert (zendesk.people(), zendesk.forgotten) == ([], [])
+    assert desk(zendesk, "PUT", f"/api/v2/users/{person}", {"user": {"name": "T"}})[0] == 404
+    assert desk(zendesk, "DELETE", f"/api/v2/deleted_users/{person}")[0] == 200
+    assert zendesk.forgotten == [person]
+
+
+@pytest.mark.parametrize(
+    ("profile", "event"),
+    [
+        ({}, {}),
+        ({"source": "draad", "type": "customer", "identifiers": []}, {"source": "s", "type": "t", "properties": {}}),
+        (PROFILE, {"source": "s", "type": "t"}),
+        (PROFILE, {"source": "zendesk", "type": "t", "properties": {}}),
+    ],
+)
+def test_zendesk_refuses_a_bad_event(zendesk: Zendesk, profile: dict[str, Any], event: dict[str, Any]) -> None:
+    person = zendesk.add_user(name="T")
+    told = {"profile": profile, "event": event}
+    assert desk(zendesk, "POST", f"/api/v2/users/{person}/events", told)[0] == 400
+    assert zendesk.kept() == []
+
+
+def test_zendesk_keeps_events_by_page_and_plan(zendesk: Zendesk) -> None:
+    person = zendesk.add_user(name="T")
+    path = f"/api/v2/users/{person}/events"
+    for number in range(3):
+        event = {"source": "draad", "type": "call", "created_at": f"2026-09-0{number + 1}T09:00:00.000Z"}
+        told = {"profile": PROFILE, "event": event | {"properties": {"event_id": f"e{number}"}}}
+        assert desk(zendesk, "POST", path, told) == (202, None)
+    _, page = desk(zendesk, "GET", f"{path}?page%5Bsize%5D=2")
+    assert (len(page["events"]), page["meta"]) == (2, {"has_more": True, "after_cursor": "2"})
+    _, page = desk(zendesk, "GET", f"{path}?filter%5Bstart_time%5D=2026-09-02&filter%5Bend_time%5D=2026-09-03")
+    assert [each["properties"]["event_id"] for each in page["events"]] == ["e1"]
+    assert zendesk.kept() == ["e0", "e1", "e2"]
+    zendesk.set(plan_has_events=False)
+    assert desk(zendesk, "GET", path)[0] == 403
+
+
+def test_zendesk_comments_are_public_unless_told_and_closed_tickets_are_closed(zendesk: Zendesk) -> None:
+    number = zendesk.add_ticket(requester_id=int(zendesk.add_user(name="T")))
+    path = f"/api/v2/tickets/{number}"
+    for comment in ({"body": "draad:e1"}, {"body": "draad:e2", "public": False}):
+        status, told = desk(zendesk, "PUT", path, {"ticket": {"comment": comment}})
+        assert (status, told["audit"]["events"][0]["type"]) == (200, "Comment")
+    assert zendesk.kept() == ["e2"]
+    assert desk(zendesk, "PUT", path, {"ticket": {"comment": {"body": "x" * 65_536}}})[0] == 422
+    zendesk.close_ticket(number)
+    assert desk(zendesk, "PUT", path, {"ticket": {"comment": {"body": "late"}}})[0] == 422
+
+
+def test_zendesk_takes_a_key_for_a_new_ticket_only(zendesk: Zendesk) -> None:
+    body = {"ticket": {"subject": "S", "comment": {"body": "B"}}}
+    key = {"Authorization": f"Bearer {ACCESS}", "Idempotency-Key": "k1"}
+    made = [ask(zendesk.url, "POST", "/api/v2/tickets", body, **key) for _ in range(2)]
+    assert made[0] == made[1] and made[0][0] == 201 and len(zendesk.tickets) == 1
+    body["ticket"]["subject"] = "other"
+    assert ask(zendesk.url, "POST", "/api/v2/tickets", body, **key)[1]["error"] == "IdempotentRequestError"
+
+
+def test_zendesk_limits_its_rate(zendesk: Zendesk) -> None:
+    person = zendesk.add_user(name="T")
+    zendesk.set(user_limit=1)
+    path = f"/api/v2/users/{person}"
+    assert desk(zendesk, "PUT", path, {"user": {"name": "U"}})[0] == 200
+    connection = HTTPConnection(urlsplit(zendesk.url).netloc, timeout=5)
+    connection.request("PUT", path, json.dumps({"user": {"name": "V"}}), {"Authorization": f"Bearer {ACCESS}"})
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["Retry-After"], answer.headers["Content-Type"]) == (429, "7", "text/plain")
+    answer.read()
+    connection.close()
+    zendesk.set(limit=2)
+    assert desk(zendesk, "GET", path)[1]["error"] == "APIRateLimitExceeded"
+
+
+@pytest.mark.parametrize("name", ["hubspot", "twilio", "partner", "zendesk"])
 def test_each_runs_as_its_own_process(name: str) -> None:
     command = [sys.executable, "-m", f"tests.standins.{name}", "--port", "0"]
     running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=dict(os.environ))

@@ -94,7 +94,7 @@ def _contacts(call: Call, person: Person) -> list[dict[str, Any]]:
 
 def show_timeline(call: Call, id: str) -> Reply:
     person = people.by_id(call.table, rules(call), id)
-    page = timeline.page(call.table, person.nodes, _wanted(call))
+    page = timeline.page(call.table, person.nodes, page_wanted(call))
     shown = entries(call, page.items)
     body = {"entries": shown, "next": next_cursor(page.next) if page.next else None}
     parts = [item["sk"] + item["sha"] for item in page.items]
@@ -110,7 +110,7 @@ def entries(call: Call, items: list[Item]) -> list[dict[str, Any]]:
     return [timeline.entry(item) | {"conversation": names.get(item.get("th", ""))} for item in items]
 
 
-def _wanted(call: Call) -> Wanted:
+def page_wanted(call: Call) -> Wanted:
     start, since, until = call.cursor(1), call.moment("since"), call.moment("until")
     before = start[0] if start else f"E#{until}" if until else ""
     if before and not before.startswith("E#"):
@@ -185,7 +185,7 @@ def possible(call: Call, id: str) -> Reply:
     """Events at home on an identity that this customer shares with others."""
     person = people.by_id(call.table, rules(call), id)
     found = call.table.batch_get([(f"N#{node}", "-") for node in person.shared])
-    page = timeline.page(call.table, {pk[2:]: item for (pk, _), item in found.items()}, _wanted(call))
+    page = timeline.page(call.table, {pk[2:]: item for (pk, _), item in found.items()}, page_wanted(call))
     placed = place.placed(call.table, page.items)
     items = [item for item in page.items if item["sk"] not in placed]
     return Reply({"entries": entries(call, items), "next": next_cursor(page.next) if page.next else None})

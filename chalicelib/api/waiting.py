@@ -1,15 +1,20 @@
-"""Waiting: events that no identity has claimed yet."""
+"""Waiting: events that no identity has claimed yet, and those at home on one that is nobody's."""
 
 from __future__ import annotations
 
 from chalicelib.api.answers import Call, Reply, next_cursor, wrong
-from chalicelib.api.customers import entries
+from chalicelib.api.customers import entries, page_wanted
+from chalicelib.api.lookup import read_identity
+from chalicelib.context import generations, place, timeline
 from chalicelib.store import connections
 from chalicelib.store.table import Item, live
 
 
 def listing(call: Call) -> Reply:
-    """By connection, oldest first in each; of one connection or of all."""
+    """By connection, oldest first in each; of one connection or of all. With `identity`: what lies
+    at home on it, newest first, if it is shared or blocked."""
+    if call.value("identity"):
+        return _at_home(call)
     start, since = call.cursor(2), call.moment("since")
     if start and start[1] < since:
         raise wrong("/since", "lies after the page that next goes on from")
@@ -22,6 +27,16 @@ def listing(call: Call) -> Reply:
     page = found[: call.limit()]
     following = next_cursor(page[-1]["gpk"][5:], page[-1]["gsk"]) if len(found) > len(page) else None
     return Reply({"entries": entries(call, _still(call, page)), "next": following})
+
+
+def _at_home(call: Call) -> Reply:
+    node, item = generations.newest(call.table, read_identity(call, call.value("identity"), "/identity"))
+    if item is None or not timeline.nobodys(call.table, node):
+        return Reply({"entries": [], "next": None})
+    page = timeline.page(call.table, {node: item}, page_wanted(call))
+    placed = place.placed(call.table, page.items)
+    shown = entries(call, [each for each in page.items if each["sk"] not in placed])
+    return Reply({"entries": shown, "next": next_cursor(page.next) if page.next else None})
 
 
 def _wanted(call: Call, start: tuple[str, ...]) -> list[str]:

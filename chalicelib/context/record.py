@@ -16,7 +16,7 @@ from chalicelib.context.evidence import PROVABLE, Evidence, trait, weigh
 from chalicelib.context.generations import boundaries_of, generation_at
 from chalicelib.errors import Busy, Erased
 from chalicelib.model import instants
-from chalicelib.model.event import Event
+from chalicelib.model.event import Event, content_digest
 from chalicelib.model.identity import ANONYMOUS_KINDS, CONTACT_POINTS, Identity
 from chalicelib.store import events
 from chalicelib.store.organisation import Organisation
@@ -51,8 +51,10 @@ class _Seen:
         return self.nodes[identity]
 
 
-def record(table: Table, event: Event, receipt: str, organisation: Organisation) -> Recorded:
-    """Bring one stamped event into the context. `receipt`: the sort key of what brought it.
+def record(table: Table, event: Event, receipt: str, organisation: Organisation, kept: str = "") -> Recorded:
+    """Bring one stamped event into the context. `receipt`: the sort key of what brought it. `kept`:
+    the partition in which that receipt's first reading put the event: there it stays, though the
+    organisation's lists have changed since.
 
     Raises Busy when other workers keep winning, StorageUnavailable when AWS fails: either way
     the message is taken again.
@@ -62,6 +64,8 @@ def record(table: Table, event: Event, receipt: str, organisation: Organisation)
         seen = _look(table, event, evidence)
         if seen is None:
             return Recorded(REFUSED, "")
+        if kept and kept != _place(evidence, seen) and _lies(table, event, kept):
+            return Recorded(ACCEPTED, kept)
         return (
             _wait(table, event, receipt, evidence, seen)
             if evidence.home is None
@@ -69,6 +73,16 @@ def record(table: Table, event: Event, receipt: str, organisation: Organisation)
         )
     except Erased:
         return Recorded(REFUSED, "")
+
+
+def _place(evidence: Evidence, seen: _Seen) -> str:
+    return f"N#{seen.node(evidence.home)}" if evidence.home else f"R#{seen.waits[0]}"
+
+
+def _lies(table: Table, event: Event, pk: str) -> bool:
+    """Whether this very event is there: one that is read in another way now goes its new way."""
+    item = table.get((pk, events.sort_key(event)))
+    return item is not None and item["sha"] == content_digest(event)
 
 
 def rules_of(organisation: Organisation) -> graph.Rules:

@@ -21,6 +21,8 @@ from chalicelib.store.table import Table
 ACCEPTED, DUPLICATE, IGNORED, MALFORMED, FAILED = "accepted", "duplicate", "ignored", "malformed", "failed"
 OWN_CHANNELS = frozenset({"store", "desk", "crm", "post"})
 PROVABLE = frozenset({"order", "receipt", "case"})
+MOST_NAMED = 20
+"""Identities, and refs, of one event: what names more people is about nobody."""
 MAX_EVENTS = 1000
 
 
@@ -70,6 +72,9 @@ def _check(event: Event) -> None:
         raise PayloadMalformed("occurred_at is missing")
     if not event.object:
         raise PayloadMalformed("object is missing")
+    for name, found in (("identities", event.identities), ("refs", event.refs)):
+        if len(found) > MOST_NAMED:
+            raise PayloadMalformed(f"{name} has {len(found)} entries: at most {MOST_NAMED}")
 
 
 def _scoped_refs(event: Event, source: Source, connection: Connection) -> tuple[Ref, ...]:

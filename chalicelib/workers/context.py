@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from chalicelib import telemetry
@@ -43,8 +43,15 @@ def _taken(table: Table, body: str, lookup: Lookup) -> Item:
     return take_arrival(table, arrival, lookup(arrival.connection), None)
 
 
-def take_arrival(table: Table, arrival: Arrival, connection: Connection | None, fetched: dict[str, Any] | None) -> Item:
-    """The receipt item of an arrival whose events are on their timelines. Also a replay's way.
+def take_arrival(
+    table: Table,
+    arrival: Arrival,
+    connection: Connection | None,
+    fetched: dict[str, Any] | None,
+    before: Iterable[Produced] = (),
+) -> Item:
+    """The receipt item of an arrival whose events are on their timelines. Also a replay's way:
+    `before` is what the receipt said of its events.
 
     Raises what `read` and `record` raise: the message is taken again.
     """
@@ -53,12 +60,13 @@ def take_arrival(table: Table, arrival: Arrival, connection: Connection | None, 
     found = reading.read(table, arrival, connection, fetched)
     _, mark = receipts.key_of(arrival.connection, arrival.at, arrival.id)
     lists = organisation.read(table)
+    kept = {each.id: each.pk for each in before}
     produced = []
     for event in found.events:
         if arrival.test:
             produced.append(receipts.produced_of(event, "", "test"))
             continue
-        outcome = record(table, event, mark, lists)
+        outcome = record(table, event, mark, lists, kept.get(event.id, ""))
         produced.append(receipts.produced_of(event, outcome.pk, outcome.verdict))
     return _receipt(arrival, found, tuple(produced))
 

@@ -94,7 +94,8 @@ def _replay_one(table: Table, pk: str, sk: str) -> str:
         arrival = arrivals.decode(packed)
     except ValueError:
         return f"{receipt.id}: its body is unreadable"
-    table.write(Put(take_arrival(table, arrival, connections.get(table, arrival.connection), receipt.fetched)))
+    connection = connections.get(table, arrival.connection)
+    table.write(Put(take_arrival(table, arrival, connection, receipt.fetched, receipt.produced)))
     return ""
 
 

@@ -330,3 +330,43 @@ def test_threads_of_one_order_are_one_conversation_until_an_agent_parts_them(api
     agent.call("DELETE", f"/v1/links/{made['id']}")
     assert timeline(api, "whatsapp:wa/NL.40")[0]["conversation"] == other
     assert api.call("POST", "/v1/links", 404, {"a": one, "b": "conv_" + "a" * 26, "reason": "r"})["status"] == 404
+
+
+def test_a_replay_after_the_lists_have_changed_leaves_events_where_they_are(api: Api, shop: str) -> None:
+    mail = person("email", "verkoop@bakker.example")
+    api.record(shop, event(1, DAY.format(1), mail, refs=[{"kind": "thread", "value": "t-1"}]))
+    api.record(shop, event(2, DAY.format(2), mail, AHMED[1]))
+    assert texts(api, "email:verkoop@bakker.example") == ["message 1", "message 2"]
+    api.call("PATCH", "/v1/settings", json_body={"roles": ["verkoop"]})
+    organisation.forget()
+    replayed(api, shop)
+    assert texts(api, "email:verkoop@bakker.example") == ["message 1", "message 2"]
+    assert api.get("/v1/waiting")["entries"] == []
+    api.record(shop, event(3, DAY.format(3), mail, refs=[{"kind": "thread", "value": "t-3"}]))
+    assert [each["text"] for each in api.get("/v1/waiting")["entries"]] == ["message 3"]
+
+
+def test_what_lies_at_home_on_a_value_that_is_nobodys_can_be_seen(api: Api, shop: str) -> None:
+    api.record(shop, event(1, DAY.format(1), AHMED[2]), event(2, DAY.format(2), AHMAD[1]))
+    for identity in ("phone:+31640000001", "email:nobody@example.nl"):
+        assert api.get("/v1/waiting", identity=identity)["entries"] == []
+    api.call("PATCH", "/v1/settings", json_body=LISTED)
+    api.work()
+    assert api.get("/v1/customers", identity="phone:+31640000001")["match"] == "none"
+    found = api.get("/v1/waiting", identity="phone:0640000001")
+    assert [each["text"] for each in found["entries"]] == ["message 1"]
+    assert api.refused("GET", "/v1/waiting?identity=+31") == ["/identity"]
+
+
+@pytest.mark.parametrize("named", ["people", "refs"])
+def test_an_event_that_names_a_crowd_is_malformed(api: Api, shop: str, named: str) -> None:
+    crowd = {
+        "people": [person("line", f"U{n}", scope="c") for n in range(21)],
+        "refs": [{"kind": "order", "value": str(n)} for n in range(21)],
+    }
+    api.record(shop, event(1, DAY.format(1), *crowd["people"][:1]) | {named: crowd[named]})
+    (receipt,) = api.get("/v1/receipts")["receipts"]
+    word = "identities" if named == "people" else "refs"
+    assert (receipt["verdict"], receipt["reason"]) == ("malformed", f"{word} has 21 entries: at most 20")
+    api.record(shop, event(2, DAY.format(2), *crowd["people"][:1]) | {named: crowd[named][:20]})
+    assert len(timeline(api, "line:c/U0")) == 1

@@ -211,6 +211,64 @@ def test_the_mutant_that_reads_waiting_before_writing_loses_it() -> None:
     assert unplaced > 0
 
 
+def _waits_for(need: place.Need) -> Callable[[TurnTable], None]:
+    def work(table: TurnTable) -> None:
+        existing = table.get(("R#r1", events.sort_key(RETURN)))
+        if existing:
+            place.place(table, existing, again=True)
+        else:
+            place.wait(table, ["r1"], RETURN, "receipt", need)
+
+    return work
+
+
+ON_A_PHONE = place.Need(home="phone")
+TYPED = place.Need(typed=("r1",), contacts=("mail",))
+
+
+@pytest.mark.parametrize("need", [ON_A_PHONE, TYPED], ids=["on a phone", "typed"])
+def test_every_interleaving_places_what_only_its_refs_tell(need: place.Need) -> None:
+    who = Participant(HOME, 2, True, "2026-09-02T18:15:00.000Z", "order", "web", contacts=("mail", "phone"))
+    schedules, unplaced = _unplaced((_participates(["r1"], who), _waits_for(need)), _at_home(RETURN))
+    assert schedules > 100
+    assert unplaced == 0
+
+
+def test_a_contact_that_comes_later_makes_a_typed_ref_count() -> None:
+    """The order is known first without, then with the address that the sender wrote from."""
+    for order in ((0, 1, 2), (0, 2, 1), (2, 0, 1), (2, 1, 0), (1, 0, 2), (1, 2, 0)):
+        table = _Traced()
+        steps = (
+            _participates(["r1"], _who()),
+            _participates(
+                ["r1"], Participant(HOME, 2, True, "2026-09-03T18:15:00.000Z", "x", "web", contacts=("mail",))
+            ),
+            _waits_for(TYPED),
+        )
+        for number in order:
+            _alone(table, steps[number])
+            assert _at_home(RETURN)(table) == (
+                table.get(("R#r1", events.sort_key(RETURN))) is not None and _told(table)
+            )
+
+
+def _told(table: MemoryTable) -> bool:
+    item = table.peek(("R#r1", f"P#{HOME}"))
+    return bool(item and item.get("by"))
+
+
+def test_the_mutant_that_is_done_before_it_looked_loses_it() -> None:
+    def hasty(table: TurnTable, item: Item, existing: Item | None) -> Item:
+        mine = right(table, item, existing)
+        table.write(place._done(mine))
+        return mine
+
+    right = place._put_better
+    with replaced((place, "_put_better", hasty)):
+        _, unplaced = _unplaced(ONE_REF, _at_home(RETURN))
+    assert unplaced > 0
+
+
 def test_a_placed_event_vouches_for_its_other_refs() -> None:
     """The receipt's own event waits under the receipt alone; the return ties it to the order."""
     pickup = _event("pickup", Ref("receipt", "R-77", "pos"))

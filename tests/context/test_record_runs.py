@@ -81,8 +81,15 @@ WORLD = (
     made(15, TILL, 11, refs=(Ref("receipt", "R-9", TILL), order(8001))),
     made(16, TILL, 12, refs=(Ref("receipt", "R-9", TILL), Ref("survey", "sv-2", TILL))),
     made(17, TILL, 12, refs=(Ref("survey", "sv-2", TILL),)),
+    made(18, DESK, 13, Identity("web", "a-1", "s", 2), refs=(Ref("thread", "chat-18", DESK), order(8001, typed=True))),
+    made(19, TILL, 13, MOBILE, refs=(Ref("survey", "sv-3", TILL), Ref("receipt", "R-9", TILL)), direction="out"),
+    made(20, SHOP, 14, MOBILE, refs=(order(8009),)),
+    made(21, SHOP, 15, buyer(920), refs=(order(8009),)),
+    made(22, TILL, 16, refs=(order(8009),)),
 )
-"""One receipt for two orders: what it names is the elder customer's."""
+"""From 14 on: one receipt for two orders, so what it names is the elder customer's; somebody who
+types an order that is not his; a survey of that receipt, sent to a number of a third; and an order
+of a guest that an account turns out to have."""
 
 
 def seen_by_people(table: MemoryTable) -> dict[str, Any]:
@@ -136,7 +143,11 @@ def test_the_world_as_one_worker_leaves_it() -> None:
     assert found["910"] == ([sorted(id[number] for number in (1, 10, 11, 14, 15, 16, 17))], [id[3]])
     assert found["911"] == ([sorted([id[2], id[4]])], [id[3]])
     assert found["912"] == ([sorted([id[5], id[6]])], [])
-    assert found["+31612345678 a-1"] == (sorted([sorted([id[7], id[8]]), [id[9]], [id[13]]]), [])
+    assert found["+31612345678 a-1"] == (
+        sorted([sorted([id[7], id[8]]), *([id[each]] for each in (9, 13, 18, 19, 20))]),
+        [],
+    )
+    assert found["920"] == ([sorted([id[21], id[22]])], [])
     assert found["waiting"] == [id[12]]
 
 
@@ -147,9 +158,53 @@ def test_any_workers_leave_the_same(lane: int) -> None:
         assert run(seed) == wanted, seed
 
 
+MUTANTS: dict[str, tuple[Any, str, Any]] = {
+    "refs vouch for nobody": (place, "_lacking", lambda *given: ()),
+    "a typed ref always counts": (place, "_meant", lambda table, waiting, typed: list(place._queried(table, typed))),
+    "an event on a contact point does not wait": (record, "_need", lambda evidence, nodes: _need(evidence, nodes, ())),
+    "a copy shows though its home is somebody's": (timeline.Here, "shows", lambda here, item: True),
+    "days are not joined": (conversations, "join_days", lambda *given: None),
+    "a contact point claims before anybody": (place, "_rank", lambda item: (not item["own"], -item["asr"], item["at"], item["sk"], "", "")),
+    "conversations are not linked": (conversations, "link", lambda *given: None),
+}  # fmt: skip
+
+
+def _need(evidence: Any, nodes: Any, none: tuple[str, ...]) -> Any:
+    need, waits = NEED(evidence, nodes)
+    return (need, none) if evidence.home else (need, waits)
+
+
+NEED = record._need
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_mutants_die(name: str) -> None:
+    assert schedules(name) < 400, f"{name!r} survives"
+
+
+def schedules(name: str) -> int:
+    """How many random schedules the mutant survives."""
+    wanted = alone(WORLD)
+    with replaced(MUTANTS[name]):
+        return next((seed for seed in range(400) if _differs(seed, wanted)), 400)
+
+
+def _differs(seed: int, wanted: dict[str, Any]) -> bool:
+    try:
+        return run(seed) != wanted
+    except Exception:
+        return True
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("lane", range(8))
 def test_many_workers_leave_the_same(lane: int) -> None:
     wanted = alone(WORLD)
     for seed in range(1_000 + lane, 6_000, 8):
         assert run(seed) == wanted, seed
+
+
+if __name__ == "__main__":
+    with replaced((secrets, "pepper", lambda: b"pepper"), (resolve, "_back_off", lambda number: None)):
+        for mutant in MUTANTS:
+            print(f"| {mutant} | {schedules(mutant) + 1} |", flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from tests.context.identity_runs import TRAITS, Blocking, Decision, Erasure, Run
 from tests.context.mutants import MUTANTS
 from tests.context.oracle import Oracle
 from tests.faults import FaultTable, Killed
-from tests.schedule import MemoryTable
+from tests.schedule import MemoryTable, replaced
 
 SCHEDULES = int(os.environ.get("DRAAD_SCHEDULES", "2000"))
 LANES = 8
@@ -547,3 +548,18 @@ def _clusters(table: MemoryTable) -> Iterator[Mapping[str, Any]]:
     found = [table.peek(key) for key in table.rows if key[0].startswith("K#")]
     assert found
     return iter([item for item in found if item])
+
+
+def test_every_mutant_is_in_the_docs() -> None:
+    from tests.context import test_record_runs
+
+    told = (Path(__file__).parents[2] / "docs" / "identity.md").read_text("utf-8")
+    for name in (*MUTANTS, *test_record_runs.MUTANTS):
+        assert f"| {name} | " in told, name
+
+
+if __name__ == "__main__":
+    with replaced((resolve, "_back_off", lambda number: None)):
+        for mutant in MUTANTS:
+            died = next((seed + 1 for seed in range(10_000) if _fails(seed, mutant)), None)
+            print(f"| {mutant} | {died} |", flush=True)

@@ -61,7 +61,13 @@ def keys(refs: Sequence[str]) -> list[Key]:
     return [(f"{CONVERSATIONS.node}{ref}", "-") for ref in refs] if len(refs) > 1 else []
 
 
-def link(table: Table, event: Event, refs: Iterable[Ref], seen: Mapping[Key, Item] | None = None) -> None:
+def link(
+    table: Table,
+    event: Event,
+    refs: Iterable[Ref],
+    seen: Mapping[Key, Item] | None = None,
+    assurance: int = A2_ATTESTED,
+) -> None:
     """Hold the conversations of `refs` together, because `event` points at all of them.
 
     `seen`: the refs' node items as just read, one missing being absent; None: not read.
@@ -71,7 +77,7 @@ def link(table: Table, event: Event, refs: Iterable[Ref], seen: Mapping[Key, Ite
         return
     finest = min(found, key=lambda node: (JOINING.index(found[node].kind), node))
     traits = {node: trait(ref) for node, ref in found.items()}
-    pairs = graph.evidence(dict.fromkeys(found, A2_ATTESTED), traits, finest)
+    pairs = graph.evidence(dict.fromkeys(found, assurance), traits, finest)
     nodes = [
         resolve.Node(node, traits[node], attributes=attributes(ref))
         for node, ref in sorted(found.items(), key=lambda each: (each[0] != finest, each[0]))

@@ -32,7 +32,7 @@ def weigh(event: Event, organisation: Organisation) -> Evidence:
     known = tuple(each for each in useful if each.assurance >= A2_ATTESTED)
     home = min(known, key=_home_order, default=None)
     asserted = tuple(each for each in useful if each.assurance < A2_ATTESTED)
-    refs = tuple(ref for ref in event.refs if not ref.typed)
+    refs = tuple(ref for ref in event.refs if not ref.typed and ref.kind != "token")
     typed = tuple(ref for ref in event.refs if ref.typed and ref.kind in PROVABLE)
     contacts = tuple(each for each in event.identities if _contact(each, organisation))
     return Evidence(home, known, asserted, refs, typed, contacts)

@@ -12,10 +12,11 @@ from chalicelib.store.table import ABSENT, Item, Put, Table, equal
 SEARCHED = "name"
 
 
-def offered(event: Event, priority: int = 0) -> dict[str, Field]:
+def offered(event: Event, more: Mapping[str, str], priority: int = 0) -> dict[str, Field]:
+    """`more`: fields that follow from the event beside its own."""
     return {
         name: Field(value, event.occurred_at, event.connection, event.id, priority)
-        for name, value in event.fields.items()
+        for name, value in (*event.fields.items(), *more.items())
         if value
     }
 
@@ -39,20 +40,22 @@ def from_item(item: Item | None) -> dict[str, Field]:
     return {name: Field(value, at, source, eid, prio) for name, (value, prio, at, eid, source) in stored.items()}
 
 
-def keep(table: Table, node: str, event: Event, seen: Item | None) -> None:
-    """Join the event's fields into those of its node; writes only when something changed.
+def keep(table: Table, node: str, event: Event, more: Mapping[str, str], seen: Item | None) -> None:
+    """Join the event's fields, and `more`, into those of its node; writes only when something changed.
 
     `seen` is the item as read before, or None. Raises Busy when others keep changing it.
     """
-    for _ in range(10):
+    new = offered(event, more)
+    for _ in range(10 if new else 0):
         known = from_item(seen)
-        joined = merged([known, offered(event)])
+        joined = merged([known, new])
         if joined == known:
             return
         if table.write(Put(_item(node, joined, seen), equal(ver=seen["ver"]) if seen else ABSENT)):
             return
         seen = table.get((f"N#{node}", "F"))
-    raise Busy("fields change all the time")
+    if new:
+        raise Busy("fields change all the time")
 
 
 def _item(node: str, fields: Mapping[str, Field], seen: Item | None) -> Item:

@@ -18,7 +18,7 @@ the worker that wrote it may have died before it looked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chalicelib.context import candidates, conversations, resolve
 from chalicelib.errors import Busy
@@ -33,7 +33,7 @@ MAX_CHAIN = 50
 """Refs followed for one event; a ref beyond that is followed by its next event."""
 Visited = set[Key]
 """Participant items that were seen to in one go."""
-VERSION = ("asr", "own", "at", "via", "by")
+VERSION = ("asr", "own", "at", "via", "by", "tk")
 """What tells one state of a participant from the next."""
 
 
@@ -52,6 +52,8 @@ class Participant:
     address: str = ""
     shared: bool = False
     contacts: tuple[str, ...] = ()
+    token: bool = False
+    """By a redeemed token, which does not wear off when he takes part without one later."""
 
     def item(self, ref: str) -> Item:
         found: Item = {
@@ -64,7 +66,7 @@ class Participant:
             "ch": self.channel,
             "x": now_seconds() + settings().event_retention_days * 86400,
         }
-        optional = {"adr": self.address, "sh": self.shared, "by": sorted(self.contacts)}
+        optional = {"adr": self.address, "sh": self.shared, "by": sorted(self.contacts), "tk": self.token}
         return found | {name: value for name, value in optional.items() if value}
 
 
@@ -88,27 +90,38 @@ class Need:
 NOBODY = Need()
 
 
-def participate(table: Table, refs: Sequence[str], who: Participant, seen: Mapping[Key, Item]) -> list[Update]:
-    """Join `who` to each ref, then place what waits there.
+@dataclass
+class Met:
+    """What joining refs brought about. `marks`: writes that say it is done, to be made once the
+    event itself is written. `redeemers`: participants by token of the same refs, and `others`:
+    those without; each of the two is one person with each of the other."""
 
-    `seen`: participant items read before. Returns the writes that mark the work done, to be made
-    once the event itself is written.
-    """
+    marks: list[Update] = field(default_factory=list)
+    redeemers: dict[str, Item] = field(default_factory=dict)
+    others: dict[str, Item] = field(default_factory=dict)
+
+
+def participate(table: Table, refs: Sequence[str], who: Participant, seen: Mapping[Key, Item]) -> Met:
+    """Join `who` to each ref, then place what waits there. `seen`: participant items read before."""
     visited: Visited = set()
-    return [
-        mark for ref in refs for mark in _join(table, who.item(ref), seen.get((f"R#{ref}", f"P#{who.node}")), visited)
-    ]
+    met = Met()
+    for ref in refs:
+        met.marks += _join(table, who.item(ref), seen.get((f"R#{ref}", f"P#{who.node}")), visited, met)
+    return met
 
 
-def _join(table: Table, item: Item, existing: Item | None, visited: Visited) -> list[Update]:
+def _join(table: Table, item: Item, existing: Item | None, visited: Visited, met: Met | None = None) -> list[Update]:
     wanted = _joined(item, existing)
     if wanted == existing and existing and existing.get("ok"):
         return []
     visited.add((item["pk"], item["sk"]))
     mine = existing if existing and wanted == existing else _put_better(table, item, existing)
-    for waiting in table.query(item["pk"], begins="E#").items:
-        if live(waiting):
-            place(table, waiting, visited, again=existing is not None)
+    found = table.query(item["pk"], begins="" if met else "E#").items
+    for each in filter(live, found):
+        if each["sk"].startswith("E#"):
+            place(table, each, visited, again=existing is not None)
+        elif met and each["sk"].startswith("P#") and each["sk"] != item["sk"]:
+            (met.redeemers if each.get("tk") else met.others)[_node(each)] = each
     return [_done(mine)] if existing and mine == existing else []
 
 
@@ -118,7 +131,8 @@ def _joined(item: Item, existing: Item | None) -> Item:
         return item
     best = item if _rank(item) < _rank(existing) else existing
     contacts = sorted({*item.get("by", ()), *existing.get("by", ())})
-    joined = {name: value for name, value in best.items() if name != "by"} | ({"by": contacts} if contacts else {})
+    kept = {"by": contacts, "tk": item.get("tk", False) or existing.get("tk", False)}
+    joined = {name: value for name, value in (best | kept).items() if value or name not in kept}
     return existing if joined == existing else joined
 
 

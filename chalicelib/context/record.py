@@ -8,16 +8,16 @@ deterministic and content immutable, so a killed worker's message is simply take
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib import telemetry
-from chalicelib.context import candidates, conversations, fields, graph, place, resolve
+from chalicelib.context import candidates, conversations, fields, graph, handover, place, resolve
 from chalicelib.context.evidence import PROVABLE, Evidence, trait, weigh
 from chalicelib.context.generations import boundaries_of, generation_at
 from chalicelib.errors import Busy, Erased
 from chalicelib.model import instants
 from chalicelib.model.event import Event, content_digest
-from chalicelib.model.identity import ANONYMOUS_KINDS, CONTACT_POINTS, Identity
+from chalicelib.model.identity import A3_VERIFIED, ANONYMOUS_KINDS, CONTACT_POINTS, Identity
 from chalicelib.store import events
 from chalicelib.store.organisation import Organisation
 from chalicelib.store.secrets import node_id, ref_id
@@ -145,14 +145,20 @@ def _keep(
     node = seen.node(home)
     typed = {node_id(each): each.text for each in evidence.asserted}
     candidates.keep(table, candidates.of_event(applied, list(seen.nodes.values()), list(typed), node), event, typed)
-    marks = place.participate(table, seen.refs, _participant(event, evidence, seen, home), seen.items)
+    who = _participant(event, evidence, seen, home)
+    met = place.participate(table, seen.refs, who, seen.items)
+    redeemed = handover.redeem(table, event)
+    theirs = [ref_id(each.thread) for each in redeemed]
+    known = table.batch_get([(f"R#{ref}", f"P#{node}") for ref in theirs]) if theirs else {}
+    also = place.participate(table, theirs, _redeemer(who), known)
+    handover.unite(table, rules, node, [*met.redeemers, *also.others], event)
     _converse(table, event, evidence, seen, [(f"R#{ref}", f"P#{node}") for ref in seen.refs])
+    handover.converse(table, event, redeemed)
     if seen.waits:
         _await(table, event, receipt, seen)
-    if event.fields:
-        fields.keep(table, node, event, seen.items.get((f"N#{node}", "F")))
+    fields.keep(table, node, event, handover.preferred(event, redeemed), seen.items.get((f"N#{node}", "F")))
     verdict = _put_event(table, _home_item(event, receipt, home, seen), seen.items.get(events.key_at(node, event)))
-    for mark in marks:
+    for mark in (*met.marks, *also.marks):
         table.write(mark)
     return Recorded(verdict, f"N#{node}")
 
@@ -177,6 +183,10 @@ def _participant(event: Event, evidence: Evidence, seen: _Seen, home: Identity) 
         home.kind in CONTACT_POINTS,
         _contacts(evidence, seen.nodes) if own else (),
     )
+
+
+def _redeemer(who: place.Participant) -> place.Participant:
+    return replace(who, assurance=A3_VERIFIED, own=False, contacts=(), token=True)
 
 
 def _converse(table: Table, event: Event, evidence: Evidence, seen: _Seen, marks: Sequence[Key]) -> None:
@@ -214,6 +224,7 @@ def _link(
 def _wait(table: Table, event: Event, receipt: str, evidence: Evidence, seen: _Seen) -> Recorded:
     """An event that names nobody: kept under its refs until somebody is there."""
     existing = seen.items.get((f"R#{seen.waits[0]}", events.sort_key(event)))
+    handover.converse(table, event, handover.redeem(table, event))
     _converse(table, event, evidence, seen, [(f"R#{seen.waits[0]}", events.sort_key(event))] * len(evidence.refs))
     item = _await(table, event, receipt, seen)
     return Recorded(_verdict(existing, item | {"rc": receipt}), f"R#{seen.waits[0]}")

@@ -12,6 +12,7 @@ from chalicelib.errors import PayloadMalformed
 from chalicelib.ingest.arrival import Arrival
 from chalicelib.ingest.fetch import fetch_all
 from chalicelib.ingest.receive import source_of
+from chalicelib.kit import tokens
 from chalicelib.kit.source import Source
 from chalicelib.model.connection import Connection
 from chalicelib.model.event import ACTORS, CHANNELS, DIRECTIONS, REF_KINDS, TYPES, Event, Ref, stamp
@@ -21,6 +22,7 @@ from chalicelib.store.table import Table
 ACCEPTED, DUPLICATE, IGNORED, MALFORMED, FAILED = "accepted", "duplicate", "ignored", "malformed", "failed"
 OWN_CHANNELS = frozenset({"store", "desk", "crm", "post"})
 PROVABLE = frozenset({"order", "receipt", "case"})
+HANDED = "token"
 MOST_NAMED = 20
 """Identities, and refs, of one event: what names more people is about nobody."""
 MAX_EVENTS = 1000
@@ -59,7 +61,7 @@ def _stamped(events: Iterable[Event], source: Source, connection: Connection) ->
         if number >= MAX_EVENTS:
             raise PayloadMalformed(f"more than {MAX_EVENTS} events in one request")
         _check(event)
-        scoped = msgspec.structs.replace(event, refs=_scoped_refs(event, source, connection))
+        scoped = msgspec.structs.replace(event, refs=_scoped_refs(event, source, connection) + _tokens(event))
         yield stamp(scoped, connection.id, connection.provider)
 
 
@@ -87,11 +89,19 @@ def _scoped_refs(event: Event, source: Source, connection: Connection) -> tuple[
     refs = [
         Ref(ref.kind, ref.value, scopes.get(ref.kind, connection.id), ref.typed or (ref.kind in PROVABLE and not own))
         for ref in event.refs
-        if ref.value and ref.kind in REF_KINDS
+        if ref.value and ref.kind in REF_KINDS and ref.kind != HANDED
     ]
     if not any(not ref.typed for ref in refs):
         refs.append(Ref("event", event.object, connection.id))
     return tuple(dict.fromkeys(refs))
+
+
+def _tokens(event: Event) -> tuple[Ref, ...]:
+    """Handover tokens belong to no connection. A source names those in fields of its own; in what
+    a customer wrote they are recognised here."""
+    named = [ref.value for ref in event.refs if ref.kind == HANDED and ref.value]
+    written = tokens.in_texts(event.text, event.summary) if event.direction == "in" else ()
+    return tuple(Ref(HANDED, each) for each in dict.fromkeys([*named, *written]))[: tokens.MOST]
 
 
 def owns(event: Event, source: Source, connection: Connection) -> bool:

@@ -90,7 +90,7 @@ def _who(node: str = HOME, own: bool = True, via: str = "order") -> Participant:
 def _participates(refs: list[str], who: Participant) -> Callable[[TurnTable], None]:
     def work(table: TurnTable) -> None:
         seen = table.batch_get([(f"R#{ref}", f"P#{who.node}") for ref in refs])
-        for mark in place.participate(table, refs, who, seen):
+        for mark in place.participate(table, refs, who, seen).marks:
             table.write(mark)
 
     return work

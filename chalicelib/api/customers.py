@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from chalicelib import destinations
 from chalicelib.api.answers import Call, Reply, next_cursor, wrong
-from chalicelib.context import candidates, conversations, decisions, people, place, timeline
+from chalicelib.context import candidates, conversations, decisions, overview, people, place, timeline
 from chalicelib.context.graph import Rules
 from chalicelib.context.record import rules_of
 from chalicelib.context.timeline import Wanted
@@ -14,11 +15,14 @@ from chalicelib.fanout.wants import wants
 from chalicelib.model.connection import Connection
 from chalicelib.model.customer import Person
 from chalicelib.model.event import CHANNELS, TYPES, digest
+from chalicelib.model.identity import A3_VERIFIED
 from chalicelib.store import connections as registered
-from chalicelib.store import contacts, deliveries, organisation
+from chalicelib.store import contacts, deliveries, events, organisation
 from chalicelib.store.deliveries import ACTIVITY, Duty
 from chalicelib.store.table import Item, live
 
+LOOKED = 5
+"""Newest identities whose entries the screen-pop looks at, and orders that it shows."""
 SYNCED = 500
 """Newest entries that the sync view compares."""
 
@@ -37,25 +41,54 @@ def brief(person: Person) -> dict[str, Any]:
 
 
 def show(call: Call, id: str) -> Reply:
-    person = people.by_id(call.table, rules(call), id)
+    known = receivers(call)
+    person = people.by_id(call.table, rules(call), id, tuple(f"C#{each.id}" for each in known))
     customer = person.customer
+    newest = _newest(call, person)
     return Reply(
         brief(person)
         | {
             "former_ids": list(customer.former),
             "anonymous": person.anonymous,
+            "verified": _verified(person),
+            "orders": _orders(newest, masked=not _verified(person)),
             "fields": {
                 name: {"value": field.value, "at": field.at, "source": field.source}
                 for name, field in customer.fields.items()
             },
             "identities": [people.identity_view(item) for item in person.nodes.values()],
-            "preferred_channel": customer.preferred_channel or None,
             "satisfaction": customer.satisfaction,
-            "contacts": _contacts(call, person),
+            "contacts": _contacts(person.more.values()),
             "conflicts": _conflicts(call, person),
             "candidates": [_candidate(each) for each in candidates.of_nodes(call.table, person.nodes)],
         }
+        | overview.told(newest, customer.preferred_channel)
     )
+
+
+def _newest(call: Call, person: Person) -> list[overview.Entry]:
+    """His newest entries, of the identities that were seen last."""
+    nodes = sorted(person.nodes, key=lambda node: str(person.nodes[node].get("last", "")), reverse=True)[:LOOKED]
+    items = timeline.page(call.table, {node: person.nodes[node] for node in nodes}, Wanted(overview.NEWEST)).items
+    names = conversations.named(call.table, items)
+    return [overview.Entry(events.from_item(item), item["pk"][2:], names.get(item.get("th", ""), "")) for item in items]
+
+
+def _verified(person: Person) -> bool:
+    """Whether any of his identities is proven: by a login, a redeemed token, our own id."""
+    return any(each.assurance >= A3_VERIFIED for each in person.customer.identities)
+
+
+def _orders(newest: list[overview.Entry], *, masked: bool) -> list[dict[str, Any]]:
+    """His newest orders; of somebody who is not verified no more than that there are some."""
+    found: dict[str, dict[str, Any]] = {}
+    for event in (entry.event for entry in newest if entry.event.type == "order"):
+        number = str(event.details.get("number") or event.object)
+        told = {"number": number, "status": event.details.get("status"), "at": event.occurred_at}
+        more = {} if masked else {"total": event.details.get("total"), "items": event.details.get("items")}
+        hidden = {"number": f"…{number[-2:]}", "masked": True} if masked else {"masked": False}
+        found.setdefault(number, told | more | hidden)
+    return list(found.values())[:LOOKED]
 
 
 def _candidate(candidate: candidates.Candidate) -> dict[str, Any]:
@@ -82,9 +115,8 @@ def receivers(call: Call) -> list[Connection]:
     return [each for each in everyone if each.provider in destinations.slugs() and not each.deleted]
 
 
-def _contacts(call: Call, person: Person) -> list[dict[str, Any]]:
-    keys = [contacts.key(each.id, node) for each in receivers(call) for node in person.nodes]
-    found = (contacts.from_item(item) for item in call.table.batch_get(keys).values())
+def _contacts(items: Iterable[Item]) -> list[dict[str, Any]]:
+    found = (contacts.from_item(item) for item in items)
     return [
         {"connection": each.connection, "id": each.remote, "last_pushed_at": each.pushed_at or None}
         for each in sorted(found, key=lambda contact: (contact.connection, contact.node))
@@ -110,7 +142,8 @@ def entries(call: Call, items: list[Item]) -> list[dict[str, Any]]:
     return [timeline.entry(item) | {"conversation": names.get(item.get("th", ""))} for item in items]
 
 
-def page_wanted(call: Call) -> Wanted:
+def page_wanted(call: Call, threads: tuple[str, ...] = ()) -> Wanted:
+    """`threads`: only entries of these, whatever the conversations that are asked for."""
     start, since, until = call.cursor(1), call.moment("since"), call.moment("until")
     before = start[0] if start else f"E#{until}" if until else ""
     if before and not before.startswith("E#"):
@@ -123,7 +156,7 @@ def page_wanted(call: Call) -> Wanted:
         since=since,
         channels=_among(call, "channel", CHANNELS),
         types=_among(call, "type", TYPES),
-        conversations=conversations.threads_of(call.table, call.listed("conversation")),
+        conversations=threads or conversations.threads_of(call.table, call.listed("conversation")),
     )
 
 
@@ -137,10 +170,11 @@ def _among(call: Call, name: str, allowed: frozenset[str]) -> tuple[str, ...]:
 
 def sync(call: Call, id: str) -> Reply:
     """Per destination: in step, behind or parked, compared over the newest entries."""
-    person = people.by_id(call.table, rules(call), id)
+    told = receivers(call)
+    person = people.by_id(call.table, rules(call), id, tuple(f"C#{each.id}" for each in told))
     items = timeline.page(call.table, person.nodes, Wanted(limit=SYNCED)).items
-    known = {each["connection"]: each for each in _contacts(call, person)}
-    shown = [_synced(call, each, person, items, known.get(each.id)) for each in receivers(call)]
+    known = {each["connection"]: each for each in _contacts(person.more.values())}
+    shown = [_synced(call, each, person, items, known.get(each.id)) for each in told]
     return Reply({"customer": person.customer.id, "destinations": shown})
 
 

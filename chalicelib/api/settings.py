@@ -11,6 +11,7 @@ from chalicelib.api.answers import Call, Reply
 from chalicelib.api.lookup import read_identity
 from chalicelib.errors import Conflict, InputInvalid
 from chalicelib.model import instants
+from chalicelib.model.event import CHANNELS
 from chalicelib.model.identity import parse
 from chalicelib.store import jobs, organisation
 from chalicelib.store.organisation import Organisation
@@ -78,6 +79,8 @@ def _unreadable(name: str, lists: Organisation) -> list[int]:
 def _out_of_bounds(name: str, lists: Organisation) -> list[dict[str, str]]:
     if name in BOUNDS and not BOUNDS[name][0] <= getattr(lists, name) <= BOUNDS[name][1]:
         return [_mistake(f"/{name}", f"must be from {BOUNDS[name][0]} to {BOUNDS[name][1]}")]
+    if name == "channels" and not all(each in CHANNELS and len(to) <= 200 for each, to in lists.channels.items()):
+        return [_mistake("/channels", f"must be addresses by channel, among {', '.join(sorted(CHANNELS))}")]
     if name == "region" and not REGION.fullmatch(lists.region):
         return [_mistake("/region", "must be two capital letters, such as NL")]
     return []

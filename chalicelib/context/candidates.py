@@ -14,8 +14,10 @@ from chalicelib.context.resolve import Applied
 from chalicelib.model.event import Event
 from chalicelib.model.identity import Identity
 from chalicelib.settings import settings
-from chalicelib.store.table import Item, Key, Table, live, now_seconds
+from chalicelib.store.table import EXISTS, Item, Key, Table, Update, live, now_seconds
 
+FLAG = "cand"
+"""Of a node with candidates, so that nobody else is asked for any."""
 ASSERTED, SHARED, TYPED_REF = "asserted", "shared", "typed reference"
 LOOKED = 5
 """Newest identities of a customer that are asked for candidates."""
@@ -51,6 +53,15 @@ def keep(table: Table, wanted: dict[Key, str], event: Event, texts: Mapping[str,
     ]
     if fresh:
         table.batch_put(fresh)
+        for pk in sorted({item["pk"] for item in fresh}):
+            table.write(Update((pk, "-"), {FLAG: True}, when=EXISTS))
+
+
+def greet(table: Table, created: Iterable[str]) -> None:
+    """Flag nodes that are new and were somebody's candidate before they were known."""
+    for node in created:
+        if table.query(f"N#{node}", begins="B#", limit=1).items:
+            table.write(Update((f"N#{node}", "-"), {FLAG: True}, when=EXISTS))
 
 
 def neighbours(table: Table, value: str) -> list[str]:
@@ -74,7 +85,8 @@ class Candidate:
 def of_nodes(table: Table, nodes: Mapping[str, Item]) -> list[Candidate]:
     """For the customer with these nodes (id → item): by his newest identities, the newest first.
     Whom an agent cut off is none any more."""
-    newest = sorted(nodes, key=lambda node: str(nodes[node].get("last", "")), reverse=True)[:LOOKED]
+    flagged = [node for node, item in nodes.items() if item.get(FLAG)]
+    newest = sorted(flagged, key=lambda node: str(nodes[node].get("last", "")), reverse=True)[:LOOKED]
     found = {
         item["sk"][2:]: (node, item)
         for node in newest

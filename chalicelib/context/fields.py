@@ -10,6 +10,8 @@ from chalicelib.model.event import Event
 from chalicelib.store.table import ABSENT, Item, Put, Table, equal
 
 SEARCHED = "name"
+CONSENT = "consent"
+DENIED = frozenset({"denied", "deny", "no", "false", "opt-out", "unsubscribed"})
 
 
 def offered(event: Event, more: Mapping[str, str], priority: int = 0) -> dict[str, Field]:
@@ -26,13 +28,23 @@ def newest(fields: Iterable[Field]) -> Field:
     return max(fields, key=lambda field: (field.priority, field.at, field.event, field.value))
 
 
+def newest_consent(fields: Iterable[Field]) -> Field:
+    """By time alone, so that no system's priority outlives a newer refusal; at one moment a refusal
+    wins."""
+    return max(fields, key=lambda field: (field.at, field.value in DENIED, field.event, field.value))
+
+
 def merged(maps: Iterable[Mapping[str, Field]]) -> dict[str, Field]:
     """The fields of several nodes as one customer's."""
     by_name: dict[str, list[Field]] = {}
     for each in maps:
         for name, field in each.items():
             by_name.setdefault(name, []).append(field)
-    return {name: newest(fields) for name, fields in sorted(by_name.items())}
+    return {name: _best(name, fields) for name, fields in sorted(by_name.items())}
+
+
+def _best(name: str, fields: Iterable[Field]) -> Field:
+    return newest_consent(fields) if name.startswith(CONSENT) else newest(fields)
 
 
 def from_item(item: Item | None) -> dict[str, Field]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from chalicelib.context import candidates, fields, generations, graph, resolve
+from chalicelib.context import candidates, fields, generations, graph, resolve, satisfaction
+from chalicelib.context.handover import PREFERRED
 from chalicelib.errors import Erased, NotFound
 from chalicelib.model import instants
 from chalicelib.model.customer import Customer, Person
@@ -16,15 +17,15 @@ def public_id(customer: str) -> str:
     return PREFIX + customer
 
 
-def by_id(table: Table, rules: graph.Rules, text: str) -> Person:
-    """The customer that a present or former public id names.
+def by_id(table: Table, rules: graph.Rules, text: str, sorts: tuple[str, ...] = ()) -> Person:
+    """The customer that a present or former public id names. `sorts`: as `of_node` has it.
 
     Raises NotFound for an id that never was or whose identity is nobody's now, Erased (410).
     """
     customer = text.removeprefix(PREFIX)
     if not text.startswith(PREFIX) or len(customer) <= graph.BORN_DIGITS:
         raise NotFound("no such customer")
-    person = of_node(table, rules, graph.node_of(customer))
+    person = of_node(table, rules, graph.node_of(customer), sorts=sorts)
     if person is None:
         raise NotFound("no such customer")
     return person
@@ -54,10 +55,13 @@ def _of_view(table: Table, view: resolve.View, sorts: tuple[str, ...] = ()) -> P
     items = table.batch_get([(f"N#{each}", sort) for each in view.nodes for sort in ("-", "F", *sorts)])
     nodes = {each: items[f"N#{each}", "-"] for each in view.nodes if (f"N#{each}", "-") in items}
     known = fields.merged(fields.from_item(items.get((f"N#{each}", "F"))) for each in view.nodes)
+    rated = [each for each, item in nodes.items() if item.get("sat")]
     customer = Customer(
         id=public_id(view.customer),
         identities=tuple(sorted((_identity(item) for item in nodes.values()), key=_shown_order)),
         fields=known,
+        preferred_channel=known[PREFERRED].value if PREFERRED in known else "",
+        satisfaction=satisfaction.of_nodes(table, rated) if rated else {},
         former=tuple(public_id(each) for each in view.former),
     )
     conflicts = tuple((a, b, kind) for a, b, kind in view.conflicts)

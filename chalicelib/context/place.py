@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chalicelib.context import candidates, conversations, resolve
+from chalicelib.context import candidates, conversations, resolve, satisfaction
 from chalicelib.errors import Busy
 from chalicelib.model import instants
 from chalicelib.model.event import Event
@@ -283,6 +283,8 @@ def _suggest(table: Table, waiting: Item, participants: Iterable[Item]) -> None:
 def _put_copy(table: Table, waiting: Item, node: str) -> None:
     resolve.touch(table, resolve.IDENTITIES, node, instants.day(waiting["sk"][2:26]))
     table.write(Put(placed_copy(waiting, node)))
+    if waiting["ty"] == "satisfaction" and "hm" not in waiting:
+        satisfaction.keep(table, events.from_item(waiting), node)
 
 
 def _remove_copies(table: Table, waiting: Item, nodes: Iterable[str]) -> None:

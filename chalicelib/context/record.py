@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib import telemetry
-from chalicelib.context import candidates, conversations, fields, graph, handover, place, resolve
+from chalicelib.context import candidates, conversations, fields, graph, handover, place, resolve, satisfaction
 from chalicelib.context.evidence import PROVABLE, Evidence, trait, weigh
 from chalicelib.context.generations import boundaries_of, generation_at
 from chalicelib.errors import Busy, Erased
@@ -145,6 +145,7 @@ def _keep(
     node = seen.node(home)
     typed = {node_id(each): each.text for each in evidence.asserted}
     candidates.keep(table, candidates.of_event(applied, list(seen.nodes.values()), list(typed), node), event, typed)
+    candidates.greet(table, _contacts_among(applied.created, seen))
     who = _participant(event, evidence, seen, home)
     met = place.participate(table, seen.refs, who, seen.items)
     redeemed = handover.redeem(table, event)
@@ -156,11 +157,17 @@ def _keep(
     handover.converse(table, event, redeemed)
     if seen.waits:
         _await(table, event, receipt, seen)
+    satisfaction.keep(table, event, node)
     fields.keep(table, node, event, handover.preferred(event, redeemed), seen.items.get((f"N#{node}", "F")))
     verdict = _put_event(table, _home_item(event, receipt, home, seen), seen.items.get(events.key_at(node, event)))
     for mark in (*met.marks, *also.marks):
         table.write(mark)
     return Recorded(verdict, f"N#{node}")
+
+
+def _contacts_among(created: Sequence[str], seen: _Seen) -> list[str]:
+    """New nodes that somebody may have typed before: contact points."""
+    return [seen.node(each) for each in seen.nodes if each.kind in CONTACT_POINTS and seen.node(each) in created]
 
 
 def _home_item(event: Event, receipt: str, home: Identity, seen: _Seen) -> Item:

@@ -3,7 +3,7 @@
 What each record may mean:
     N#n E#…   a new event: one activity for each destination that wants it
     K#k       customers changed: their contacts, and the history of those no longer anonymous
-    N#n F     fields changed: the contact
+    N#n F     fields changed: the contact; so when N#n S#r changed: a survey was answered
 
 Filters of the stream mapping may drop the rest before it gets here; this code tests the same
 first, so a plain deployment without filters is right.
@@ -80,7 +80,7 @@ class Planner:
                 self.event(new, into)
         elif new["pk"].startswith("K#"):
             self.cluster(new, image(record, "OldImage"), into)
-        elif new["sk"] == "F":
+        elif new["sk"] == "F" or (new["pk"].startswith("N#") and new["sk"].startswith("S#")):
             into.changed[new["pk"][2:]] = None
 
     def settle(self, planned: Planned) -> None:

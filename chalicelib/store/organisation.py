@@ -20,6 +20,8 @@ class Organisation(msgspec.Struct, frozen=True, omit_defaults=True):
     own: tuple[str, ...] = ()
     roles: tuple[str, ...] = ROLES
     blocked: tuple[str, ...] = ()
+    channels: dict[str, str] = {}
+    """Channel → our address on it, for deep links of handovers."""
     region: str = "NL"
     limit: int = 5
     cap: int = 100

@@ -24,7 +24,7 @@ SOONEST, DEFAULT, LATEST = 60, 7 * 86400, 90 * 86400
 """Seconds that a handover token may live."""
 
 
-class Wish(msgspec.Struct, forbid_unknown_fields=True):
+class Wish(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """`notify`: whoever redeems it wants to be reached on that channel. `expires_in`: seconds."""
 
     channel: str
@@ -32,11 +32,11 @@ class Wish(msgspec.Struct, forbid_unknown_fields=True):
     expires_in: int = DEFAULT
 
 
-class ThreadWish(Wish, forbid_unknown_fields=True):
+class ThreadWish(Wish, forbid_unknown_fields=True, kw_only=True):
     """A thread of a connection, by the provider's own id, whether or not it was seen yet."""
 
-    connection: str = ""
-    thread: str = ""
+    connection: str
+    thread: str
 
 
 def show(call: Call, id: str) -> Reply:

@@ -11,13 +11,15 @@ from chalicelib.model import instants
 from chalicelib.model.connection import Connection
 from chalicelib.store.table import ABSENT, Put, Table, equal, now_seconds
 
+LONGEST_ID = 200
 CACHE_SECONDS = 60
 _cache: dict[str, tuple[float, Connection | None]] = {}
 _refused: dict[str, int] = {}
 
 
 def get(table: Table, connection_id: str) -> Connection | None:
-    item = table.get(("CONN", connection_id))
+    """None for an id that nobody has; an empty one, which is no key, and an endless one included."""
+    item = table.get(("CONN", connection_id)) if 0 < len(connection_id) <= LONGEST_ID else None
     return msgspec.json.decode(item["b"], type=Connection) if item else None
 
 

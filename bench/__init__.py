@@ -4,6 +4,7 @@
     imports   what a fresh process loads for one hook, against Chalice and one botocore client
     storage   requests and units of each case, seen by the observers of `chalicelib.store.aws`
     cost      list price of a million webhooks, from those units and `prices.json`
+    retries   races that real processes lose when they hammer one customer on the embedded AWS
     drain     events a second through the whole hub on the embedded AWS
 
 Counts are exact and asserted in `tests/bench`; times are ratios within one run, and never asserted.

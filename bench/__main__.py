@@ -1,4 +1,4 @@
-"""`python -m bench [--only hook,imports,storage,cost,drain] [--nightly] [--keep-nothing]`"""
+"""`python -m bench [--only hook,imports,storage,cost,retries,drain] [--nightly] [--keep-nothing]`"""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 
-from bench import cost, drain, hook, imports, report
-from bench.cases import RECORDED, Budget, Case
+from bench import cost, drain, hook, imports, report, retries
+from bench.cases import IDENTIFIED, Budget, Case
 from bench.deliveries import DELIVERED
 from bench.looks import LOOKS
 from bench.meter import Bill
+from bench.refs import REFERRED
 from bench.report import Row, verdict
 from bench.stage import World, memory_stage
 
 SHORT, LONG, NIGHTLY = 10, 1_000, 100_000
-BY_NIGHT = ("known identities and thread", "new id joins a customer of 7", "delivered to a webhook")
-"""These and the looks run at a history of a hundred thousand too."""
 
 
 def hook_rows(night: bool) -> Iterable[Row]:
@@ -45,18 +44,19 @@ def import_rows(night: bool) -> Iterable[Row]:
 
 
 def storage_rows(night: bool) -> Iterable[Row]:
-    with memory_stage():
-        world = World()
-        for case in RECORDED + DELIVERED + LOOKS:
-            long = NIGHTLY if night and (case in LOOKS or case.name in BY_NIGHT) else LONG
-            yield storage_row(case, {entries: case.run(world, entries) for entries in (SHORT, long)})
+    """Each case on a stage of its own, so that long histories do not add up."""
+    lengths = (SHORT, LONG, NIGHTLY) if night else (SHORT, LONG)
+    for case in IDENTIFIED + REFERRED + DELIVERED + LOOKS:
+        with memory_stage():
+            world = World()
+            yield storage_row(case, {entries: case.run(world, entries) for entries in lengths})
 
 
 def storage_row(case: Case, bills: dict[int, Bill]) -> Row:
     """Measured at the shortest history; a case that has a budget holds it at every length."""
     (_, first), *rest = bills.items()
     others = [f"same at {entries:,}" if bill == first else f"{_spent(bill)} at {entries:,}" for entries, bill in rest]
-    budgeted = case.budget != Budget()
+    budgeted = case.budget != Budget(None)
     return Row(
         case.name,
         "; ".join([_spent(first), *others]),
@@ -92,6 +92,17 @@ def cost_rows(night: bool) -> Iterable[Row]:
             )
 
 
+def retry_rows(night: bool) -> Iterable[Row]:
+    for each in retries.measured():
+        yield Row(
+            f"retries of {each.workers} workers on one customer, {each.kind}",
+            f"{each.lost:.2f} a change, {each.most} at most ({each.changes} changes, {each.changes_per_second:.0f} /s)",
+            f"model: {retries.MODEL[each.kind]}",
+            "",
+            asdict(each),
+        )
+
+
 def drain_rows(night: bool) -> Iterable[Row]:
     found = drain.measured()
     numbers = asdict(found)
@@ -111,6 +122,7 @@ PARTS: dict[str, Callable[[bool], Iterable[Row]]] = {
     "imports": import_rows,
     "storage": storage_rows,
     "cost": cost_rows,
+    "retries": retry_rows,
     "drain": drain_rows,
 }
 

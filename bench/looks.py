@@ -59,6 +59,6 @@ def first_page(world: World, entries: int) -> Bill:
 
 
 LOOKS = (
-    Case("customers?identity= (4 identities)", found, Budget(requests=12)),
-    Case("timeline, newest 50 (4 identities)", first_page, Budget(requests=12)),
+    Case("customers?identity= (4 identities)", found, Budget(None, requests=12)),
+    Case("timeline, newest 50 (4 identities)", first_page, Budget(None, requests=12)),
 )

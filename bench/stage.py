@@ -6,12 +6,14 @@ Lambda does between the functions, one message at a time or in batches.
 
 from __future__ import annotations
 
+import base64
+import functools
 import itertools
 import json
 import os
 import random
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,10 +28,11 @@ from chalicelib.model.event import Event, stamp
 from chalicelib.model.identity import CONTACT_POINTS, Identity
 from chalicelib.settings import settings
 from chalicelib.store import aws, connections, events, ids, organisation, secrets
+from chalicelib.store.codec import encode
 from chalicelib.store.deliveries import Duty
 from chalicelib.store.table import DynamoTable, Item
 from chalicelib.workers import context, deliver, fanout
-from infra.local.embedded import clean_env, ensure_stack, hub_env
+from infra.local.embedded import REGION, clean_env, ensure_stack, hub_env
 from infra.local.records import stream_record
 from tests.conftest import forget
 
@@ -38,6 +41,8 @@ TYPICAL = 2048
 LARGE = 4096
 """Bytes of the webhook that prices are told for, half of it incompressible."""
 DAY_MS = 86_400_000
+ACCOUNT = "123456789012"
+"""moto's."""
 START = "2026-09-01T09:00:00.000Z"
 MAPPING = {
     "type": "type",
@@ -85,6 +90,28 @@ def quick_transactions() -> Iterator[None]:
         yield
 
 
+def put_straight(items: Iterable[Item]) -> None:
+    """Items into moto's rows, past requests and the stream: a history of 100,000 events takes
+    seconds, not minutes. Values that many items have are kept once."""
+    from moto.dynamodb.models import Item as Row
+    from moto.dynamodb.models import dynamodb_backends
+    from moto.dynamodb.models.dynamo_type import DynamoType
+
+    value = functools.lru_cache(4096)(lambda kind, plain: DynamoType({kind: plain}))
+    rows = dynamodb_backends[ACCOUNT][REGION].get_table(settings().table).items
+    for item in items:
+        made = {name: value(*_as_sent(wire)) for name, wire in encode(item).items()}
+        row = Row(made["pk"], made["sk"], {})
+        row.attrs.update(made)
+        rows[made["pk"]][made["sk"]] = row
+
+
+def _as_sent(wire: Mapping[str, Any]) -> tuple[str, Any]:
+    """Kind and value, as a request carries them."""
+    ((kind, value),) = wire.items()
+    return kind, base64.b64encode(value).decode() if kind == "B" else value
+
+
 @contextmanager
 def memory_stage() -> Iterator[None]:
     """moto in this process with the stack of infra/template.yaml."""
@@ -104,7 +131,8 @@ def memory_stage() -> Iterator[None]:
 
 @dataclass
 class World:
-    """One stage with a source; destinations are added. Every webhook has a new id and a later time."""
+    """One stage with an own system and a mailbox, in which order numbers are typed; destinations are
+    added. Every webhook has a new id and a later time."""
 
     table: DynamoTable = field(default_factory=DynamoTable)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -112,6 +140,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.source = self.connect("generic", mapping=MAPPING, settings={"own_system": True})
+        scopes = {"ref_scopes": {"order": self.source.id}}
+        self.mailbox = self.connect("generic", mapping=MAPPING, settings={"own_system": False} | scopes)
 
     def connect(
         self,
@@ -130,7 +160,12 @@ class World:
         return made
 
     def webhook(
-        self, identities: Sequence[str] = (), refs: Sequence[str] = (), size: int = TYPICAL, **more: Any
+        self,
+        identities: Sequence[str] = (),
+        refs: Sequence[str] = (),
+        size: int = TYPICAL,
+        source: Connection | None = None,
+        **more: Any,
     ) -> Arrival:
         """`identities` and `refs` as `kind:value`; every identity is attested. `size` in bytes."""
         number = next(self._numbers)
@@ -144,7 +179,7 @@ class World:
             "identities": [_part(each) | {"assurance": "A2"} for each in identities],
             "refs": [_part(each) for each in refs],
         } | more
-        return self._arrival(self._padded(told, size), at)
+        return self._arrival(source or self.source, self._padded(told, size), at)
 
     def again(self, arrival: Arrival) -> Arrival:
         """The same request, sent once more a minute later."""
@@ -158,10 +193,10 @@ class World:
         told["compressible"] = "draad " * ((size - len(json.dumps(told))) // 6)
         return json.dumps(told).ljust(size).encode()
 
-    def _arrival(self, body: bytes, at: str) -> Arrival:
+    def _arrival(self, source: Connection, body: bytes, at: str) -> Arrival:
         headers = (("content-type", "application/json"), ("x-signature", "0" * 64), ("user-agent", "shop/1.0"))
-        url = f"https://hub.example.nl/hooks/{self.source.id}"
-        return Arrival(ids.mint("arr"), self.source.id, at, "POST", url, headers, (), body)
+        url = f"https://hub.example.nl/hooks/{source.id}"
+        return Arrival(ids.mint("arr"), source.id, at, "POST", url, headers, (), body)
 
     def take(self, *arrivals: Arrival) -> Meter:
         """The context worker's batch; what it cost, as metered."""
@@ -199,8 +234,8 @@ class World:
         """`entries` earlier events of a known customer, spread over his identities, an hour apart."""
         nodes = [node_of(self, each) for each in identities]
         first = instants.to_ms(START) - entries * DAY_MS // 24
-        self.table.batch_put(
-            [self._earlier(nodes[number % len(nodes)], first + number * DAY_MS // 24) for number in range(entries)]
+        put_straight(
+            self._earlier(nodes[number % len(nodes)], first + number * DAY_MS // 24) for number in range(entries)
         )
 
     def _earlier(self, node: str, at: int) -> Item:
@@ -217,10 +252,14 @@ def _part(text: str) -> dict[str, str]:
     return {"kind": kind, "value": value}
 
 
-def node_of(world: World, text: str) -> str:
-    """The node of an identity as `World.webhook` names it."""
+def identity_of(world: World, text: str) -> Identity:
+    """What `World.webhook` means by this text."""
     kind, _, value = text.partition(":")
-    return secrets.node_id(Identity(kind, value, "" if kind in CONTACT_POINTS else world.source.id))
+    return Identity(kind, value, "" if kind in CONTACT_POINTS else world.source.id)
+
+
+def node_of(world: World, text: str) -> str:
+    return secrets.node_id(identity_of(world, text))
 
 
 def _message(body: str, number: int, *, receives: int = 1) -> dict[str, Any]:

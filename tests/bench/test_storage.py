@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from bench.cases import RECORDED, Case
+from bench.cases import IDENTIFIED, Case
 from bench.deliveries import DELIVERED
 from bench.looks import LOOKS
 from bench.meter import Bill
+from bench.refs import REFERRED
 from bench.stage import World, memory_stage
 
 SHORT, LONG = 10, 120
@@ -38,7 +39,7 @@ def named(case: Case) -> str:
     return case.name
 
 
-@pytest.mark.parametrize("case", RECORDED + DELIVERED, ids=named)
+@pytest.mark.parametrize("case", IDENTIFIED + REFERRED + DELIVERED, ids=named)
 def test_a_step_costs_the_same_after_any_history(world: World, case: Case) -> None:
     short, long = case.run(world, SHORT), case.run(world, LONG)
     assert short == long

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import requests
@@ -35,6 +35,11 @@ class Api(Integrator):
             page = self.get(path, limit=200, **params, **({"next": cursor} if cursor else {}))
             yield from page[rows]
             cursor = page["next"]
+
+    def owners(self, identities: Iterable[str]) -> list[str]:
+        """Ids of the customers that these identities belong to."""
+        found = self.get("/v1/customers", identity=list(identities))
+        return [each["id"] for each in found["customers"]] if found["match"] == "exact" else []
 
     def link(self, customer: str) -> str:
         """A magic link to the customer's page; empty where the hub makes none."""

@@ -208,14 +208,14 @@ class Registry:
     def _tells(self, row: Row) -> bool:
         """Whether it is a destination that hears of every source."""
         receives = self.api.get(f"/v1/providers/{row['provider']}")["kind"] in ("destination", "both")
-        return receives and not row["subscription"]["sources"]
+        return receives and not row["subscription"].get("sources")
 
 
 def _holds(found: Any, wanted: Any) -> bool:
     """Whether every wish is fulfilled; what else is there does not matter."""
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):
         return all(_holds(found.get(name), value) for name, value in wanted.items())
-    return bool(found == wanted)
+    return bool(found == wanted) or not (found or wanted)
 
 
 def _must_be_idle(before: str, wish: Row) -> None:

@@ -63,7 +63,7 @@ def fresh_start(api: Api, customers: int) -> int:
     while True:
         first = random.randrange(FIRST, LAST - customers)  # noqa: S311
         looks = {first, first + customers // 2, first + customers - 1}
-        if not any(api.customer(f"phone:{Customer(each).phone}") for each in looks):
+        if not api.owners(f"phone:{Customer(each).phone}" for each in looks):
             return first
 
 
@@ -181,7 +181,8 @@ class Run:
                 self.taken_at = time.monotonic()
             if not waiting and self.told >= self.due:
                 self.told_at = time.monotonic()
-                return self._in_step()
+                until(self._idle, 10, 0.2)
+                return True
             if (waiting, self.told) != seen:
                 seen, moved = (waiting, self.told), time.monotonic()
             elif time.monotonic() - moved > self.patience:
@@ -189,9 +190,9 @@ class Run:
                 return False
             time.sleep(0.2)
 
-    def _in_step(self) -> bool:
-        """A duty is marked a moment after it was done; what nobody waits for is over then."""
-        return bool(until(lambda: not sum(self.books.api.get("/health")["queues"].values()), self.patience, 0.2))
+    def _idle(self) -> bool:
+        """Whether nothing is queued any more that could still double something."""
+        return not sum(self.books.api.get("/health")["queues"].values())
 
     def _show(self) -> int:
         """Webhooks that are acked and not yet taken."""
@@ -235,6 +236,7 @@ class Run:
                 for number, _ in enumerate(pool.map(sums.add, map(Customer, numbers)), start - self.crowd.first + 1):
                     self.tell.progress(f"         looking at customer {number:,} of {self.crowd.size:,}")
         sums.places.add(Places(waiting=len(waiting & receipts.events)))
+        sums.told["partner"].repeats = self.books.around.feed.again
         return Ledger(
             Played(self.sent, self.acked, self.facts), receipts, sums.places, list(sums.told.values()), sums.more
         )
@@ -259,7 +261,7 @@ class Sums:
 
     def add(self, who: Customer) -> None:
         books: Books = self.own.books
-        customers = books.customers((f"phone:{who.phone}", f"shop:tc/{who.account}"))
+        customers = books.customers(who)
         entries = [entry for customer in customers for entry in books.api.entries(customer)]
         timeline = Counter(each["id"] for each in entries)
         possible = books.possible(customers) if len(timeline) < A_DAY else set()

@@ -59,7 +59,7 @@ def _port() -> int:
 
 def is_hub(url: str) -> bool:
     try:
-        return "queues" in requests.get(f"{url}/health", timeout=5).json()
+        return "queues" in requests.get(f"{url}/health", timeout=20).json()
     except (requests.RequestException, ValueError):
         return False
 

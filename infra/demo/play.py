@@ -20,7 +20,7 @@ from infra.demo.place import Place
 from infra.demo.proof import Books, ledger_of_one
 from infra.demo.story import Clock, Step, prepare, story
 from infra.demo.systems import Systems
-from infra.demo.tell import Tell
+from infra.demo.tell import Tell, count
 from tests.drive import Sent
 
 BORN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,7 +60,7 @@ def newcomer(api: Api) -> Customer:
     number = int((datetime.now(UTC) - BORN).total_seconds())
     while True:
         who = Customer(10_000_000 + number % NUMBERS)
-        if not any(api.customer(each) for each in who.identities):
+        if not api.owners(who.identities):
             return who
         number += 1
 
@@ -77,6 +77,7 @@ class Stage:
     webhooks: int = 0
     came: Counter[str] = field(default_factory=Counter)
     where: dict[str, str] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
     session: requests.Session = field(default_factory=requests.Session)
 
     @property
@@ -90,7 +91,8 @@ class Stage:
             self.webhooks += 1
             self.came[connection] += 1
         rows = self._receipts(connection)
-        new = {each["id"] for row in rows for each in row["events"]} - self.where.keys()
+        self.types |= {each["id"]: each["type"] for row in rows for each in row["events"]}
+        new = self.types.keys() - self.where.keys()
         parked = [str(row["reason"]) for row in rows if row["verdict"] in PARKED]
         before, self.where = self.where, self._places(new | self.where.keys())
         self.tell.line(f"{self.clock.shown(step.at):15} {step.via:8} {step.what}")
@@ -116,7 +118,7 @@ class Stage:
     def _places(self, events: set[str]) -> dict[str, str]:
         """Where each event is now."""
         found = dict.fromkeys(events, NOBODY) | dict.fromkeys(self.books.waiting() & events, WAITING)
-        for customer in self.books.customers(self.who.identities):
+        for customer in self.books.customers(self.who):
             unnamed = self.api.get(f"/v1/customers/{customer}")["anonymous"]
             on_timeline = {each["id"] for each in self.api.entries(customer)}
             found |= dict.fromkeys(on_timeline & events, UNNAMED if unnamed else NAMED)
@@ -135,12 +137,16 @@ class Stage:
 
     def _moved(self, before: dict[str, str]) -> str:
         """What this step told of earlier ones."""
-        moved = Counter(place for each, place in before.items() if self.where[each] == NAMED != place)
-        told = [
-            f"the {moved[WAITING]} that waited are his" if moved[WAITING] else "",
-            f"the {moved[UNNAMED]} of the unnamed visitor are his" if moved[UNNAMED] else "",
-        ]
-        return "".join(f"; {each} now" for each in told if each)
+        told = ""
+        for place, words in ((WAITING, "that waited"), (UNNAMED, "of the unnamed visitor")):
+            moved = [each for each, was in before.items() if was == place and self.where[each] == NAMED]
+            if moved:
+                told += f"; so {'is' if len(moved) == 1 else 'are'} now {self._listed(moved)} {words}"
+        return told
+
+    def _listed(self, events: list[str]) -> str:
+        kinds = Counter(self.types[each] for each in events)
+        return " and ".join(count(number, kind) for kind, number in sorted(kinds.items()))
 
     def _must_be_reachable(self) -> None:
         """The first delivery shows whether the hub may call loopback at all."""
@@ -167,7 +173,7 @@ class Stage:
         if until(self._in_step, self.patience):
             self.tell.line(f"in step  every destination, {time.monotonic() - began:.1f} s after the last webhook")
             return True
-        (customer, *_) = [*self.books.customers(self.who.identities), "{id}"]
+        (customer, *_) = [*self.books.customers(self.who), "{id}"]
         self.tell.line(
             f"NOT in step after {self.patience:g} s. Look at GET {self.api.url}/v1/customers/{customer}/sync (what is "
             f"behind, and why), GET {self.api.url}/v1/deliveries?status=parked, and the workers' log: {logs}"
@@ -175,14 +181,14 @@ class Stage:
         return False
 
     def _in_step(self) -> bool:
-        customers = self.books.customers(self.who.identities)
+        customers = self.books.customers(self.who)
         return bool(customers) and all(self.api.in_step(each) for each in customers)
 
 
 def report(stage: Stage, ledger: Ledger) -> None:
     """Who he is, where to look, and the ledger."""
     api, tell = stage.api, stage.tell
-    for customer in stage.books.customers(stage.who.identities):
+    for customer in stage.books.customers(stage.who):
         shown = api.get(f"/v1/customers/{customer}")
         for number, each in enumerate(shown["identities"]):
             tell.line(f"{'known as' if not number else '':8} {each['identity']} ({each['assurance']})")

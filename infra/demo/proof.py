@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from infra.demo.api import Api
@@ -25,7 +25,6 @@ class Books:
     connected: Connected
     around: Systems
     since: str
-    _kinds: dict[str, bool] = field(default_factory=dict)
 
     def receipts(self) -> Receipts:
         found = Receipts()
@@ -38,13 +37,12 @@ class Books:
         return self.api.pages("/v1/receipts", "receipts", connection=connection, since=self.since)
 
     def waiting(self) -> set[str]:
-        ours = (self.api.pages("/v1/waiting", "entries", connection=each) for each in self.connected.sources)
-        return {entry["id"] for entries in ours for entry in entries}
+        """Of this run and of others."""
+        return {entry["id"] for entry in self.api.pages("/v1/waiting", "entries")}
 
-    def customers(self, identities: Iterable[str]) -> list[str]:
-        """Everybody whom one of the identities belongs to: one, when all went well."""
-        found = (self.api.customer(each) for each in identities)
-        return list(dict.fromkeys(each["id"] for each in found if each))
+    def customers(self, who: Customer) -> list[str]:
+        """Everybody whom one of his identities belongs to: one, when all went well."""
+        return self.api.owners(who.identities)
 
     def possible(self, customers: Iterable[str]) -> set[str]:
         pages = (self.api.pages(f"/v1/customers/{each}/possible", "entries") for each in customers)
@@ -79,11 +77,13 @@ def due(entries: Iterable[Row], types: Iterable[str] = (), without: Iterable[str
 
 def ledger_of_one(books: Books, who: Customer, played: Played) -> Ledger:
     """The story's: all lists are read whole."""
-    receipts, customers = books.receipts(), books.customers(who.identities)
+    receipts, customers = books.receipts(), books.customers(who)
     entries = [entry for customer in customers for entry in books.api.entries(customer)]
     places = placed(receipts.events, Counter(each["id"] for each in entries), books.possible(customers))
     places.add(Places(waiting=len(books.waiting() & receipts.events)))
     more = books.leaks(who, customers)
     if len(customers) != 1:
         more.append(f"{len(customers)} customers have his identities: it must be one")
-    return Ledger(played, receipts, places, books.told(who, customers, entries, desk=True), more)
+    told_of = books.told(who, customers, entries, desk=True)
+    told_of[-1].repeats = books.around.feed.again
+    return Ledger(played, receipts, places, told_of, more)

@@ -159,16 +159,16 @@ class Ledger:
         """Empty when everything adds up."""
         played, receipts, places = self.played, self.receipts, self.places
         pairs = (
-            (played.webhooks - played.acked, "webhooks were not acked"),
-            (played.acked - receipts.total, "acked webhooks have no receipt"),
-            (receipts.total - played.acked, "receipts are of nothing that was sent"),
-            (played.facts - self.found, "events are lost"),
-            (self.found - played.facts, "events are more than were sent"),
-            (len(receipts.events) - (self.found - receipts.parked), "events have a receipt and are nowhere"),
-            (places.twice, "lines of a timeline are doubled"),
-            (places.strange, "entries were not sent in this run"),
+            (played.webhooks - played.acked, "webhooks that were not acked"),
+            (played.acked - receipts.total, "acked webhooks without a receipt"),
+            (receipts.total - played.acked, "receipts of nothing that was sent"),
+            (played.facts - self.found, "events lost"),
+            (self.found - played.facts, "events more than were sent"),
+            (len(receipts.events) - (self.found - receipts.parked), "events with a receipt that are nowhere"),
+            (places.twice, "lines of a timeline doubled"),
+            (places.strange, "entries that this run did not send"),
         )
-        found = [f"{number:,} {words}" for number, words in pairs if number > 0]
+        found = [f"{words}: {number:,}" for number, words in pairs if number > 0]
         return found + [each for destination in self.told for each in destination.mistakes()] + self.more
 
     def lines(self) -> Iterable[str]:

@@ -261,7 +261,7 @@ class Sums:
 
     def add(self, who: Customer) -> None:
         books: Books = self.own.books
-        customers = books.customers(who)
+        customers = books.api.owners((f"phone:{who.phone}", f"shop:tc/{who.account}"))
         entries = [entry for customer in customers for entry in books.api.entries(customer)]
         timeline = Counter(each["id"] for each in entries)
         possible = books.possible(customers) if len(timeline) < A_DAY else set()

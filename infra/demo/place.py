@@ -90,7 +90,8 @@ def _own(tell: Tell, port: int, keep: bool) -> Iterator[Place]:
     hub = Hub(state=state, port=_free(port), env=ENV, visibility_seconds=VISIBILITY_SECONDS)
     with hub:
         tell.line(f"hub      {hub.url} answers")
-        yield Place(Api(hub.url, hub.admin_key), own=True, logs=str(hub.state.folder / "workers.log"))
+        logs = str(hub.state.folder / "workers.log") if keep else "to see it, run this again beside a `make run`"
+        yield Place(Api(hub.url, hub.admin_key), own=True, logs=logs)
     fate = f"kept in {_shown(state)}; `rm -r {_shown(state)}` forgets them" if keep else "removed"
     tell.line(f"hub      stopped; its data are {fate}")
 

@@ -4,11 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run lint test check nightly bench clean
+.PHONY: run demo demo-load lint test check nightly bench clean
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
 	@$(BIN)/python -m infra.local
+
+# One customer's story at the hub that runs, or at one of its own; then as many at once as you like.
+demo: $(STAMP)
+	@$(BIN)/python -m infra.demo
+
+N ?= 1000
+demo-load: $(STAMP)
+	@$(BIN)/python -m infra.demo --load $(N)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not nightly"

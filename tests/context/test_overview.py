@@ -98,8 +98,10 @@ def test_a_switch_of_channel_is_seen_with_its_reason() -> None:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("9", 9), (" 10 ", 10), ("8,5", 8.5), ("7.5\n", 7.5), ("9!", None), ("٩", None), ("1e3", None), ("-1", None)]
-    + [("", None), ("1234", None), ("een 9", None), ("9" * 100, None)],
+    [
+        *[("9", 9), (" 10 ", 10), ("8,5", 8.5), ("7.5\n", 7.5)],
+        *[(text, None) for text in ("9!", "٩", "1e3", "-1", "", "1234", "een 9", "9" * 100)],
+    ],
 )
 def test_a_text_that_is_only_a_number(text: str, number: float | None) -> None:
     assert satisfaction.number(text) == number

@@ -36,6 +36,9 @@ class Settings:
     """DRAAD_EVENT_RETENTION_DAYS. Default 1095."""
     receipt_retention_days: int
     """DRAAD_RECEIPT_RETENTION_DAYS. Default 30."""
+    erase_settle_seconds: int
+    """DRAAD_ERASE_SETTLE_SECONDS: an erasure looks once more after this, for what was being written
+    when it began. Default 120, twice a worker's timeout; at most 900."""
 
     @property
     def local(self) -> bool:
@@ -70,6 +73,7 @@ def read(env: dict[str, str]) -> Settings:
         allow_private_destinations=env.get("DRAAD_ALLOW_PRIVATE_DESTINATIONS", "") == "1",
         event_retention_days=_days(env, "DRAAD_EVENT_RETENTION_DAYS", 1095),
         receipt_retention_days=_days(env, "DRAAD_RECEIPT_RETENTION_DAYS", 30),
+        erase_settle_seconds=_whole(env, "DRAAD_ERASE_SETTLE_SECONDS", 120, (0, 900), "seconds"),
     )
     if found.allow_private_destinations and not found.local:
         raise SettingsInvalid(
@@ -85,7 +89,11 @@ def _public_url(value: str) -> str:
 
 
 def _days(env: dict[str, str], name: str, default: int) -> int:
+    return _whole(env, name, default, (1, 36500), "days")
+
+
+def _whole(env: dict[str, str], name: str, default: int, bounds: tuple[int, int], unit: str) -> int:
     value = env.get(name, str(default))
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 36500:
-        raise SettingsInvalid(f"{name} is {value!r}: use whole days, 1 to 36500")
+    if not value.isascii() or not value.isdigit() or not bounds[0] <= int(value[:9]) <= bounds[1]:
+        raise SettingsInvalid(f"{name} is {value!r}: use whole {unit}, {bounds[0]} to {bounds[1]}")
     return int(value)

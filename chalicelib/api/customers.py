@@ -42,10 +42,14 @@ def brief(person: Person) -> dict[str, Any]:
 
 def show(call: Call, id: str) -> Reply:
     known = receivers(call)
-    person = people.by_id(call.table, rules(call), id, tuple(f"C#{each.id}" for each in known))
+    return Reply(whole(call, people.by_id(call.table, rules(call), id, tuple(f"C#{each.id}" for each in known))))
+
+
+def whole(call: Call, person: Person) -> dict[str, Any]:
+    """Everything but his history."""
     customer = person.customer
     newest = _newest(call, person)
-    return Reply(
+    return (
         brief(person)
         | {
             "former_ids": list(customer.former),

@@ -13,7 +13,7 @@ from typing import Any
 from chalicelib.context import graph, resolve
 from chalicelib.context.resolve import View
 from chalicelib.model import instants
-from chalicelib.store.table import Item, Table
+from chalicelib.store.table import Item, Key, Table
 
 IDENTITY = "identity"
 MOST = 200
@@ -33,6 +33,7 @@ class Line:
     ends: tuple[str, ...]
     before: tuple[str, ...]
     after: tuple[str, ...]
+    place: Key = ("", "")
 
     @property
     def at(self) -> str:
@@ -65,6 +66,7 @@ def _line(item: Item) -> Line:
         ends=tuple(item["ends"]),
         before=tuple(item["before"]),
         after=tuple(item["after"]),
+        place=(item["pk"], item["sk"]),
     )
 
 

@@ -93,7 +93,12 @@ def rules_of(organisation: Organisation) -> graph.Rules:
 def _look(table: Table, event: Event, evidence: Evidence) -> _Seen | None:
     """One read for all that is known by key; None when the event lies before an erasure."""
     first = {identity: node_id(identity) for identity in evidence.known}
-    seen = _read(table, event, evidence, first, [(f"N#{node}", "-") for node in first.values()])
+    typed = [node_id(identity) for identity in evidence.asserted]
+    seen = _read(table, event, evidence, first, [(f"N#{node}", "-") for node in (*first.values(), *typed)])
+    if any(
+        generation_at(boundaries_of(seen.items.get((f"N#{node}", "-"))), event.occurred_at) is None for node in typed
+    ):
+        return None
     nodes = {}
     for identity, node in first.items():
         generation = generation_at(boundaries_of(seen.items.get((f"N#{node}", "-"))), event.occurred_at)

@@ -11,7 +11,7 @@ from chalicelib.kit.request import Request
 from chalicelib.kit.source import Fetch, Secrets, Source
 from chalicelib.model.event import digest
 from chalicelib.store.codec import pack, unpack
-from chalicelib.store.table import ABSENT, Put, Table, live, now_seconds
+from chalicelib.store.table import ABSENT, Delete, Key, Put, Table, live, now_seconds
 
 CACHE_SECONDS = 86400
 
@@ -28,8 +28,17 @@ def fetch_all(table: Table, source: Source, request: Request, secrets: Secrets) 
     return {wanted.name: _fetch(table, wanted, request) for wanted in source.fetch(request, secrets)}
 
 
+def forget_all(table: Table, source: Source, request: Request, secrets: Secrets) -> None:
+    for wanted in source.fetch(request, secrets) if source.fetch else ():
+        table.write(Delete(_key(wanted, request)))
+
+
+def _key(wanted: Fetch, request: Request) -> Key:
+    return f"C#{request.connection}", f"FETCH#{digest(wanted.base, wanted.path, wanted.version)}"
+
+
 def _fetch(table: Table, wanted: Fetch, request: Request) -> Any:
-    key = (f"C#{request.connection}", f"FETCH#{digest(wanted.base, wanted.path, wanted.version)}")
+    key = _key(wanted, request)
     if kept := live(table.get(key)):
         return msgspec.json.decode(unpack(kept["b"]))
     document = _ask(wanted, request)

@@ -10,7 +10,7 @@ import msgspec
 
 from chalicelib.errors import PayloadMalformed
 from chalicelib.ingest.arrival import Arrival
-from chalicelib.ingest.fetch import fetch_all
+from chalicelib.ingest.fetch import fetch_all, forget_all
 from chalicelib.ingest.receive import source_of
 from chalicelib.kit import tokens
 from chalicelib.kit.source import Source
@@ -54,6 +54,13 @@ def read(table: Table, arrival: Arrival, connection: Connection, fetched: dict[s
     except PayloadMalformed as wrong:
         return Reading(MALFORMED, reason=str(wrong), fetched=fetched or {})
     return Reading(ACCEPTED if found else IGNORED, found, fetched=fetched)
+
+
+def forget(table: Table, arrival: Arrival, connection: Connection) -> None:
+    """Drop what was looked up for an arrival that is about somebody who was erased."""
+    source = source_of(connection.provider)
+    if source and source.fetch:
+        forget_all(table, source, arrival.request(connection), secrets.decrypt_all(connection.id, connection.secrets))
 
 
 def _stamped(events: Iterable[Event], source: Source, connection: Connection) -> Iterable[Event]:

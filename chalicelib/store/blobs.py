@@ -11,6 +11,11 @@ def put(key: str, raw: bytes) -> None:
     aws.call("s3", "put_object", Bucket=settings().bucket, Key=key, Body=raw)
 
 
+def delete(key: str) -> None:
+    """Gone, whether or not it was there."""
+    aws.call("s3", "delete_object", Bucket=settings().bucket, Key=key)
+
+
 def get(key: str) -> bytes | None:
     """The bytes, or None when the object is gone (expired or erased)."""
     try:

@@ -42,8 +42,18 @@ def get(table: Table, job_id: str) -> Job | None:
     return msgspec.json.decode(item["b"], type=Job) if item else None
 
 
-def turn(table: Table, job: Job, *, cursor: str, done: int, errors: list[str]) -> Job | None:
-    """One page is done: keep the cursor, queue the next page. An empty cursor ends the job.
+def turn(
+    table: Table,
+    job: Job,
+    *,
+    cursor: str,
+    done: int,
+    errors: list[str],
+    delay: int = 0,
+    params: dict[str, Any] | None = None,
+) -> Job | None:
+    """One page is done: keep the cursor, queue the next page. An empty cursor ends the job. `delay`:
+    seconds until the next page; `params`: instead of those that the job had.
 
     None when another worker did this page already: it queued what follows.
     """
@@ -54,11 +64,12 @@ def turn(table: Table, job: Job, *, cursor: str, done: int, errors: list[str]) -
         errors=(job.errors + errors)[:50],
         status=RUNNING if cursor else DONE,
         ver=job.ver + 1,
+        params=job.params if params is None else params,
     )
     if not _put(table, following, job.ver):
         return None
     if cursor:
-        queues.send(queues.JOBS, job.id)
+        queues.send(queues.JOBS, job.id, delay=delay)
     return following
 
 

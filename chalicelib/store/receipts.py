@@ -12,7 +12,7 @@ from chalicelib.model.event import Event
 from chalicelib.settings import settings
 from chalicelib.store import blobs, ids
 from chalicelib.store.codec import pack, unpack
-from chalicelib.store.table import Item, Page, Table, live, now_seconds
+from chalicelib.store.table import EXISTS, Item, Page, Table, Update, live, now_seconds
 
 LARGEST_BODY = 9 * 1024
 """Above this, S3 is cheaper than write units."""
@@ -120,6 +120,22 @@ def produced_of(event: Event, pk: str, verdict: str) -> Produced:
 def get(table: Table, pk: str, sk: str) -> Receipt | None:
     item = live(table.get((pk, sk)))
     return from_item(item) if item else None
+
+
+ERASED = "erased"
+BODY = ("b", "s3", "ft", "key", "evs", "why", "gpk", "gsk")
+"""What a blanked receipt has no more."""
+
+
+def blank(table: Table, key: tuple[str, str]) -> bool:
+    """Empty a receipt whole: that something came is left. False: there is none."""
+    item = table.get(key)
+    if item is None:
+        return False
+    if "s3" in item:
+        blobs.delete(item["s3"])
+    gone = tuple(name for name in BODY if name in item)
+    return table.write(Update(key, {"vd": ERASED}, gone, when=EXISTS))
 
 
 def of_day(table: Table, connection: str, day: str, *, since: str = "", before: str = "", limit: int = 0) -> Page:

@@ -68,6 +68,8 @@ def take_arrival(
             continue
         outcome = record(table, event, mark, lists, kept.get(event.id, ""))
         produced.append(receipts.produced_of(event, outcome.pk, outcome.verdict))
+    if REFUSED in {each.verdict for each in produced}:
+        reading.forget(table, arrival, connection)
     return _receipt(arrival, found, tuple(produced))
 
 
@@ -78,15 +80,16 @@ def _receipt(arrival: Arrival, found: reading.Reading, produced: tuple[Produced,
         verdict = reading.DUPLICATE
     elif verdicts == {REFUSED}:
         verdict, reason = reading.IGNORED, "occurred before an erasure"
+    told = REFUSED not in verdicts
     return receipts.item_of(
         arrival_id=arrival.id,
         connection=arrival.connection,
         received_at=arrival.at,
-        packed=arrivals.encode(arrival),
+        packed=arrivals.encode(arrival) if told else b"",
         verdict=verdict,
         reason=reason,
         produced=produced,
-        fetched=found.fetched,
+        fetched=found.fetched if told else {},
         key=arrival.key,
         test=arrival.test,
     )

@@ -4,6 +4,7 @@ replay    receipts again through the context        params: receipts, or connect
 redrive   held and parked deliveries attempted again params: connection since until, states
 history   earlier entries of somebody who was anonymous until now   params: node
 plan      one stream record that failed             params: record {pk, sk}
+erase     one customer out of everything           params: as context/erase.py plans it
 block     identities on the organisation's lists, or off them       params: on, off, at, by
 """
 
@@ -21,7 +22,7 @@ from chalicelib.model.identity import parse
 from chalicelib.store import connections, deliveries, jobs, organisation, queues, receipts
 from chalicelib.store.jobs import Job
 from chalicelib.store.table import DynamoTable, Put, Table
-from chalicelib.workers import context, fanout
+from chalicelib.workers import context, erase, fanout
 from chalicelib.workers.batch import Batch, Record
 from chalicelib.workers.context import take_arrival
 
@@ -53,6 +54,9 @@ def run(table: Table, job_id: str) -> None:
     if job is None:
         context.park(table, job_id, "no such job")
     if job is None or job.status != jobs.RUNNING:
+        return
+    if job.kind == "erase":
+        jobs.turn(table, job, **erase.run(table, job))
         return
     turn = KINDS[job.kind](table, job)
     jobs.turn(table, job, cursor=turn.cursor, done=turn.done, errors=list(turn.errors))

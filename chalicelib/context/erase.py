@@ -1,0 +1,129 @@
+"""Erasing a person: out of the graph, the partitions, the conversations, and never back.
+
+A boundary at the moment of erasure comes first, so that from then on whatever happened before is
+refused before it links anybody. Every step may run again. What lies outside the context (receipts,
+deliveries, other systems) is told by what a step found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chalicelib.context import audit, conversations, generations, handover, resolve
+from chalicelib.context.graph import Rules
+from chalicelib.model import instants
+from chalicelib.model.customer import Person
+from chalicelib.model.event import Event, Ref
+from chalicelib.model.identity import CONTACT_POINTS, Identity
+from chalicelib.store import events
+from chalicelib.store.secrets import ref_id
+from chalicelib.store.table import EXISTS, Delete, Item, Key, Table, Update
+
+PAGE = 25
+
+
+@dataclass
+class Found:
+    """What a page of a partition pointed at. `receipts`: keys of what brought its events; `sorts`:
+    sort keys of the events; `next`: where to go on, empty at the end; `count`: items deleted."""
+
+    receipts: set[Key] = field(default_factory=set)
+    sorts: list[str] = field(default_factory=list)
+    next: str = ""
+    count: int = 0
+
+
+def plan(person: Person, at: str) -> dict[str, Any]:
+    """Everything that the steps need once the person's items are gone; it holds his values, so
+    whoever keeps it throws it away in the end."""
+    identities = [[item["kind"], item.get("scope", ""), item["val"]] for item in person.nodes.values() if "val" in item]
+    fields = [each.value for each in person.customer.fields.values()]
+    return {
+        "customer": person.customer.id,
+        "at": at,
+        "nodes": sorted(person.nodes),
+        "ids": [person.id, *(each.removeprefix("cus_") for each in person.customer.former)],
+        "identities": sorted(identities),
+        "values": sorted({*(value for _, _, value in identities), *(each for each in fields if len(each) > 3)}),
+    }
+
+
+def bound(table: Table, identities: Iterable[Sequence[str]], at: str) -> None:
+    """From now on nothing that happened up to `at` is taken any more."""
+    for kind, scope, value in identities:
+        generations.bound(table, Identity(kind, value, scope), at, generations.ERASED)
+
+
+def silence(table: Table, rules: Rules, node: str) -> None:
+    """Take what people wrote about him out of audit items at his neighbours."""
+    view = resolve.read(table, rules, node)
+    for line in audit.of_view(table, view, {}) if view else []:
+        if line.why:
+            table.write(Update(line.place, {"why": ""}, when=EXISTS))
+
+
+def unlink(table: Table, rules: Rules, nodes: Sequence[str], at: str) -> tuple[str, ...]:
+    """Out of the graph; answers the nodes that stay, because they are shared."""
+    return resolve.remove(table, rules, nodes, instants.to_ms(at))
+
+
+def addresses(table: Table, identities: Iterable[Sequence[str]]) -> int:
+    """Surveys that were sent to his addresses, and what was answered from there."""
+    count = 0
+    for kind, _, value in identities:
+        if kind in CONTACT_POINTS:
+            pk = f"R#{ref_id(Ref('address', f'{kind}:{value}'))}"
+            count += _delete(table, [(item["pk"], item["sk"]) for item in table.query(pk).items])
+    return count
+
+
+def partition(table: Table, node: str, after: str = "") -> Found:
+    """Delete one page of what lies at a node, and all that its events left elsewhere in the context."""
+    page = table.query(f"N#{node}", after=after or "-", before="\U0010ffff", limit=PAGE)
+    found = Found(next=page.next[1] if page.next else "")
+    for item in page.items:
+        found.count += _delete(table, _of_item(table, node, item, found))
+    return found
+
+
+def _of_item(table: Table, node: str, item: Item, found: Found) -> list[Key]:
+    own = (item["pk"], item["sk"])
+    if item["sk"].startswith("B#"):
+        return [own, (f"N#{item['sk'][2:]}", f"B#{node}")]
+    if not item["sk"].startswith("E#"):
+        return [own]
+    event = events.from_item(item)
+    found.sorts.append(item["sk"])
+    if "#" in item["rc"]:
+        found.receipts.add((f"I#{item['cn']}#{instants.day(item['rc'])}", item["rc"]))
+    home = [(f"N#{item['hm']}", item["sk"])] if "hm" in item else []
+    return [own, *home, *_of_event(table, node, event, item["sk"])]
+
+
+def _of_event(table: Table, node: str, event: Event, sort: str) -> list[Key]:
+    keys: list[Key] = [handover.key(ref.value) for ref in event.refs if ref.kind == "token"]
+    for ref in (ref_id(each) for each in event.refs):
+        _delete(table, [(f"R#{ref}", sort), (f"R#{ref}", f"P#{node}")])
+        if not table.query(f"R#{ref}", begins="P#", limit=1).items:
+            resolve.remove(table, conversations.CONVERSATIONS, [ref], 0)
+            keys.append((f"R#{ref}", "-"))
+    return keys
+
+
+def _delete(table: Table, keys: Iterable[Key]) -> int:
+    """Those that exist; a delete of nothing costs as much as any."""
+    known = table.batch_get(list(dict.fromkeys(keys)))
+    for key in known:
+        table.write(Delete(key))
+    return len(known)
+
+
+def mentions(raw: bytes, values: Iterable[str]) -> bool:
+    """Whether these bytes hold one of the values, as text or as JSON writes it."""
+    return any(value.encode() in raw or _escaped(value) in raw for value in values if len(value) > 3)
+
+
+def _escaped(value: str) -> bytes:
+    return value.encode("ascii", "backslashreplace")

@@ -1,0 +1,55 @@
+"""Forget: have a destination remove a customer's record, when he is erased."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from chalicelib import destinations
+from chalicelib.errors import Delayed, DeliveryFailed
+from chalicelib.model.connection import Connection
+from chalicelib.settings import settings
+from chalicelib.store import contacts, secrets
+from chalicelib.store.deliveries import ACTIVITY, CONTACT, Duty
+from chalicelib.store.table import Delete, Table
+
+FORGOTTEN, NOTHING, FAILED, UNABLE = "erased", "nothing there", "failed", "cannot be told"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a destination answered. `again`: it may work later."""
+
+    connection: str
+    result: str
+    detail: str = ""
+    again: bool = False
+
+
+def forget(table: Table, connection: Connection, nodes: Sequence[str]) -> Told:
+    """Every record that this connection has of the customer with these nodes."""
+    destination = destinations.load(connection.provider)
+    found = table.batch_get([contacts.key(connection.id, node) for node in nodes])
+    remotes = sorted({contact.remote for item in found.values() if (contact := contacts.from_item(item)).remote})
+    if destination.forget_contact is None:
+        return Told(connection.id, UNABLE, "this system has no way to erase: ask its owner")
+    if not remotes:
+        return Told(connection.id, NOTHING)
+    plain = secrets.decrypt_all(connection.id, connection.secrets)
+    http = destination.http(connection.settings, plain, allow_private=settings().allow_private_destinations)
+    try:
+        for remote in remotes:
+            destination.forget_contact(http, remote)
+    except DeliveryFailed as failed:
+        return Told(connection.id, FAILED, failed.reason[:200], isinstance(failed, Delayed))
+    return Told(connection.id, FORGOTTEN, f"{len(remotes)} records")
+
+
+def rows(table: Table, connection: str, nodes: Iterable[str], ids: Iterable[str], sorts: Iterable[str]) -> int:
+    """Delete what was kept of deliveries to one connection, by the sort keys of the events."""
+    duties = [Duty(connection, ACTIVITY, "", sort) for sort in sorts]
+    duties += [Duty(connection, CONTACT, node, id) for node in nodes for id in ids]
+    found = table.batch_get([duty.key for duty in duties])
+    for key in found:
+        table.write(Delete(key))
+    return len(found)

@@ -17,7 +17,7 @@ from chalicelib.model import instants
 from chalicelib.model.customer import Person
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import CONTACT_POINTS, Identity
-from chalicelib.store import events
+from chalicelib.store import events, receipts
 from chalicelib.store.secrets import ref_id
 from chalicelib.store.table import EXISTS, Delete, Item, Key, Table, Update
 
@@ -90,6 +90,8 @@ def partition(table: Table, node: str, after: str = "") -> Found:
 
 def _of_item(table: Table, node: str, item: Item, found: Found) -> list[Key]:
     own = (item["pk"], item["sk"])
+    if item["sk"].startswith(receipts.AGAIN):
+        found.receipts.add(receipts.key_again(item))
     if item["sk"].startswith("B#"):
         return [own, (f"N#{item['sk'][2:]}", f"B#{node}")]
     if not item["sk"].startswith("E#"):
@@ -99,13 +101,15 @@ def _of_item(table: Table, node: str, item: Item, found: Found) -> list[Key]:
     if "#" in item["rc"]:
         found.receipts.add((f"I#{item['cn']}#{instants.day(item['rc'])}", item["rc"]))
     home = [(f"N#{item['hm']}", item["sk"])] if "hm" in item else []
-    return [own, *home, *_of_event(table, node, event, item["sk"])]
+    return [own, *home, *_of_event(table, node, event, item["sk"], found)]
 
 
-def _of_event(table: Table, node: str, event: Event, sort: str) -> list[Key]:
+def _of_event(table: Table, node: str, event: Event, sort: str, found: Found) -> list[Key]:
     keys: list[Key] = [handover.key(ref.value) for ref in event.refs if ref.kind == "token"]
     for ref in (ref_id(each) for each in event.refs):
-        _delete(table, [(f"R#{ref}", sort), (f"R#{ref}", f"P#{node}")])
+        again = [each for each in table.query(f"R#{ref}", begins=receipts.AGAIN).items if each["eid"] == event.id]
+        found.receipts |= {receipts.key_again(each) for each in again}
+        _delete(table, [(f"R#{ref}", sort), (f"R#{ref}", f"P#{node}"), *((each["pk"], each["sk"]) for each in again)])
         if not table.query(f"R#{ref}", begins="P#", limit=1).items:
             resolve.remove(table, conversations.CONVERSATIONS, [ref], 0)
             keys.append((f"R#{ref}", "-"))

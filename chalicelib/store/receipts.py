@@ -12,7 +12,7 @@ from chalicelib.model.event import Event
 from chalicelib.settings import settings
 from chalicelib.store import blobs, ids
 from chalicelib.store.codec import pack, unpack
-from chalicelib.store.table import EXISTS, Item, Page, Table, Update, live, now_seconds
+from chalicelib.store.table import EXISTS, Item, Page, Put, Table, Update, live, now_seconds
 
 LARGEST_BODY = 9 * 1024
 """Above this, S3 is cheaper than write units."""
@@ -120,6 +120,22 @@ def produced_of(event: Event, pk: str, verdict: str) -> Produced:
 def get(table: Table, pk: str, sk: str) -> Receipt | None:
     item = live(table.get((pk, sk)))
     return from_item(item) if item else None
+
+
+AGAIN = "D#"
+"""Beside an event: the receipts that brought it again, so that erasing finds them."""
+
+
+def brought_again(table: Table, pk: str, event: str, connection: str, mark: str) -> None:
+    """`pk`: the partition of the event; `mark`: the receipt's sort key."""
+    until = now_seconds() + settings().receipt_retention_days * 86400
+    table.write(Put({"pk": pk, "sk": f"{AGAIN}{mark}", "eid": event, "cn": connection, "x": until}))
+
+
+def key_again(item: Item) -> tuple[str, str]:
+    """The key of the receipt that such an item names."""
+    mark = item["sk"].removeprefix(AGAIN)
+    return f"I#{item['cn']}#{instants.day(mark)}", mark
 
 
 ERASED = "erased"

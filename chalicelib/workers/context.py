@@ -68,6 +68,8 @@ def take_arrival(
             continue
         outcome = record(table, event, mark, lists, kept.get(event.id, ""))
         produced.append(receipts.produced_of(event, outcome.pk, outcome.verdict))
+        if outcome.verdict == DUPLICATE:
+            receipts.brought_again(table, outcome.pk, event.id, arrival.connection, mark)
     if REFUSED in {each.verdict for each in produced}:
         reading.forget(table, arrival, connection)
     return _receipt(arrival, found, tuple(produced))

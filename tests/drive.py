@@ -132,6 +132,7 @@ def shopify(hook: str, topic: str, body: Mapping[str, Any], event: str = "") -> 
         "X-Shopify-API-Version": "2026-10",
         "X-Shopify-Webhook-Id": f"wh-{next(_ids)}",
         "X-Shopify-Event-Id": event or f"ev-{next(_ids)}",
+        "X-Shopify-Triggered-At": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "X-Shopify-Hmac-Sha256": base64.b64encode(mac).decode(),
     }
     return Sent(hook, headers, raw)

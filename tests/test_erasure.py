@@ -80,6 +80,7 @@ def places(world: World) -> dict[str, bytes]:
     found["bucket"] = b"\n".join(unpacked(aws["s3"].get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys)
     found["queues"] = b"\n".join(waiting(aws["sqs"]))
     logs = [path for path in hub.state.folder.rglob("*") if path.suffix == ".log"]
+    assert logs, "the hub writes its logs to files"
     found["logs"] = b"\n".join(path.read_bytes() for path in logs)
     found["crm"] = json.dumps(world.crm.objects, ensure_ascii=False).encode()
     return found
@@ -126,13 +127,9 @@ def waiting(sqs: Any) -> Iterator[bytes]:
             yield unpacked(message["Body"].encode())
 
 
-def traces(world: World) -> list[tuple[str, str]]:
+def traces(world: World, values: tuple[str, ...] = VALUES) -> list[tuple[str, str]]:
     found = places(world)
-    return [(place, value) for place, raw in found.items() for value in VALUES if value.encode() in raw]
-
-
-def gone(world: World) -> bool:
-    return not traces(world)
+    return [(place, value) for place, raw in found.items() for value in values if value.encode() in raw]
 
 
 def test_erasure_leaves_no_byte_and_late_duplicates_bring_nobody_back(world: World) -> None:
@@ -168,7 +165,7 @@ def test_erasure_leaves_no_byte_and_late_duplicates_bring_nobody_back(world: Wor
     assert late.go() in (200, 204), "and a first delivery from before"
     since = certificate["erased_up_to"]
     eventually(lambda: refused(world, since) >= 4)
-    eventually(lambda: gone(world), 60)
+    eventually(lambda: not traces(world), 60)
     assert who.customer(f"phone:{MOBILE}") is None
 
     soon = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(time.time() + 60))
@@ -181,3 +178,29 @@ def test_erasure_leaves_no_byte_and_late_duplicates_bring_nobody_back(world: Wor
 def refused(world: World, since: str) -> int:
     found = world.who.get("/v1/receipts", since=since, limit=200)["receipts"]
     return sum(each["verdict"] == "ignored" and "erasure" in (each["reason"] or "") for each in found)
+
+
+def test_a_shops_demand_erases_and_its_redelivery_does_nothing(world: World) -> None:
+    values = mail, mobile, name = "eva.verdwijnt@example.nl", "+31688654321", "Vertrekkers"
+    who, works = world.who, webhooks(world, 7003, mail, mobile, name)
+    assert works[2].go() == 200
+    customer = eventually(lambda: who.customer(f"email:{mail}"))
+    asked = {
+        "shop_id": 954889,
+        "shop_domain": drive.SHOP,
+        "customer": {"id": 7003, "email": mail, "phone": mobile},
+        "orders_to_redact": [7003],
+    }
+    demand = drive.shopify(world.shop, "customers/redact", asked)
+    assert demand.go() == 200
+    eventually(
+        lambda: who.session.get(f"{who.url}/v1/customers/{customer['id']}", headers=bearer(who)).status_code == 410
+    )
+    eventually(lambda: not traces(world, values), 60)
+    assert demand.go() == 200 and works[2].go() == 200
+    eventually(lambda: not any(waiting(clients(world.hub)["sqs"])), 60)
+    eventually(lambda: not traces(world, values), 60)
+
+
+def bearer(who: Integrator) -> dict[str, str]:
+    return {"Authorization": f"Bearer {who.key}"}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from chalicelib import telemetry
-from chalicelib.context.record import DUPLICATE, REFUSED, record
+from chalicelib.context import erase, people
+from chalicelib.context.record import DUPLICATE, REFUSED, record, rules_of
 from chalicelib.ingest import arrival as arrivals
 from chalicelib.ingest import read as reading
 from chalicelib.ingest.arrival import Arrival
+from chalicelib.ingest.receive import source_of
 from chalicelib.model import instants
 from chalicelib.model.connection import Connection
-from chalicelib.store import connections, organisation, queues, receipts
+from chalicelib.model.event import Event
+from chalicelib.store import connections, jobs, organisation, queues, receipts
 from chalicelib.store.receipts import Produced
 from chalicelib.store.table import DynamoTable, Item, Put, Table
 from chalicelib.workers.batch import Batch, Record
@@ -70,9 +73,34 @@ def take_arrival(
         produced.append(receipts.produced_of(event, outcome.pk, outcome.verdict))
         if outcome.verdict == DUPLICATE:
             receipts.brought_again(table, outcome.pk, event.id, arrival.connection, mark)
+    _demanded(table, connection, found.events, produced, lists)
     if REFUSED in {each.verdict for each in produced}:
         reading.forget(table, arrival, connection)
     return _receipt(arrival, found, tuple(produced))
+
+
+def _demanded(
+    table: Table,
+    connection: Connection,
+    found: Sequence[Event],
+    produced: Sequence[Produced],
+    lists: organisation.Organisation,
+) -> None:
+    """A shop's privacy demand to erase starts the job for whoever it names. Its redelivery finds
+    nobody any more: the demand itself lies before the erasure."""
+    for event, told in zip(found, produced, strict=True):
+        if demands_erasure(event, connection) and told.pk.startswith("N#"):
+            person = people.of_node(table, rules_of(lists), told.pk[2:])
+            if person:
+                who = {"by": connection.id, "why": f"demanded by {event.provider_type}"}
+                jobs.start(table, "erase", erase.plan(person, instants.now()) | who)
+
+
+def demands_erasure(event: Event, connection: Connection) -> bool:
+    """Only of a source that is an own system by itself, never by a mapping."""
+    source = source_of(connection.provider)
+    asked = event.type == "system" and event.actor == "system" and event.details.get("status") == "erase"
+    return asked and source is not None and source.own_system
 
 
 def _receipt(arrival: Arrival, found: reading.Reading, produced: tuple[Produced, ...]) -> Item:

@@ -36,6 +36,8 @@ class Settings:
     """DRAAD_EVENT_RETENTION_DAYS. Default 1095."""
     receipt_retention_days: int
     """DRAAD_RECEIPT_RETENTION_DAYS. Default 30."""
+    poll_seconds: int
+    """DRAAD_POLL_SECONDS: how often an open page asks for news. Default 3."""
 
     @property
     def local(self) -> bool:
@@ -68,8 +70,9 @@ def read(env: dict[str, str]) -> Settings:
         ),
         public_url=_public_url(env.get("DRAAD_PUBLIC_URL", "")),
         allow_private_destinations=env.get("DRAAD_ALLOW_PRIVATE_DESTINATIONS", "") == "1",
-        event_retention_days=_days(env, "DRAAD_EVENT_RETENTION_DAYS", 1095),
-        receipt_retention_days=_days(env, "DRAAD_RECEIPT_RETENTION_DAYS", 30),
+        event_retention_days=_whole(env, "DRAAD_EVENT_RETENTION_DAYS", 1095, "days", 1, 36500),
+        receipt_retention_days=_whole(env, "DRAAD_RECEIPT_RETENTION_DAYS", 30, "days", 1, 36500),
+        poll_seconds=_whole(env, "DRAAD_POLL_SECONDS", 3, "seconds", 2, 60),
     )
     if found.allow_private_destinations and not found.local:
         raise SettingsInvalid(
@@ -84,8 +87,8 @@ def _public_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _days(env: dict[str, str], name: str, default: int) -> int:
+def _whole(env: dict[str, str], name: str, default: int, unit: str, least: int, most: int) -> int:
     value = env.get(name, str(default))
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 36500:
-        raise SettingsInvalid(f"{name} is {value!r}: use whole days, 1 to 36500")
+    if not value.isascii() or not value.isdigit() or not least <= int(value[:6]) <= most:
+        raise SettingsInvalid(f"{name} is {value!r}: use whole {unit}, {least} to {most}")
     return int(value)

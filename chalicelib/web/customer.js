@@ -1,0 +1,113 @@
+/** Who this is, and what other systems know: the head of the page and the panels beside the timeline. */
+
+import { el, icon } from "./dom.js";
+import { ago, moment } from "./format.js";
+import { OF_KIND } from "./icons.js";
+import { count, text, word } from "./texts.js";
+
+/** @param {any} customer */
+export const nameOf = (customer) => customer.name ?? (customer.anonymous ? text("anonymous") : best(customer) ?? text("no_name"));
+
+/** @param {any} customer */
+const best = (customer) => customer.identities.find((/** @type {any} */ each) => ["email", "phone"].includes(each.kind))?.value;
+
+/** @param {any} customer */
+export function badges(customer) {
+  const verified = customer.identities.some((/** @type {any} */ each) => each.assurance === "A3");
+  const former = customer.former_ids.length;
+  return [
+    customer.anonymous
+      ? el("span", { class: "tag warn", title: text("anonymous.meaning") }, icon("question"), text("anonymous"))
+      : el("span", { class: "tag good" }, icon("ok"), text("known")),
+    el("span", { class: verified ? "tag good" : "tag" }, icon(verified ? "ok" : "dot"), text(verified ? "verified" : "verified.not")),
+    former ? el("span", { class: "tag" }, icon("thread"), count("former", former)) : null,
+    customer.conflicts.length ? el("span", { class: "tag bad" }, icon("parked"), text("conflicts")) : null,
+  ];
+}
+
+/** @param {any} customer @param {any} sync @param {boolean} free whether other pages can be opened too */
+export function panels(customer, sync, free) {
+  return [
+    customer.anonymous ? el("p", { class: "hint" }, text("anonymous.meaning")) : null,
+    panel("conflicts", text("conflicts"), customer.conflicts.map(conflict), text("conflicts.meaning"), "bad"),
+    panel("identities", text("identities"), customer.identities.map(identity), text("identities.meaning")),
+    sync ? systems(sync.destinations) : null,
+    panel("candidates", text("candidates"), customer.candidates.map((/** @type {any} */ each) => candidate(each, free)), text("candidates.meaning"), "warn"),
+  ];
+}
+
+/** @param {string} name @param {string} title @param {HTMLElement[]} lines @param {string} meaning @param {string} [kind] */
+function panel(name, title, lines, meaning, kind = "") {
+  if (!lines.length) return null;
+  const inside = [el("ul", {}, lines), el("p", { class: "soft" }, meaning)];
+  return el("details", { class: `panel ${kind}`, "data-panel": name }, el("summary", {}, el("h2", {}, title), el("span", { class: "n" }, String(lines.length))), inside);
+}
+
+/** @param {any} each */
+function identity(each) {
+  const known = each.assurance === "A3" ? "good" : each.assurance === "A2" ? "sure" : "";
+  const seen = each.last_seen ? `${each.identity} · ${moment(each.last_seen)}` : each.identity;
+  return el(
+    "li",
+    { class: "identity", title: seen },
+    icon(OF_KIND[each.kind] ?? each.kind),
+    el("span", { class: "value" }, el("span", { class: "soft" }, word("kind", each.kind)), el("bdi", {}, each.value)),
+    el("span", { class: `tag ${known}` }, word("assurance", each.assurance)),
+  );
+}
+
+/** @param {any} each */
+function conflict(each) {
+  return el("li", {}, el("p", {}, word("conflict", each.kind)), each.identities.map((/** @type {string} */ told) => el("p", {}, el("bdi", {}, told))));
+}
+
+/** @param {any} each @param {boolean} free */
+function candidate(each, free) {
+  const page = free && each.customer ? el("a", { href: encodeURIComponent(each.customer) }, text("candidates.open")) : null;
+  const said = el("p", { class: "soft" }, word("candidate", each.reason), " ", ago(each.at));
+  return el("li", {}, el("p", {}, el("bdi", {}, each.identity ?? "–")), said, page);
+}
+
+/** @param {any[]} destinations */
+function systems(destinations) {
+  if (!destinations.length) return panel("sync", text("sync"), [el("li", {}, text("sync.none"))], "");
+  const parked = destinations.some((each) => each.parked.length);
+  return panel("sync", text("sync"), destinations.map(system), parked ? text("sync.parked.meaning") : "", parked ? "bad" : "");
+}
+
+/** @type {Record<string, [string, string]>} */
+const MARKS = { "in step": ["ok", "good"], behind: ["slow", "warn"], parked: ["parked", "bad"] };
+
+/** @param {any} each */
+function system(each) {
+  const [drawn, kind] = MARKS[each.state] ?? ["dot", ""];
+  return el(
+    "li",
+    { class: "system" },
+    el("p", {}, el("bdi", { class: "strong" }, each.name || each.provider), el("span", { class: `tag ${kind}` }, icon(drawn), word("state", each.state))),
+    el("p", { class: "soft" }, progress(each)),
+    [...each.parked, ...each.behind].slice(0, 5).map(late),
+    contact(each),
+  );
+}
+
+/** @param {any} each */
+function progress(each) {
+  const parts = [count("sync.told", each.delivered)];
+  if (each.behind.length) parts.push(count("sync.behind", each.behind.length));
+  if (each.parked.length) parts.push(count("sync.parked", each.parked.length));
+  return parts.join(", ");
+}
+
+/** @param {any} each */
+function late(each) {
+  const due = each.due_at ? text("sync.due", { time: ago(each.due_at) }) : "";
+  const said = [word("type", each.type), each.reason ?? "", due].filter(Boolean).join(" · ");
+  return each.reason || due ? el("p", { class: "reason", dir: "auto" }, said) : null;
+}
+
+/** @param {any} each */
+function contact(each) {
+  if (!each.contact) return null;
+  return el("p", { class: "soft" }, `${text("contact")} `, el("bdi", {}, each.contact));
+}

@@ -14,13 +14,11 @@ const best = (customer) => customer.identities.find((/** @type {any} */ each) =>
 /** @param {any} customer */
 export function badges(customer) {
   const verified = customer.identities.some((/** @type {any} */ each) => each.assurance === "A3");
-  const former = customer.former_ids.length;
   return [
     customer.anonymous
       ? el("span", { class: "tag warn", title: text("anonymous.meaning") }, icon("question"), text("anonymous"))
       : el("span", { class: "tag good" }, icon("ok"), text("known")),
     el("span", { class: verified ? "tag good" : "tag" }, icon(verified ? "ok" : "dot"), text(verified ? "verified" : "verified.not")),
-    former ? el("span", { class: "tag" }, icon("thread"), count("former", former)) : null,
     customer.conflicts.length ? el("span", { class: "tag bad" }, icon("parked"), text("conflicts")) : null,
   ];
 }
@@ -72,8 +70,12 @@ function candidate(each, free) {
 function systems(destinations) {
   if (!destinations.length) return panel("sync", text("sync"), [el("li", {}, text("sync.none"))], "");
   const parked = destinations.some((each) => each.parked.length);
-  return panel("sync", text("sync"), destinations.map(system), parked ? text("sync.parked.meaning") : "", parked ? "bad" : "");
+  const sorted = [...destinations].sort((one, other) => order(one).localeCompare(order(other)));
+  return panel("sync", text("sync"), sorted.map(system), parked ? text("sync.parked.meaning") : "", parked ? "bad" : "");
 }
+
+/** What needs somebody first. @param {any} each */
+const order = (each) => `${["parked", "behind", "in step"].indexOf(each.state)} ${each.name}`;
 
 /** @type {Record<string, [string, string]>} */
 const MARKS = { "in step": ["ok", "good"], behind: ["slow", "warn"], parked: ["parked", "bad"] };
@@ -86,7 +88,7 @@ function system(each) {
     { class: "system" },
     el("p", {}, el("bdi", { class: "strong" }, each.name || each.provider), el("span", { class: `tag ${kind}` }, icon(drawn), word("state", each.state))),
     el("p", { class: "soft" }, progress(each)),
-    [...each.parked, ...each.behind].slice(0, 5).map(late),
+    reasons([...each.parked, ...each.behind]).slice(0, 5).map((said) => el("p", { class: "reason", dir: "auto" }, said)),
     contact(each),
   );
 }
@@ -99,11 +101,16 @@ function progress(each) {
   return parts.join(", ");
 }
 
-/** @param {any} each */
-function late(each) {
-  const due = each.due_at ? text("sync.due", { time: ago(each.due_at) }) : "";
-  const said = [word("type", each.type), each.reason ?? "", due].filter(Boolean).join(" · ");
-  return each.reason || due ? el("p", { class: "reason", dir: "auto" }, said) : null;
+/** Why something is late, each reason once with the types it is about. @param {any[]} late */
+function reasons(late) {
+  /** @type {Map<string, Set<string>>} */
+  const found = new Map();
+  for (const each of late) {
+    const due = each.due_at ? text("sync.due", { time: ago(each.due_at) }) : "";
+    const why = [each.reason, due].filter(Boolean).join(" · ");
+    if (why) found.set(why, (found.get(why) ?? new Set()).add(word("type", each.type)));
+  }
+  return [...found].map(([why, types]) => `${[...types].join(", ")} · ${why}`);
 }
 
 /** @param {any} each */

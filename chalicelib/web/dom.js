@@ -1,6 +1,6 @@
 /** Elements made of text nodes only: nothing that a customer wrote is ever read as markup. */
 
-import { ICONS, LETTERS } from "./icons.js";
+import { ICONS, INITIALS } from "./icons.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -46,21 +46,11 @@ export function icon(name) {
   drawn.setAttribute("viewBox", "0 0 24 24");
   drawn.setAttribute("class", "icon");
   drawn.setAttribute("aria-hidden", "true");
-  for (const d of ICONS[name] ?? ICONS[name in LETTERS ? "bubble" : "dot"]) {
+  for (const d of ICONS[name] ?? (name in INITIALS ? [...ICONS.bubble, ...INITIALS[name]] : ICONS.dot)) {
     const path = document.createElementNS(SVG, "path");
     path.setAttribute("d", d);
     drawn.append(path);
   }
-  if (name in LETTERS) drawn.append(letter(LETTERS[name]));
-  return drawn;
-}
-
-/** @param {string} text */
-function letter(text) {
-  const drawn = document.createElementNS(SVG, "text");
-  drawn.setAttribute("x", "12");
-  drawn.setAttribute("y", "14");
-  drawn.append(text);
   return drawn;
 }
 

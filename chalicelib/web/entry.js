@@ -29,22 +29,19 @@ export function entryElement(entry, beside = []) {
       el("time", { datetime: entry.occurred_at, title: moment(entry.occurred_at) }, clock(entry.occurred_at)),
     ),
     el("div", { class: "body" }, entry.sensitive ? veiled(entry) : body(entry)),
-    el("footer", {}, beside, link(entry.link, text("link", { source: capital(entry.source) })), details(entry)),
+    el("footer", {}, beside, link(entry.link, text("link")), details(entry)),
   );
 }
 
 /** @param {Entry} entry */
 const kindOf = (entry) => (["in", "out", "internal"].includes(entry.direction) ? `way-${entry.direction}` : "way-in");
 
-/** @param {string} name */
-const capital = (name) => name.charAt(0).toUpperCase() + name.slice(1);
-
 /** @param {Entry} entry */
 function heading(entry) {
   const number = plain(entry.details?.number);
   const status = plain(entry.status);
   const parts = [word("channel", entry.channel), [word("type", entry.type), number].filter(Boolean).join(" ")];
-  return [...parts, status && word("word", status)].filter(Boolean).join(" · ");
+  return [...new Set(parts), status && word("word", status)].filter(Boolean).join(" · ");
 }
 
 /** @param {Entry} entry */
@@ -140,7 +137,7 @@ function details(entry) {
   const own = Object.entries(entry.details ?? {}).filter(([name, value]) => !SHOWN.has(name) && plain(value));
   const shown = [
     [moment(entry.occurred_at), ""],
-    [entry.provider_type, ""],
+    [[entry.source, entry.provider_type].filter(Boolean).join(" · "), ""],
     [entry.address ?? "", ""],
     ...entry.refs.map((ref) => [ref, ""]),
     ...(entry.sensitive ? [] : own.map(([name, value]) => [name.replaceAll("_", " "), plain(value)])),

@@ -31,10 +31,19 @@ export const ICONS = {
   way_out: ["M5 19L18 6", "M9 6h9v9"],
 };
 
-/** Chat services are a bubble with a letter. @type {Record<string, string>} */
-export const LETTERS = {
-  facebook: "f", instagram: "i", line: "L", matrix: "#", messenger: "M", slack: "S", telegram: "T", viber: "V",
-  wechat: "We", whatsapp: "W", x: "X",
+/** Chat services are a bubble with an initial. @type {Record<string, string[]>} */
+export const INITIALS = {
+  facebook: ["M14 7.2h-.5a1.6 1.6 0 0 0-1.6 1.6v5.2", "M10 10.5h3.5"],
+  instagram: ["M12 10.3v3.5", "M12 7.3v.01"],
+  line: ["M10.2 7.3v6h4"],
+  matrix: ["M10.8 7.3l-.6 6.4M14 7.3l-.6 6.4M9 9.4h6.2M8.8 11.7h6.2"],
+  messenger: ["M8.7 13.5v-6l3.3 3.6 3.3-3.6v6"],
+  slack: ["M14.2 8.4c-1.2-1.2-4.4-1-4.4 .8 0 2 4.4 .8 4.4 2.8 0 1.8-3.2 2-4.4 .8"],
+  telegram: ["M9 7.6h6M12 7.6v6"],
+  viber: ["M9.3 7.5l2.7 6 2.7-6"],
+  wechat: ["M9.5 9v.01M14.5 9v.01", "M9.5 12c1.5 1.3 3.5 1.3 5 0"],
+  whatsapp: ["M7.8 7.8l1.9 5.6 2.3-5 2.3 5 1.9-5.6"],
+  x: ["M9.5 7.8l5 5.6M14.5 7.8l-5 5.6"],
 };
 
 /** Kinds of identity whose drawing has another name. @type {Record<string, string>} */

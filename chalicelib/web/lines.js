@@ -87,7 +87,7 @@ function byDay(entries) {
 
 /** The threads beside one row, drawn for the eye only: the label in the entry says the same. */
 function rail(/** @type {Strand[]} */ passing, /** @type {Strand | null} */ own) {
-  const drawn = passing.map((each) => el("span", { class: `strand lane-${each.lane} colour-${each.colour} ${each.part}` }));
+  const drawn = passing.filter((each) => each.part !== "knot").map((each) => el("span", { class: `strand lane-${each.lane} colour-${each.colour} ${each.part}` }));
   const knot = own && el("span", { class: `knot lane-${own.lane} colour-${own.colour}` });
   const tie = own && el("span", { class: `tie lane-${own.lane} colour-${own.colour}` });
   return el("div", { class: "rail", "aria-hidden": "true" }, drawn, tie, knot);

@@ -78,16 +78,16 @@ export function lanesUsed(rows) {
 /**
  * What a conversation is about: an order or a ticket where one is named, otherwise where it began.
  * @param {Entry[]} entries of any conversation, newest first
- * @returns {Map<string, {type: string, number: string, channel: string, count: number}>}
+ * @returns {Map<string, {type: string, number: string, channel: string, at: string}>}
  */
 export function subjects(entries) {
   const found = new Map();
   for (const entry of entries) {
     if (entry.conversation === null) continue;
-    const told = found.get(entry.conversation) ?? { type: "", number: "", channel: "", count: 0 };
+    const told = found.get(entry.conversation) ?? { type: "", number: "" };
     const number = ["order", "ticket"].includes(entry.type) ? plain(entry.details?.number) : "";
     if (number && !told.number) Object.assign(told, { type: entry.type, number });
-    found.set(entry.conversation, { ...told, channel: entry.channel, count: told.count + 1 });
+    found.set(entry.conversation, { ...told, channel: entry.channel, at: entry.occurred_at });
   }
   return found;
 }

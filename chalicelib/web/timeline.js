@@ -4,7 +4,7 @@ import { get, Refused, Unreachable } from "./api.js";
 import { badges, nameOf, panels } from "./customer.js";
 import { by, fill, icon } from "./dom.js";
 import { showFilters } from "./filters.js";
-import { zone } from "./format.js";
+import { shortDay, zone } from "./format.js";
 import { facts } from "./glance.js";
 import { filtered, History, newerFirst, nothingFiltered, passes } from "./history.js";
 import { Lines, showEmpty } from "./lines.js";
@@ -67,15 +67,15 @@ function spelled(part) {
 
 const shown = () => state.chosen ?? state.whole;
 
-/** @type {Map<string, {type: string, number: string, channel: string, count: number}>} */
+/** @type {ReturnType<typeof subjects>} */
 let told = new Map();
 
 /** What a conversation is called. @param {string} conversation */
 function subject(conversation) {
   const found = told.get(conversation);
-  if (!found) return text("conversation.start", { channel: "–" });
+  if (!found) return "–";
   if (found.number) return `${word("type", found.type)} ${found.number}`;
-  return text("conversation.start", { channel: word("channel", found.channel) });
+  return text("conversation.start", { channel: word("channel", found.channel), day: shortDay(found.at) });
 }
 
 /** @param {string} view */
@@ -222,12 +222,17 @@ function tell(title, said) {
   const again = state.notice?.[0] === title;
   clear();
   state.notice = [title, said];
-  by("notice-title").textContent = text(title);
-  by("notice-text").textContent = text(said);
+  sayNotice();
   by("notice-again").hidden = title === "erased";
   by("notice-key").hidden = !["forbidden", "not_found"].includes(title);
   reveal("notice");
   if (!again) by("notice-title").focus();
+}
+
+function sayNotice() {
+  const [title, said] = state.notice ?? [];
+  by("notice-title").textContent = title ? text(title) : "";
+  by("notice-text").textContent = said ? text(said) : "";
 }
 
 /** @param {boolean} live */
@@ -293,7 +298,7 @@ function showLanguage() {
     each.setAttribute("aria-pressed", each.getAttribute("data-language") === language() ? "true" : "false");
   }
   if (state.reason) by("sign-in-reason").textContent = text("sign_in.expired");
-  if (state.view === "notice" && state.notice) tell(...state.notice);
+  sayNotice();
   show();
 }
 

@@ -28,18 +28,24 @@ export function panels(customer, sync, free) {
   return [
     customer.anonymous ? el("p", { class: "hint" }, text("anonymous.meaning")) : null,
     panel("conflicts", text("conflicts"), customer.conflicts.map(conflict), text("conflicts.meaning"), "bad"),
-    panel("identities", text("identities"), customer.identities.map(identity), text("identities.meaning")),
+    panel("identities", text("identities"), [...customer.identities].sort(surestFirst).map(identity), text("identities.meaning")),
     sync ? systems(sync.destinations) : null,
     panel("candidates", text("candidates"), customer.candidates.map((/** @type {any} */ each) => candidate(each, free)), text("candidates.meaning"), "warn"),
   ];
 }
 
-/** @param {string} name @param {string} title @param {HTMLElement[]} lines @param {string} meaning @param {string} [kind] */
-function panel(name, title, lines, meaning, kind = "") {
+/**
+ * @param {string} name @param {string} title @param {HTMLElement[]} lines @param {string} meaning @param {string} [kind]
+ * @param {HTMLElement | null} [mark] what can be seen while it is closed
+ */
+function panel(name, title, lines, meaning, kind = "", mark = null) {
   if (!lines.length) return null;
-  const inside = [el("ul", {}, lines), el("p", { class: "soft" }, meaning)];
-  return el("details", { class: `panel ${kind}`, "data-panel": name }, el("summary", {}, el("h2", {}, title), el("span", { class: "n" }, String(lines.length))), inside);
+  const head = el("summary", {}, el("h2", {}, title), el("span", { class: "n" }, String(lines.length)), mark);
+  return el("details", { class: `panel ${kind}`, "data-panel": name }, head, el("ul", {}, lines), el("p", { class: "soft" }, meaning));
 }
+
+/** @param {any} one @param {any} other */
+const surestFirst = (one, other) => other.assurance.localeCompare(one.assurance) || one.identity.localeCompare(other.identity);
 
 /** @param {any} each */
 function identity(each) {
@@ -68,10 +74,10 @@ function candidate(each, free) {
 
 /** @param {any[]} destinations */
 function systems(destinations) {
-  if (!destinations.length) return panel("sync", text("sync"), [el("li", {}, text("sync.none"))], "");
-  const parked = destinations.some((each) => each.parked.length);
+  if (!destinations.length) return el("p", { class: "soft" }, text("sync.none"));
   const sorted = [...destinations].sort((one, other) => order(one).localeCompare(order(other)));
-  return panel("sync", text("sync"), sorted.map(system), parked ? text("sync.parked.meaning") : "", parked ? "bad" : "");
+  const [{ state }] = sorted;
+  return panel("sync", text("sync"), sorted.map(system), "", state === "parked" ? "bad" : "", tag(state));
 }
 
 /** What needs somebody first. @param {any} each */
@@ -82,15 +88,21 @@ const MARKS = { "in step": ["ok", "good"], behind: ["slow", "warn"], parked: ["p
 
 /** @param {any} each */
 function system(each) {
-  const [drawn, kind] = MARKS[each.state] ?? ["dot", ""];
   return el(
     "li",
     { class: "system" },
-    el("p", {}, el("bdi", { class: "strong" }, each.name || each.provider), el("span", { class: `tag ${kind}` }, icon(drawn), word("state", each.state))),
+    el("p", {}, el("bdi", { class: "strong" }, each.name || each.provider), tag(each.state)),
     el("p", { class: "soft" }, progress(each)),
     reasons([...each.parked, ...each.behind]).slice(0, 5).map((said) => el("p", { class: "reason", dir: "auto" }, said)),
+    each.parked.length ? el("p", { class: "soft" }, text("sync.parked.meaning")) : null,
     contact(each),
   );
+}
+
+/** @param {string} state */
+function tag(state) {
+  const [drawn, kind] = MARKS[state] ?? ["dot", ""];
+  return el("span", { class: `tag ${kind}` }, icon(drawn), word("state", state));
 }
 
 /** @param {any} each */

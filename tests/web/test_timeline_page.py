@@ -153,7 +153,8 @@ def test_who_this_is_and_what_others_know(tab: Visit, world: World, noor: dict[s
     }
     systems = [text.replace("\n", " ") for text in tab.texts(".system")]
     assert [" ".join(text.split()) for text in systems] == [
-        "Parcel partner Geweigerd 0 gemeld, 3 geweigerd Retour, Zending, Bestelling · HTTP 422 from destination",
+        "Parcel partner Geweigerd 0 gemeld, 3 geweigerd Retour, Zending, Bestelling · HTTP 422 from destination"
+        " Dit systeem weigerde het. Meld het aan wie de koppelingen beheert: niets is kwijt, het kan opnieuw worden verstuurd.",
         "CRM Bij 11 gemeld",
     ]
     glance = tab.page.inner_text("#glance")

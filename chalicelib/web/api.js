@@ -5,6 +5,7 @@ import { key } from "./session.js";
 // From where this file lies, so that a stage prefix and the depth of the page do not matter.
 const ROOT = new URL("../../v1/", import.meta.url);
 const PATIENCE_MS = 15_000;
+const SENDABLE = /^[\x21-\x7e]+$/;
 
 /** The API said no: 401, 403, 404, 410, 422. */
 export class Refused extends Error {
@@ -25,6 +26,8 @@ export class Unreachable extends Error {}
  * @returns {Promise<{body: any, tag: string}>} `body` is null when nothing changed
  */
 export async function get(path, query = {}, tag = "") {
+  // Letters that no header can carry are in no key; fetch would fail as if nobody answered.
+  if (!SENDABLE.test(key())) throw new Refused(401, "");
   const url = new URL(path, ROOT);
   for (const [name, value] of Object.entries(query)) {
     if (value !== null && String(value) !== "") url.searchParams.set(name, String(value));

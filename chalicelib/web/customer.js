@@ -29,7 +29,7 @@ export function panels(customer, sync, free) {
     customer.anonymous ? el("p", { class: "hint" }, text("anonymous.meaning")) : null,
     panel("conflicts", text("conflicts"), customer.conflicts.map(conflict), text("conflicts.meaning"), "bad"),
     panel("identities", text("identities"), [...customer.identities].sort(surestFirst).map(identity), text("identities.meaning")),
-    sync ? systems(sync.destinations) : null,
+    sync ? systems(sync.destinations) : el("p", { class: "hint" }, text("sync.unknown")),
     panel("candidates", text("candidates"), customer.candidates.map((/** @type {any} */ each) => candidate(each, free)), text("candidates.meaning"), "warn"),
   ];
 }

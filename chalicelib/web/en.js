@@ -142,6 +142,7 @@ export default {
   "sync.parked.other": "{n} refused",
   "sync.told.one": "{n} told",
   "sync.told.other": "{n} told",
+  "sync.unknown": "What other systems know cannot be told at the moment.",
   "timeline": "Timeline",
   "today": "Today",
   "track": "Follow the parcel",

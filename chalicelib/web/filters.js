@@ -25,8 +25,12 @@ export function showFilters(place, filter, seen, nameOf, change) {
   if (focused && again instanceof HTMLElement) again.focus();
 }
 
-/** One choice says nothing, so a group of one is left out unless it is chosen. */
-function group(/** @type {"channel" | "type"} */ name, /** @type {string} */ label, /** @type {Filter} */ filter, /** @type {string[]} */ values, /** @type {(filter: Filter) => void} */ change) {
+/**
+ * One choice says nothing, so a group of one is left out unless it is chosen.
+ * @param {"channel" | "type"} name @param {string} label @param {Filter} filter @param {string[]} values
+ * @param {(filter: Filter) => void} change
+ */
+function group(name, label, filter, values, change) {
   const offered = [...new Set([...values, ...filter[name]])].sort((one, other) => word(name, one).localeCompare(word(name, other)));
   if (offered.length < 2 && !filter[name].length) return null;
   const buttons = offered.map((value) => {

@@ -25,12 +25,21 @@ export class Lines {
   /** @param {Entry[]} entries newest first @param {Set<string>} fresh ids of what has just come */
   show(entries, fresh) {
     const rows = strands(entries, this.threads.colour);
-    const focused = document.activeElement;
+    const focused = this.focused();
     const days = byDay(entries).map(({ at, from, to }) => this.day(at, entries.slice(from, to), rows.slice(from, to), fresh));
     this.place.className = `lines lanes-${lanesUsed(rows)}`;
     fill(this.place, days);
-    if (focused instanceof HTMLElement && this.place.contains(focused)) focused.focus({ preventScroll: true });
+    focused?.().focus({ preventScroll: true });
     this.forget(entries);
+  }
+
+  /** How to find what has the focus after it was moved, or made anew. @returns {(() => HTMLElement) | null} */
+  focused() {
+    const element = document.activeElement;
+    const id = element?.closest("[data-id]")?.getAttribute("data-id");
+    if (!(element instanceof HTMLElement) || !id || !this.place.contains(element)) return null;
+    const again = element.matches(".thread") ? ".thread" : "summary";
+    return () => (element.isConnected ? element : this.made.get(id)?.element.querySelector(again) ?? this.place);
   }
 
   /** @param {string} at @param {Entry[]} entries @param {ReturnType<typeof strands>} rows @param {Set<string>} fresh */
@@ -85,8 +94,11 @@ function byDay(entries) {
   return found;
 }
 
-/** The threads beside one row, drawn for the eye only: the label in the entry says the same. */
-function rail(/** @type {Strand[]} */ passing, /** @type {Strand | null} */ own) {
+/**
+ * The threads beside one row, drawn for the eye only: the label in the entry says the same.
+ * @param {Strand[]} passing @param {Strand | null} own
+ */
+function rail(passing, own) {
   const drawn = passing.filter((each) => each.part !== "knot").map((each) => el("span", { class: `strand lane-${each.lane} colour-${each.colour} ${each.part}` }));
   const knot = own && el("span", { class: `knot lane-${own.lane} colour-${own.colour}` });
   const tie = own && el("span", { class: `tie lane-${own.lane} colour-${own.colour}` });

@@ -142,6 +142,7 @@ export default {
   "sync.parked.other": "{n} geweigerd",
   "sync.told.one": "{n} gemeld",
   "sync.told.other": "{n} gemeld",
+  "sync.unknown": "Wat andere systemen weten is op dit moment niet te zeggen.",
   "timeline": "Tijdlijn",
   "today": "Vandaag",
   "track": "Volg het pakket",

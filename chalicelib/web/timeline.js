@@ -106,8 +106,18 @@ async function open() {
 
 /** What changes less often, or costs more. */
 async function rest() {
-  const [customer, sync] = await Promise.all([get(customerPath), get(`${customerPath}/sync`), state.possible.refresh()]);
-  return { customer: customer.body, sync: sync.body, restAt: Date.now() };
+  const [customer, sync] = await Promise.all([
+    get(customerPath),
+    get(`${customerPath}/sync`).catch(withoutIt),
+    state.possible.refresh().catch(withoutIt),
+  ]);
+  return { customer: customer.body, sync: sync?.body ?? state.sync, restAt: Date.now() };
+}
+
+/** The timeline is shown even while something beside it cannot be had. @param {unknown} wrong */
+function withoutIt(wrong) {
+  if (wrong instanceof Unreachable) return null;
+  throw wrong;
 }
 
 /** One round of polling. */
@@ -247,7 +257,7 @@ function show() {
   const { customer, whole } = state;
   if (!customer) return;
   const history = shown();
-  told = subjects([...new Map([...whole.entries, ...history.entries].map((entry) => [entry.id, entry])).values()].sort(newerFirst));
+  told = subjects([...new Map([...whole.entries, ...history.entries, ...state.possible.entries].map((entry) => [entry.id, entry])).values()].sort(newerFirst));
   // From the oldest on, so that a conversation keeps its colour when newer ones come.
   for (const entry of [...whole.entries].reverse()) if (entry.conversation) colours.of(entry.conversation);
   showStatus(true);

@@ -128,6 +128,26 @@ def test_times_are_the_viewers(browser: Browser, world: World, noor: dict[str, A
     assert len(set(clocks.values())) == 3
 
 
+def test_what_the_policy_forbids_is_stopped_and_seen(browser: Browser, world: World, noor: dict[str, Any]) -> None:
+    """The collector itself: each of these would fail every test here."""
+    tries = {
+        "document.body.setAttribute('style', 'color: red')": "style-src",
+        "document.body.append(Object.assign(document.createElement('img'), {src: 'http://127.0.0.2/x.png'}))": "img-src",
+        "fetch('http://127.0.0.2/').catch(() => 0)": "connect-src",
+        "try { document.body.innerHTML = '<b>x</b>'; } catch { 0 }": "require-trusted-types-for",
+        "console.error('wrong')": "wrong",
+        "setTimeout(() => { throw new Error('thrown'); })": "thrown",
+    }
+    with visit(browser, world.who.url) as seen:
+        opened(seen, world, noor["id"])
+        for code, said in tries.items():
+            assert seen.wrong == []
+            seen.page.evaluate(code)
+            eventually(lambda said=said: seen.page.wait_for_timeout(50) or said in " ".join(seen.wrong), 5)
+            seen.wrong.clear()
+        assert seen.page.locator("b").count() == 0
+
+
 def test_links_lead_out_safely(tab: Visit, world: World, noor: dict[str, Any]) -> None:
     opened(tab, world, noor["id"])
     links = {each.get_attribute("href"): each for each in tab.page.locator("#entries a").all()}
@@ -176,6 +196,12 @@ def test_one_conversation_belongs_together(tab: Visit, world: World, noor: dict[
     assert {text.strip() for text in tab.texts("#entries .thread")} == {"Bestelling #61001"}
     assert tab.page.get_attribute("#entries .thread >> nth=0", "aria-pressed") == "true"
     tab.page.click("#filters >> text=Eén gesprek")
+    eventually(lambda: len(headings(tab)) == 11, 10)
+    label = tab.page.locator("#entries .thread").first
+    label.press("Enter")
+    eventually(lambda: len(headings(tab)) == 4, 10)
+    assert tab.page.evaluate("document.activeElement.getAttribute('aria-pressed')") == "true", "the focus stays"
+    tab.page.keyboard.press("Enter")
     eventually(lambda: len(headings(tab)) == 11, 10)
 
 
@@ -431,10 +457,11 @@ def test_a_key_is_typed_kept_in_the_tab_and_forgotten(browser: Browser, world: W
         seen.page.goto(f"{world.who.url}/customers/{noor['id']}")
         assert seen.texts("h1:visible") == ["Log in om deze klant te zien"]
         assert seen.wrong == []
-        seen.page.fill("#key", "draad_wrong")
-        seen.page.keyboard.press("Enter")
-        seen.page.wait_for_selector("#sign-in-reason:not(:empty)")
-        assert seen.page.evaluate("sessionStorage.length") == 0
+        for wrong in ("draad_wrong", "sleutel met é"):
+            seen.page.fill("#key", wrong)
+            seen.page.keyboard.press("Enter")
+            eventually(lambda: seen.page.evaluate("sessionStorage.length") == 0, 10)
+            seen.page.wait_for_selector("#sign-in-reason:visible:not(:empty)")
         seen.wrong.clear()
         seen.page.get_by_label("API-sleutel").fill(world.who.key)
         seen.page.click("text=Open de tijdlijn")
@@ -517,6 +544,17 @@ def test_a_hub_that_does_not_answer_at_first(browser: Browser, world: World, noo
         seen.page.wait_for_selector("h1:has-text('De hub is niet bereikbaar')")
         seen.page.unroute("**/v1/**")
         seen.page.wait_for_selector("#entries article", timeout=15_000)
+
+
+def test_the_timeline_is_shown_without_what_stands_beside_it(
+    browser: Browser, world: World, noor: dict[str, Any]
+) -> None:
+    with visit(browser, world.who.url) as seen:
+        for broken in ("sync", "possible*"):
+            seen.page.route(f"**/v1/**/{broken}", lambda route: route.fulfill(status=500, body="{}"))
+        opened(seen, world, noor["id"])
+        assert len(headings(seen)) == 11
+        assert "op dit moment niet te zeggen" in seen.page.inner_text("#panels")
 
 
 def test_below_a_stage_prefix(browser: Browser, world: World, noor: dict[str, Any]) -> None:

@@ -39,6 +39,8 @@ class Settings:
     erase_settle_seconds: int
     """DRAAD_ERASE_SETTLE_SECONDS: an erasure looks once more after this, for what was being written
     when it began. Default 120, twice a worker's timeout; at most 900."""
+    poll_seconds: int
+    """DRAAD_POLL_SECONDS: how often an open page asks for news. Default 3."""
 
     @property
     def local(self) -> bool:
@@ -71,9 +73,10 @@ def read(env: dict[str, str]) -> Settings:
         ),
         public_url=_public_url(env.get("DRAAD_PUBLIC_URL", "")),
         allow_private_destinations=env.get("DRAAD_ALLOW_PRIVATE_DESTINATIONS", "") == "1",
-        event_retention_days=_days(env, "DRAAD_EVENT_RETENTION_DAYS", 1095),
-        receipt_retention_days=_days(env, "DRAAD_RECEIPT_RETENTION_DAYS", 30),
-        erase_settle_seconds=_whole(env, "DRAAD_ERASE_SETTLE_SECONDS", 120, (0, 900), "seconds"),
+        event_retention_days=_whole(env, "DRAAD_EVENT_RETENTION_DAYS", 1095, "days", 1, 36500),
+        receipt_retention_days=_whole(env, "DRAAD_RECEIPT_RETENTION_DAYS", 30, "days", 1, 36500),
+        poll_seconds=_whole(env, "DRAAD_POLL_SECONDS", 3, "seconds", 2, 60),
+        erase_settle_seconds=_whole(env, "DRAAD_ERASE_SETTLE_SECONDS", 120, "seconds", 0, 900),
     )
     if found.allow_private_destinations and not found.local:
         raise SettingsInvalid(
@@ -88,12 +91,8 @@ def _public_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _days(env: dict[str, str], name: str, default: int) -> int:
-    return _whole(env, name, default, (1, 36500), "days")
-
-
-def _whole(env: dict[str, str], name: str, default: int, bounds: tuple[int, int], unit: str) -> int:
+def _whole(env: dict[str, str], name: str, default: int, unit: str, least: int, most: int) -> int:
     value = env.get(name, str(default))
-    if not value.isascii() or not value.isdigit() or not bounds[0] <= int(value[:9]) <= bounds[1]:
-        raise SettingsInvalid(f"{name} is {value!r}: use whole {unit}, {bounds[0]} to {bounds[1]}")
+    if not value.isascii() or not value.isdigit() or not least <= int(value[:6]) <= most:
+        raise SettingsInvalid(f"{name} is {value!r}: use whole {unit}, {least} to {most}")
     return int(value)

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import requests
 
 from chalicelib.api.providers import all_slugs, summary
 from infra.local.hub import Hub
@@ -18,15 +19,23 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.mark.embedded
 def test_the_first_webhook_runs_as_written(hub: Hub, tmp_path: Path) -> None:
-    block = re.search(r"<!-- run: first webhook -->\n```sh\n(.*?)```", README, re.DOTALL)
-    assert block
-    script = re.sub(r"export HUB=.*", f"export HUB={hub.url} KEY={hub.admin_key}", block[1])
+    """With the magic link that follows it."""
+    blocks = re.findall(r"<!-- run: ([\w ]+) -->\n```sh\n(.*?)```", README, re.DOTALL)
+    assert [name for name, _ in blocks] == ["first webhook", "magic link"]
+    script = "".join(block for _, block in blocks)
+    script = re.sub(r"export HUB=.*", f"export HUB={hub.url} KEY={hub.admin_key}", script)
     done = subprocess.run(
         ["bash", "-eu", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
     )
     assert "HTTP/1.1 200" in done.stdout
     assert '"verdict":"accepted"' in done.stdout
-    assert done.stdout.rstrip().splitlines()[-1].count("Is de trui in de winkel ook afgeprijsd?") >= 1
+    assert done.stdout.partition('{"entries":')[2].count("Is de trui in de winkel ook afgeprijsd?") >= 1
+    url = done.stdout.rstrip().rpartition("}")[2]
+    assert url.startswith(f"{hub.url}/customers/cus_")
+    assert requests.get(url, timeout=10).headers["Content-Type"] == "text/html; charset=utf-8"
+    page, _, token = url.partition("#t=")
+    api = page.replace("/customers/", "/v1/customers/")
+    assert requests.get(api, headers={"Authorization": f"Bearer {token}"}, timeout=10).status_code == 200
 
 
 def catalogue() -> str:

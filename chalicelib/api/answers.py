@@ -26,6 +26,8 @@ ANY_KEY = "any"
 """For a route whose view decides by what it finds which scope is needed."""
 IMPLIED = {"admin": ("read", "agent", "integrate", "admin"), "agent": ("read", "agent")}
 """Scopes that a scope brings with it."""
+MAGIC = "magic"
+"""Prefix of magic-link tokens."""
 
 
 @dataclass(frozen=True)
@@ -165,12 +167,13 @@ def next_cursor(*parts: str) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(parts)).decode().rstrip("=")
 
 
-def answered(view: Callable[[Call], Reply], request: Request, scope: str) -> Response:
-    """Run a view for a key with `scope` ("" for none)."""
+def answered(view: Callable[[Call], Reply], request: Request, scope: str, customer: str | None = None) -> Response:
+    """Run a view for a key with `scope` ("" for none). `customer`: the one that the view reads and
+    whose magic link opens it; None for every other view."""
 
     def work() -> Response:
         table = DynamoTable()
-        key = _authorized(table, request, scope) if scope else None
+        key = _authorized(table, request, scope, customer) if scope else None
         return response(view(Call(request, table, key)))
 
     return guarded(work)
@@ -188,16 +191,25 @@ def guarded(work: Callable[[], Response]) -> Response:
         return broken(unforeseen)
 
 
-def _authorized(table: Table, request: Request, scope: str) -> ApiKey:
-    from chalicelib.store import keys
-
+def _authorized(table: Table, request: Request, scope: str, customer: str | None) -> ApiKey:
     scheme, _, secret = str(request.headers.get("authorization", "")).partition(" ")
-    key = keys.find(table, secret.strip()) if scheme.lower() == "bearer" and secret.strip() else None
+    key = _holder(table, secret.strip(), customer) if scheme.lower() == "bearer" else None
     if key is None:
         raise KeyMissing("send Authorization: Bearer <api key>")
     if scope != ANY_KEY:
         must_have(key, scope)
     return key
+
+
+def _holder(table: Table, secret: str, customer: str | None) -> ApiKey | None:
+    from chalicelib.store import keys
+
+    if secret.startswith(f"{MAGIC}_"):
+        from chalicelib.api import magic_links
+
+        if found := magic_links.opened(table, secret, customer):
+            return found
+    return keys.find(table, secret) if secret else None
 
 
 def must_have(key: ApiKey | None, scope: str) -> None:

@@ -44,6 +44,7 @@ ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("GET", "/v1/conversations/{id}", "conversations.show", "read"),
     ("POST", "/v1/conversations/{id}/handovers", "conversations.hand_over", "agent"),
     ("POST", "/v1/handovers", "conversations.hand_over_thread", "agent"),
+    ("POST", "/v1/magic-links", "magic_links.mint", "read"),
     ("POST", "/v1/links", "links.link", "agent"),
     ("DELETE", "/v1/links/{id}", "links.unlink", "agent"),
     ("POST", "/v1/cuts", "links.cut", "agent"),
@@ -61,14 +62,22 @@ ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("GET", "/v1/settings", "settings.show", "admin"),
     ("PATCH", "/v1/settings", "settings.change", "admin"),
 )
+ONE_CUSTOMER = "/v1/customers/{id}"
+
+
+def opened_by_magic_link(method: str, path: str, scope: str) -> bool:
+    """Whether a route only reads the one customer whom its path names."""
+    return (method, scope) == ("GET", "read") and path.startswith(ONE_CUSTOMER)
 
 
 def _add(method: str, path: str, target: str, scope: str) -> None:
     module, _, name = target.partition(".")
+    magic = opened_by_magic_link(method, path, scope)
 
     def endpoint(**parts: str) -> Response:
         view: Callable[..., Any] = getattr(import_module(f"chalicelib.api.{module}"), name)
-        return answered(lambda call: view(call, **parts), blueprint.current_request, scope)
+        customer = parts["id"] if magic else None
+        return answered(lambda call: view(call, **parts), blueprint.current_request, scope, customer)
 
     types = ["*/*"] if method in ("POST", "PATCH") else []
     blueprint.route(path, methods=[method], content_types=types, name=target.replace(".", "_"))(endpoint)
@@ -90,3 +99,17 @@ def hook_with_secret(connection_id: str, secret: str) -> Response:
     from chalicelib.api import hooks
 
     return hooks.answer(blueprint.current_request, connection_id, secret)
+
+
+@blueprint.route("/customers/{id}", methods=["GET"])
+def customer_page(id: str) -> Response:
+    from chalicelib.api import pages
+
+    return pages.page("timeline.html", blueprint.current_request)
+
+
+@blueprint.route("/assets/{version}/{name}", methods=["GET"])
+def asset(version: str, name: str) -> Response:
+    from chalicelib.api import pages
+
+    return pages.asset(version, name, blueprint.current_request)

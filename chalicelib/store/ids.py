@@ -11,7 +11,8 @@ import msgspec
 
 from chalicelib.store.secrets import keyed
 
-SEAL = 10
+SEAL, WHOLE = 10, 26
+"""Letters of the MAC: of an id, which opens nothing by itself, and of a token, which does."""
 CONNECTION_RANDOM = 16
 
 
@@ -30,19 +31,19 @@ def minted_here(prefix: str, text: str) -> bool:
     return hmac.compare_digest(keyed("id", prefix, body)[:SEAL], seal)
 
 
-def seal(prefix: str, *parts: str) -> str:
-    """An id that encodes `parts`."""
+def seal(prefix: str, *parts: str, letters: int = SEAL) -> str:
+    """An id or a token that encodes `parts`."""
     body = base64.urlsafe_b64encode(msgspec.msgpack.encode(parts)).decode().rstrip("=")
-    return f"{prefix}_{body}.{keyed('seal', prefix, body)[:SEAL]}"
+    return f"{prefix}_{body}.{keyed('seal', prefix, body)[:letters]}"
 
 
-def unseal(prefix: str, text: str) -> tuple[str, ...] | None:
-    """The parts of an id that `seal` made here; None for any other text."""
+def unseal(prefix: str, text: str, letters: int = SEAL) -> tuple[str, ...] | None:
+    """The parts of what `seal` made here; None for any other text."""
     head, _, rest = text.partition("_")
     body, _, mark = rest.rpartition(".")
     if head != prefix or not body or not rest.isascii():
         return None
-    if not hmac.compare_digest(keyed("seal", prefix, body)[:SEAL], mark):
+    if not hmac.compare_digest(keyed("seal", prefix, body)[:letters], mark):
         return None
     try:
         raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))

@@ -1,0 +1,92 @@
+"""The pages: files of chalicelib/web with the headers that keep them to themselves.
+
+Everything that a page loads lies in one folder named by the digest of all files, so a browser may
+keep it for ever, and modules that import each other are always of one version.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from string import Template
+
+from chalice.app import Request, Response
+
+from chalicelib.api.answers import guarded
+from chalicelib.errors import NotFound
+from chalicelib.model.event import digest
+from chalicelib.settings import settings
+
+WEB = Path(__file__).parent.parent / "web"
+MEDIA_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "connect-src": "'self'",
+    "img-src": "'self' data:",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+    "require-trusted-types-for": "'script'",
+    "trusted-types": "'none'",
+}
+FEATURES = ("camera", "display-capture", "geolocation", "microphone", "payment", "publickey-credentials-get", "usb")
+GUARDS = {
+    "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in POLICY.items()),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": ", ".join(f"{name}=()" for name in FEATURES),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+FOR_EVER, EACH_TIME = "public, max-age=31536000, immutable", "no-cache"
+
+
+@lru_cache(maxsize=1)
+def files() -> dict[str, bytes]:
+    """Name → bytes of all that the pages are made of. Nothing outside this folder has a name here."""
+    return {path.name: path.read_bytes() for path in sorted(WEB.iterdir()) if path.suffix in MEDIA_TYPES}
+
+
+@lru_cache(maxsize=1)
+def version() -> str:
+    return digest(*(part for name, raw in files().items() for part in (name, raw)))
+
+
+def page(name: str, request: Request) -> Response:
+    """A page's frame. Who may see what in it, the API decides."""
+    text = Template(files()[name].decode())
+    filled = text.substitute(assets=f"../assets/{version()}", poll=settings().poll_seconds)
+    return _file(filled.encode(), ".html", EACH_TIME, request)
+
+
+def asset(version_asked: str, name: str, request: Request) -> Response:
+    """A page that was opened before a deployment gets today's file, and must not keep it."""
+    kept = FOR_EVER if version_asked == version() else EACH_TIME
+    return guarded(lambda: _file(_found(name), Path(name).suffix, kept, request))
+
+
+def _found(name: str) -> bytes:
+    raw = files().get(name)
+    if raw is None or name.endswith(".html"):
+        raise NotFound("no such file")
+    return raw
+
+
+def _file(raw: bytes, suffix: str, kept: str, request: Request) -> Response:
+    tag = f'"{digest(raw)}"'
+    headers: dict[str, str | list[str]] = {
+        "Content-Type": MEDIA_TYPES[suffix],
+        "Cache-Control": kept,
+        "ETag": tag,
+        **GUARDS,
+    }
+    known = tag in str(request.headers.get("if-none-match", ""))
+    return Response(b"" if known else raw, headers, 304 if known else 200)

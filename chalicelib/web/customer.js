@@ -1,0 +1,132 @@
+/** Who this is, and what other systems know: the head of the page and the panels beside the timeline. */
+
+import { el, icon } from "./dom.js";
+import { ago, moment } from "./format.js";
+import { OF_KIND } from "./icons.js";
+import { count, text, word } from "./texts.js";
+
+/** @param {any} customer */
+export const nameOf = (customer) => customer.name ?? (customer.anonymous ? text("anonymous") : best(customer) ?? text("no_name"));
+
+/** @param {any} customer */
+const best = (customer) => customer.identities.find((/** @type {any} */ each) => ["email", "phone"].includes(each.kind))?.value;
+
+/** @param {any} customer */
+export function badges(customer) {
+  const verified = customer.identities.some((/** @type {any} */ each) => each.assurance === "A3");
+  return [
+    customer.anonymous
+      ? el("span", { class: "tag warn", title: text("anonymous.meaning") }, icon("question"), text("anonymous"))
+      : el("span", { class: "tag good" }, icon("ok"), text("known")),
+    el("span", { class: verified ? "tag good" : "tag" }, icon(verified ? "ok" : "dot"), text(verified ? "verified" : "verified.not")),
+    customer.conflicts.length ? el("span", { class: "tag bad" }, icon("parked"), text("conflicts")) : null,
+  ];
+}
+
+/** @param {any} customer @param {any} sync @param {boolean} free whether other pages can be opened too */
+export function panels(customer, sync, free) {
+  return [
+    customer.anonymous ? el("p", { class: "hint" }, text("anonymous.meaning")) : null,
+    panel("conflicts", text("conflicts"), customer.conflicts.map(conflict), text("conflicts.meaning"), "bad"),
+    panel("identities", text("identities"), [...customer.identities].sort(surestFirst).map(identity), text("identities.meaning")),
+    sync ? systems(sync.destinations) : el("p", { class: "hint" }, text("sync.unknown")),
+    panel("candidates", text("candidates"), customer.candidates.map((/** @type {any} */ each) => candidate(each, free)), text("candidates.meaning"), "warn"),
+  ];
+}
+
+/**
+ * @param {string} name @param {string} title @param {HTMLElement[]} lines @param {string} meaning @param {string} [kind]
+ * @param {HTMLElement | null} [mark] what can be seen while it is closed
+ */
+function panel(name, title, lines, meaning, kind = "", mark = null) {
+  if (!lines.length) return null;
+  const head = el("summary", {}, el("h2", {}, title), el("span", { class: "n" }, String(lines.length)), mark);
+  return el("details", { class: `panel ${kind}`, "data-panel": name }, head, el("ul", {}, lines), el("p", { class: "soft" }, meaning));
+}
+
+/** @param {any} one @param {any} other */
+const surestFirst = (one, other) => other.assurance.localeCompare(one.assurance) || one.identity.localeCompare(other.identity);
+
+/** @param {any} each */
+function identity(each) {
+  const known = each.assurance === "A3" ? "good" : each.assurance === "A2" ? "sure" : "";
+  const seen = each.last_seen ? `${each.identity} · ${moment(each.last_seen)}` : each.identity;
+  return el(
+    "li",
+    { class: "identity", title: seen },
+    icon(OF_KIND[each.kind] ?? each.kind),
+    el("span", { class: "value" }, el("span", { class: "soft" }, word("kind", each.kind)), el("bdi", {}, each.value)),
+    el("span", { class: `tag ${known}` }, word("assurance", each.assurance)),
+  );
+}
+
+/** @param {any} each */
+function conflict(each) {
+  return el("li", {}, el("p", {}, word("conflict", each.kind)), each.identities.map((/** @type {string} */ told) => el("p", {}, el("bdi", {}, told))));
+}
+
+/** @param {any} each @param {boolean} free */
+function candidate(each, free) {
+  const page = free && each.customer ? el("a", { href: encodeURIComponent(each.customer) }, text("candidates.open")) : null;
+  const said = el("p", { class: "soft" }, word("candidate", each.reason), " ", ago(each.at));
+  return el("li", {}, el("p", {}, el("bdi", {}, each.identity ?? "–")), said, page);
+}
+
+/** @param {any[]} destinations */
+function systems(destinations) {
+  if (!destinations.length) return el("p", { class: "soft" }, text("sync.none"));
+  const sorted = [...destinations].sort((one, other) => order(one).localeCompare(order(other)));
+  const [{ state }] = sorted;
+  return panel("sync", text("sync"), sorted.map(system), "", state === "parked" ? "bad" : "", tag(state));
+}
+
+/** What needs somebody first. @param {any} each */
+const order = (each) => `${["parked", "behind", "in step"].indexOf(each.state)} ${each.name}`;
+
+/** @type {Record<string, [string, string]>} */
+const MARKS = { "in step": ["ok", "good"], behind: ["slow", "warn"], parked: ["parked", "bad"] };
+
+/** @param {any} each */
+function system(each) {
+  return el(
+    "li",
+    { class: "system" },
+    el("p", {}, el("bdi", { class: "strong" }, each.name || each.provider), tag(each.state)),
+    el("p", { class: "soft" }, progress(each)),
+    reasons([...each.parked, ...each.behind]).slice(0, 5).map((said) => el("p", { class: "reason", dir: "auto" }, said)),
+    each.parked.length ? el("p", { class: "soft" }, text("sync.parked.meaning")) : null,
+    contact(each),
+  );
+}
+
+/** @param {string} state */
+function tag(state) {
+  const [drawn, kind] = MARKS[state] ?? ["dot", ""];
+  return el("span", { class: `tag ${kind}` }, icon(drawn), word("state", state));
+}
+
+/** @param {any} each */
+function progress(each) {
+  const parts = [count("sync.told", each.delivered)];
+  if (each.behind.length) parts.push(count("sync.behind", each.behind.length));
+  if (each.parked.length) parts.push(count("sync.parked", each.parked.length));
+  return parts.join(", ");
+}
+
+/** Why something is late, each reason once with the types it is about. @param {any[]} late */
+function reasons(late) {
+  /** @type {Map<string, Set<string>>} */
+  const found = new Map();
+  for (const each of late) {
+    const due = each.due_at ? text("sync.due", { time: ago(each.due_at) }) : "";
+    const why = [each.reason, due].filter(Boolean).join(" · ");
+    if (why) found.set(why, (found.get(why) ?? new Set()).add(word("type", each.type)));
+  }
+  return [...found].map(([why, types]) => `${[...types].join(", ")} · ${why}`);
+}
+
+/** @param {any} each */
+function contact(each) {
+  if (!each.contact) return null;
+  return el("p", { class: "soft" }, `${text("contact")} `, el("bdi", {}, each.contact));
+}

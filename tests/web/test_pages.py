@@ -1,0 +1,166 @@
+"""The pages as HTTP sees them: headers, media types, caching, and that they load nothing from elsewhere."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chalicelib.api import pages
+from chalicelib.settings import read
+from tests.api.client import Answer, Api
+
+ROOT = Path(__file__).parent.parent.parent
+WEB = ROOT / "chalicelib" / "web"
+FILES = sorted(path for path in WEB.iterdir())
+SCRIPTS = [path for path in FILES if path.suffix == ".js"]
+CUSTOMER = "/customers/cus_1795470033451kd2q53j23eofkcdi2jgfkmahfi"
+MUST = {
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+    "img-src 'self' data:",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+}
+
+
+@pytest.fixture
+def web() -> Iterator[Api]:
+    """Without a key, and without an AWS: the frame of a page asks for neither."""
+    yield Api("", table=None)
+
+
+def asset(name: str, version: str = "") -> str:
+    return f"/assets/{version or pages.version()}/{name}"
+
+
+def assert_guarded(answer: Answer) -> None:
+    assert set(answer.headers["Content-Security-Policy"].split("; ")) == MUST
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert "camera=()" in answer.headers["Permissions-Policy"]
+
+
+def test_the_page_is_the_same_for_everybody(web: Api) -> None:
+    answers = [web.send("GET", path) for path in (CUSTOMER, "/customers/x", "/customers/%3Cscript%3E")]
+    for answer in answers:
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        assert answer.headers["Cache-Control"] == "no-cache"
+        assert_guarded(answer)
+    assert len({answer.raw for answer in answers}) == 1
+
+
+def test_whatever_a_browser_accepts_it_gets_the_page(web: Api) -> None:
+    for accept in ("text/html,application/xhtml+xml", "application/json", "image/png", "*/*"):
+        assert web.send("GET", CUSTOMER, headers=[("Accept", accept)]).status == 200
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.suffix != ".html"], ids=lambda path: path.name)
+def test_each_file_comes_whole_and_may_be_kept(web: Api, path: Path) -> None:
+    answer = web.send("GET", asset(path.name))
+    assert (answer.status, answer.raw) == (200, path.read_bytes())
+    assert answer.headers["Content-Type"] == pages.MEDIA_TYPES[path.suffix]
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert_guarded(answer)
+
+
+@pytest.mark.parametrize("path", [CUSTOMER, "asset"])
+def test_what_did_not_change_is_not_sent_again(web: Api, path: str) -> None:
+    path = asset("style.css") if path == "asset" else path
+    tag = web.send("GET", path).headers["ETag"]
+    again = web.send("GET", path, headers=[("If-None-Match", tag)])
+    assert (again.status, again.raw, again.headers["ETag"]) == (304, b"", tag)
+    assert web.send("GET", path, headers=[("If-None-Match", '"other"')]).status == 200
+
+
+def test_a_page_from_before_a_deployment_gets_todays_file_and_does_not_keep_it(web: Api) -> None:
+    answer = web.send("GET", asset("style.css", "old"))
+    assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-cache")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["none.js", "timeline.html", "..", "%2e%2e%2fsettings.py", "..%2f..%2fapp.py", "__init__.py", "%00", "a" * 3000],
+)
+def test_there_is_no_other_file(web: Api, name: str) -> None:
+    answer = web.send("GET", asset(name))
+    assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+def test_the_version_is_that_of_every_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = pages.version()
+    changed = dict(pages.files()) | {"nl.js": pages.files()["nl.js"] + b"\n"}
+    pages.version.cache_clear()
+    monkeypatch.setattr(pages, "files", lambda: changed)
+    assert pages.version() != before
+    pages.version.cache_clear()
+
+
+def test_a_page_names_only_files_that_are_there_and_all_of_them(web: Api) -> None:
+    html = web.send("GET", CUSTOMER).raw.decode()
+    named = re.findall(r'(?:href|src)="([^"#][^"]*)"', html)
+    assert all(each.startswith(f"../assets/{pages.version()}/") for each in named), "relative, below any stage prefix"
+    loaded = {each.rpartition("/")[2] for each in named}
+    assert loaded == {path.name for path in FILES if path.suffix != ".html"}, "one round trip for all modules"
+
+
+def test_nothing_is_inline_and_nothing_comes_from_elsewhere() -> None:
+    html = (WEB / "timeline.html").read_text("utf-8")
+    assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:|<base|<form[^>]*\saction=|https?:", html)
+    assert [found.strip() for found in re.findall(r"<script[^>]*>([^<]*)</script>", html)] == [""]
+    css = (WEB / "style.css").read_text("utf-8")
+    assert not re.search(r"@import|url\(|expression\(", css)
+
+
+MARKUP = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|setHTML"
+    r"|\beval\b|new Function|srcdoc|setTimeout\(\s*[\"'`]"
+)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_no_text_is_ever_read_as_markup(path: Path) -> None:
+    source = path.read_text("utf-8")
+    assert MARKUP.search(source) is None
+    assert set(re.findall(r"https?://[^\s\"'`)]+", source)) <= {"http://www.w3.org/2000/svg"}
+    assert source.startswith("/** "), "says what it is"
+    for imported in re.findall(r'from "([^"]+)"', source):
+        assert (WEB / imported).exists() and imported.startswith("./")
+
+
+def test_modules_are_small() -> None:
+    sizes = {path.name: len(path.read_text("utf-8").splitlines()) for path in SCRIPTS}
+    assert max(sizes.values()) < 420, sizes
+    assert sum(path.stat().st_size for path in FILES) < 120_000
+
+
+def test_a_hook_loads_no_page() -> None:
+    code = "import sys, app; from chalicelib.api import hooks; print([n for n in sys.modules if 'pages' in n or 'magic' in n])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_pages_are_read_when_first_asked_for() -> None:
+    tree = ast.parse((ROOT / "chalicelib" / "api" / "pages.py").read_text("utf-8"))
+    top = [node for node in tree.body if not isinstance(node, ast.FunctionDef)]
+    assert not any("read_" in ast.unparse(node) for node in top)
+
+
+def test_how_often_a_page_asks_is_a_setting(web: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert b'data-poll="3"' in web.send("GET", CUSTOMER).raw
+    monkeypatch.setattr(pages, "settings", lambda: read({"DRAAD_POLL_SECONDS": "5"}))
+    assert b'data-poll="5"' in web.send("GET", CUSTOMER).raw
+    for wrong in ("1", "61", "2.5", "x", ""):
+        with pytest.raises(Exception, match="DRAAD_POLL_SECONDS"):
+            read({"DRAAD_POLL_SECONDS": wrong})

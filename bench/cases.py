@@ -112,13 +112,12 @@ def customer(world: World, count: int, entries: int) -> tuple[list[str], list[st
 
 
 def crowd(world: World, kind: str, count: int, entries: int) -> tuple[str, list[str]]:
-    """(contact point, identities) of `count` people who each were seen with that contact point."""
+    """(contact point, identities) of `count` people who each were seen with that contact point.
+    The first was seen twice: his thread is known."""
     person = next(_people)
     point = f"{kind}:{_value(kind, person, 0)}"
     people = [f"desk:{_value('desk', person, number)}" for number in range(count)]
-    for each in people:
-        for _ in range(2):
-            world.take(world.webhook([each, point], [f"thread:{each}"]))
+    world.take(*(world.webhook([each, point], [f"thread:{each}"]) for each in (*people, people[0])))
     world.history([point, *people], entries)
     must((customer_of(world, point) is None) is (count > CROWD), f"{count} people share {kind}")
     return point, people
@@ -289,9 +288,30 @@ def known_on_shared_phone(world: World, entries: int) -> Bill:
     return meter.bill
 
 
-def new_on_shared_phone(world: World, entries: int, sharing: int = 2 * CROWD) -> Bill:
-    """After ten events or so the crowd of the sixth has come apart, two nodes with each newcomer."""
-    phone, people = crowd(world, "phone", sharing, entries)
+def new_on_shared_phone(world: World, entries: int) -> Bill:
+    """Long after the sixth: its crowd has come apart, two nodes with each newcomer."""
+    phone, people = crowd(world, "phone", 2 * CROWD, entries)
+    must(_beside(world, phone) == 0, "the phone is by itself")
+    return _newcomer(world, phone, people)
+
+
+def new_on_coming_apart(world: World, entries: int) -> Bill:
+    """Right after the sixth. Which two left the cluster then is chance: here the phone did not."""
+    phone, people = next(drawn for _ in range(99) if _beside(world, (drawn := _just_shared(world, entries))[0]) > 2)
+    return _newcomer(world, phone, people)
+
+
+def _just_shared(world: World, entries: int) -> tuple[str, list[str]]:
+    return crowd(world, "phone", CROWD + 1, entries)
+
+
+def _beside(world: World, identity: str) -> int:
+    """Nodes in one cluster with this one."""
+    view = resolve.read(world.table, Rules(), node_of(world, identity))
+    return len(view.cluster.born) - 1 if view else 0
+
+
+def _newcomer(world: World, phone: str, people: list[str]) -> Bill:
     newcomer = f"desk:new-{people[0]}"
     meter = world.take(world.webhook([newcomer, phone], [f"thread:{people[0]}"]))
     must_be_one(world, people[0], newcomer, wanted=False)
@@ -339,7 +359,7 @@ IDENTIFIED = (
     Case("alone on a shared phone", on_shared_phone),
     Case("known on a shared phone", known_on_shared_phone),
     Case("new id on a shared phone", new_on_shared_phone),
-    Case("new id on a phone shared since yesterday", partial(new_on_shared_phone, sharing=CROWD + 1)),
+    Case("new id on a phone whose crowd comes apart", new_on_coming_apart),
     Case("duplicate", duplicate, Budget(4, 8)),
     Case("the dearest: an order, all new, on the phone of a crowd", all_new_on_crowd, Budget(None)),
 )

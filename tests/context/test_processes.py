@@ -33,7 +33,10 @@ from tests.schedule import MemoryTable, replaced
 pytestmark = pytest.mark.embedded
 
 RULES = Rules(limit=3)
-PROCESSES = 8
+CROWDING = 8
+"""Processes on one customer."""
+PAIRS = 2
+"""Pairs of processes on many: each customer is one pair's work."""
 CUSTOMERS = 1_000
 BLOCK = 10
 """Customers whom a process serves together. All begin a block at once, so that they meet."""
@@ -321,7 +324,7 @@ def spoken(reports: Iterable[Report]) -> set[str]:
 
 def test_eight_processes_on_one_customer_agree_with_the_oracle(live_stage: dict[str, str]) -> None:
     todo = crowd(1, 16)
-    reports = raced([[[todo]]] * PROCESSES)
+    reports = raced([[[todo]]] * CROWDING)
     table = snapshot()
     Court(table, todo, spoken(reports)).check()
     assert audits_are_told(table, reports) > 0
@@ -343,10 +346,12 @@ def test_a_thousand_customers_by_two_processes_each_agree_with_the_oracle(live_s
 
 
 def lots(people: Block) -> list[list[Block]]:
-    """Blocks of customers for each process: each customer is two processes' work."""
-    half = PROCESSES // 2
-    mine = [people[number % half :: half] for number in range(PROCESSES)]
-    return [[some[start : start + BLOCK] for start in range(0, len(some), BLOCK)] for some in mine]
+    """Blocks of customers for each process; those of a pair are the same."""
+    found = []
+    for number in range(PAIRS):
+        mine = people[number::PAIRS]
+        found += [[mine[start : start + BLOCK] for start in range(0, len(mine), BLOCK)]] * 2
+    return found
 
 
 def apart(table: MemoryTable, people: Sequence[Sequence[Work]]) -> list[MemoryTable]:

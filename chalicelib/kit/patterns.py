@@ -15,7 +15,7 @@ MOST_REPEATS = 40
 SYNTAX = "literals, \\d \\w \\s \\b, [classes], ? * + {m,n} after one character, one (group), (?:groups) and |"
 _TOKEN = re.compile(
     r"(?P<escaped>\\[bdswDSW]|\\[^\w\s])|(?P<set>\[\^?(?:\\[^\s]|[^\[\]\\])+\])|(?P<group>\(\?:)|(?P<capture>\((?!\?))"
-    r"|(?P<close>\))|(?P<or>\|)|(?P<repeat>[?*+]|\{[0-9]{1,2}(?:,[0-9]{1,2})?\})|(?P<plain>[^\\\[\](){}|?*+])"
+    r"|(?P<close>\))|(?P<or>\|)|(?P<repeat>[?*+]|\{[0-9]{1,2}(?:,[0-9]{0,2})?\})|(?P<plain>[^\\\[\](){}|?*+])"
 )
 _OPENING = {"group": "(?>", "capture": "((?>"}
 _USUAL = {"?": "{0,1}+", "*": f"{{0,{MOST_REPEATS}}}+", "+": f"{{1,{MOST_REPEATS}}}+"}
@@ -81,4 +81,5 @@ def _repeated(parts: list[str], before: str, began: int, text: str) -> str:
         raise ValueError(f"{text} must follow one character or class; after a group only ? may stand")
     if max(map(int, re.findall(r"[0-9]+", text)), default=0) > MOST_REPEATS:
         raise ValueError(f"repeats at most {MOST_REPEATS} times")
-    return _USUAL.get(text) or (f"{text}+" if "," in text else text)
+    bounded = text.replace(",}", f",{MOST_REPEATS}}}")
+    return _USUAL.get(text) or (f"{bounded}+" if "," in text else text)

@@ -37,6 +37,7 @@ _HUGE = re.compile(r"&#[xX]?[0-9a-fA-F]{9,}")
 _BLOCKS = re.compile(
     r"(?:address|article|blockquote|div|d[dlt]|footer|h[1-6]|header|hr|li|ol|p|pre|section|table|tbody|tr|ul)\Z"
 )
+_MARKS = {"li": "- ", "td": " ", "th": " "}
 _APART = frozenset({"p", "ul", "ol", "table", "h1", "h2", "h3", "h4", "h5", "h6"})
 
 
@@ -93,7 +94,7 @@ def _attributed(lines: Sequence[str], number: int, last: int) -> bool:
         joined = " ".join(line[:LONGEST_ATTRIBUTION].strip() for line in lines[number:end])
         if _attribution(joined):
             below = next((lines[at].lstrip() for at in range(end, len(lines)) if lines[at].strip()), "")
-            return last < end if below.startswith(">") else "@" in joined
+            return last < end if below.startswith(">") else "@" in joined.partition("<")[2]
     return False
 
 
@@ -119,7 +120,7 @@ def text_of(markup: str) -> str:
             line = ""
         lines += [""] if closes and name in _APART else []
         depth = max(0, depth + (-1 if closes else 1)) if name == "blockquote" else depth
-        line += "- " if name == "li" and not closes else " " if name in ("td", "th") else _said(token)
+        line += _MARKS.get(name, "") if tag and not closes else _said(token)
     return re.sub(r"\n{3,}", "\n\n", "\n".join([*lines, "> " * min(depth, 3) + line.strip()])).strip()
 
 

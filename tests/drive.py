@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import html
 import itertools
 import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
@@ -26,6 +28,15 @@ BUSINESS_ACCOUNT = "200100300400500"
 OWN_NUMBER = {"display_phone_number": "31201112233", "phone_number_id": "300200100"}
 SHOP = "tc.myshopify.com"
 DESK_SECRET = "dGhpc19pc19hX3NpZ25pbmdfc2VjcmV0"
+MAIL_PASSWORD = "mail-hook-password"
+MAIL_INBOUND = "451d9b70cf9364d23ff6f9d51d870251@inbound.postmarkapp.com"
+MAIL_SERVER = "mx1.tc.example"
+MAIL_SETTINGS: dict[str, Any] = {
+    "username": "hub",
+    "own_addresses": ["support@tc.example", "@tc.example"],
+    "authserv_ids": [MAIL_SERVER],
+}
+"""What `postmark` goes with: mail comes by our own server, whose results count."""
 _ids = itertools.count(1)
 
 POS_MAPPING: list[dict[str, Any]] = [
@@ -263,6 +274,118 @@ def zendesk_signed(hook: str, body: Mapping[str, Any], signed_at: str = "") -> S
         "X-Zendesk-Webhook-Signature": base64.b64encode(mac).decode(),
     }
     return Sent(hook, headers, raw)
+
+
+def postmark(
+    hook: str,
+    sender: str,
+    at: str,
+    text: str,
+    *,
+    name: str = "",
+    to: str = "support@tc.example",
+    subject: str = "Vraag",
+    references: tuple[str, ...] = (),
+    in_reply_to: str = "",
+    dmarc: str = "pass",
+    handed_over_by: str = "out3.tc.example",
+    extra: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Sent:
+    """A mail that came in. `name`: its Message-ID, the same in a copy; `at`: ISO; `dmarc`: what our server found,
+    empty for no results; `extra`: more of the sender's headers; `more`: fields of the webhook itself."""
+    written = datetime.fromisoformat(at)
+    number = next(_ids)
+    headers = [
+        *carrier_headers(sender, written, handed_over_by),
+        *([("Authentication-Results", mail_results(sender, dmarc))] if dmarc else []),
+        ("Received", f"from mail.example ([198.51.100.80]) by {MAIL_SERVER} with ESMTPS id {number}; {stamp(written)}"),
+        ("MIME-Version", "1.0"),
+        ("Message-ID", f"<{name or f'CAE{number}@mail.example'}>"),
+        *([("In-Reply-To", f"<{in_reply_to}>")] if in_reply_to else []),
+        *([("References", " ".join(f"<{each}>" for each in references))] if references else []),
+        *(extra or {}).items(),
+    ]
+    tag = to.partition("@")[0].partition("+")[2]
+    body = {
+        "FromName": "Jan de Vries",
+        "MessageStream": "inbound",
+        "From": sender,
+        "FromFull": {"Email": sender, "Name": "Jan de Vries", "MailboxHash": ""},
+        "To": to,
+        "ToFull": [{"Email": to, "Name": "", "MailboxHash": tag}],
+        "Cc": "",
+        "CcFull": [],
+        "Bcc": MAIL_INBOUND,
+        "BccFull": [{"Email": MAIL_INBOUND, "Name": "", "MailboxHash": ""}],
+        "OriginalRecipient": MAIL_INBOUND,
+        "Subject": subject,
+        "MessageID": f"50c2377e-e3a2-4a89-9632-{number:012x}",
+        "ReplyTo": "",
+        "MailboxHash": "",
+        "Date": format_datetime(written),
+        "TextBody": text,
+        "HtmlBody": f'<div dir="ltr">{html.escape(text)}</div>',
+        "StrippedTextReply": "",
+        "Tag": "",
+        "Headers": [{"Name": key, "Value": value} for key, value in headers],
+        "Attachments": [],
+    }
+    return postmark_signed(hook, body | more)
+
+
+def carrier_headers(sender: str, taken: datetime, host: str) -> list[tuple[str, str]]:
+    """What the carrier puts on top of each mail: its spam check's, then who handed the mail over."""
+    own = "p-pm-inboundg03a-aws-euwest1a"
+    return [
+        ("Return-Path", f"<{sender}>"),
+        ("Received", f"by {own}.inbound.postmarkapp.com (Postfix, from userid 996)\tid C4B3E45; {stamp(taken)}"),
+        ("X-Spam-Checker-Version", f"SpamAssassin 3.4.0 (2014-02-07) on\t{own}"),
+        ("X-Spam-Status", "No"),
+        ("X-Spam-Score", "-0.1"),
+        ("X-Spam-Tests", "DKIM_SIGNED,DKIM_VALID,HTML_MESSAGE,\tSPF_HELO_NONE,SPF_PASS"),
+        ("Received-SPF", f'pass ({host}: ok) receiver={own}; identity=mailfrom; envelope-from="{sender}"; helo={host}'),
+        (
+            "Received",
+            f"from {host} ({host} [192.0.2.44])\t(using TLSv1.3)\tby {own}.inbound.postmarkapp.com (Postfix) with "
+            f"ESMTPS id A40E045\tfor <{MAIL_INBOUND}>; {stamp(taken)}",
+        ),
+    ]
+
+
+def mail_results(sender: str, dmarc: str) -> str:
+    domain = sender.partition("@")[2]
+    return (
+        f"{MAIL_SERVER};\t   dkim={dmarc} header.i=@{domain} header.s=s1;\t   spf=pass (ok; dmarc=pass) "
+        f"smtp.mailfrom={sender};\t   dmarc={dmarc} (p=REJECT dis=NONE) header.from={domain}"
+    )
+
+
+def stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S +0000 (UTC)")
+
+
+def postmark_sent(hook: str, kind: str, number: str, recipient: str, at: str, **more: Any) -> Sent:
+    """What became of a mail that we sent: `kind` is Delivery or Bounce, `number` the carrier's id of it."""
+    field, who = ("DeliveredAt", "Recipient") if kind == "Delivery" else ("BouncedAt", "Email")
+    body = {
+        "RecordType": kind,
+        "MessageStream": "outbound",
+        "MessageID": number,
+        who: recipient,
+        field: at,
+        "Details": "smtp;250 2.0.0 OK",
+        "Tag": "",
+        "ServerID": 23,
+        "Metadata": {},
+    }
+    return postmark_signed(hook, body | more)
+
+
+def postmark_signed(hook: str, body: Mapping[str, Any]) -> Sent:
+    pair = base64.b64encode(f"{MAIL_SETTINGS['username']}:{MAIL_PASSWORD}".encode()).decode()
+    headers = {"Content-Type": "application/json", "User-Agent": "Postmark", "Authorization": f"Basic {pair}"}
+    return Sent(hook, headers, json.dumps(body).encode())
 
 
 def generic(hook: str, body: Mapping[str, Any], secret: str = POS_SECRET) -> Sent:

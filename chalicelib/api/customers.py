@@ -21,8 +21,10 @@ from chalicelib.store import contacts, deliveries, events, organisation
 from chalicelib.store.deliveries import ACTIVITY, Duty
 from chalicelib.store.table import Item, live
 
-LOOKED = 5
-"""Newest identities whose entries the screen-pop looks at, and orders that it shows."""
+LOOKED = 8
+"""Newest identities whose entries the screen-pop looks at: a request for each while they are short."""
+ORDERS = 5
+"""Newest orders that the screen-pop shows."""
 SYNCED = 500
 """Newest entries that the sync view compares."""
 
@@ -92,7 +94,7 @@ def _orders(newest: list[overview.Entry], *, masked: bool) -> list[dict[str, Any
         more = {} if masked else {"total": event.details.get("total"), "items": event.details.get("items")}
         hidden = {"number": f"…{number[-2:]}", "masked": True} if masked else {"masked": False}
         found.setdefault(number, told | more | hidden)
-    return list(found.values())[:LOOKED]
+    return list(found.values())[:ORDERS]
 
 
 def _candidate(candidate: candidates.Candidate) -> dict[str, Any]:

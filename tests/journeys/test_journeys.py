@@ -1,0 +1,308 @@
+"""Whole journeys over HTTP: any order, doubled, many at once, workers killed; people see the same.
+
+Every permutation of a journey is played for a customer of its own, all of them at once and
+interleaved by eight senders, with webhooks doubled and the workers killed in between.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+
+from infra.local.hub import Hub
+from tests import drive
+from tests.drive import Integrator, Sent, eventually
+from tests.journeys.cast import Cast, Journey, assembled, groups, sms, sms_sent, whatsapp_text
+
+pytestmark = pytest.mark.embedded
+
+PERMUTATIONS = 50
+ASKED = "Is de trui in de winkel ook afgeprijsd?"
+
+
+@pytest.fixture(scope="module")
+def cast(hub: Hub) -> Iterator[Cast]:
+    with assembled(Integrator(hub.url, hub.admin_key)) as made:
+        yield made
+
+
+def entries(cast: Cast, identity: str) -> list[dict[str, Any]]:
+    found = cast.who.customer(identity)
+    return cast.who.entries(found["id"]) if found else []
+
+
+def shown(cast: Cast, identity: str) -> dict[str, Any]:
+    found = cast.who.customer(identity)
+    assert found, identity
+    whole: dict[str, Any] = cast.who.get(f"/v1/customers/{found['id']}")
+    return whole
+
+
+# --- The sweater: browse, chat, mail and WhatsApp by a handed-over token, call, order, return, survey by text
+
+
+def mobile(k: int) -> str:
+    return f"+3161{k:07d}"
+
+
+def sweater(cast: Cast, k: int) -> Sequence[Sent]:
+    mail, one, two = f"jan{k}@example.nl", cast.token(f"ch-{k}", "email"), cast.token(f"ch-{k}", "whatsapp")
+    visit = {
+        "id": f"v-{k}",
+        "anonymousId": f"a-{k}",
+        "properties": {"path": "/truien"},
+        "timestamp": "2026-09-01T09:00:00Z",
+    }
+    asked = {"conversationId": f"ch-{k}", "anonymousId": f"a-{k}", "message": {"id": f"m-{k}", "text": ASKED}}
+    returned = {"event": "return.created", "receipt": f"R-{k}", "order_ref": str(600000 + k), "loyalty": None}
+    survey = {"event": "survey.sent", "survey": f"sv-{k}", "to": mobile(k), "scale": [0, 10], "receipt": f"R-{k}"}
+    order = drive.order(600000 + k, 900000 + k, mail, "", "2026-09-02T20:15:00+02:00")
+    order["billing_address"]["phone"] = None
+    return [
+        drive.generic(cast.hooks["web"], visit),
+        drive.generic(cast.hooks["chat"], asked | {"prechat": {"email": mail}, "ts": "2026-09-01T09:05:00Z"}),
+        drive.postmark(cast.hooks["mail"], mail, "2026-09-01T10:10:00+00:00", "Graag per mail", name=f"m{k}@mail.example",
+                       subject=f"Re: uw chat [#H:{one}]"),
+        whatsapp_text(cast, f"NL.{k}", mobile(k), f"wamid.{k}", 1788264000, f"Verder via WhatsApp [H:{two}]"),
+        drive.call(cast.hooks["voice"], f"CA{k}", mobile(k), "Wed, 02 Sep 2026 08:30:00 +0000"),
+        drive.shopify(cast.hooks["shop"], "orders/create", order),
+        drive.generic(cast.hooks["pos"], returned | {"store": "Utrecht", "at": "2026-09-05T14:02:11+02:00"}),
+        drive.generic(cast.hooks["pos"], survey | {"at": "2026-09-05T13:05:00Z"}),
+        sms(cast, f"SM{k}", mobile(k), "2026-09-05T13:10:00.000Z", "9"),
+    ]  # fmt: skip
+
+
+def sweater_settled(cast: Cast, k: int) -> bool:
+    return len(entries(cast, f"shop:tc/{900000 + k}")) == 9
+
+
+def sweater_check(cast: Cast, k: int) -> None:
+    found = shown(cast, f"shop:tc/{900000 + k}")
+    known = {
+        each["identity"].replace(str(drive.BUSINESS_ACCOUNT), "B"): each["assurance"] for each in found["identities"]
+    }
+    wanted = {
+        f"web:tc/a-{k}",
+        f"email:jan{k}@example.nl",
+        f"whatsapp:B/NL.{k}",
+        f"phone:{mobile(k)}",
+        f"shop:tc/{900000 + k}",
+    }
+    assert wanted <= known.keys() and known[f"email:jan{k}@example.nl"] == "A3"
+    told = entries(cast, f"shop:tc/{900000 + k}")
+    assert groups([each for each in told if each["type"] != "visit"]) == [
+        ["09-01T09:05", "09-01T10:10", "09-01T12:00"],
+        ["09-02T08:30"],
+        ["09-02T18:15", "09-05T12:02", "09-05T13:05", "09-05T13:10"],
+    ]
+    assert found["preferred_channel"] == "voice"
+    assert found["satisfaction"].keys() == {"store"}, found["satisfaction"]
+    store = found["satisfaction"]["store"]
+    assert (store["score"], store["raw"], store["scale"], store["collected_via"]) == (90, 9, [0, 10], "sms")
+    assert found["open_question"]["text"] == ASKED
+    assert found["former_ids"] and not found["conflicts"] and found["verified"]
+    destinations(cast, found, told, partner={"order.created", "return.created"})
+
+
+def destinations(cast: Cast, found: dict[str, Any], told: list[dict[str, Any]], partner: set[str]) -> None:
+    """One live record, and each event once, but for what is never sent."""
+    ids = {each["id"] for each in told if each["type"] not in ("identify", "consent")}
+    kept = cast.crm.kept()
+    assert sorted(each for each in kept if each in ids) == sorted(ids), "each event once in the CRM"
+    assert records(cast, found) == 1, "one live record"
+    types = {each["type"] for each in cast.partner.taken.values() if each["data"]["id"] in ids}
+    assert types == partner
+
+
+def records(cast: Cast, found: dict[str, Any]) -> int:
+    mine = {found["id"], *found["former_ids"]}
+    with cast.crm.lock:
+        rows = [row["properties"] for row in cast.crm.objects["contacts"].values()]
+    return sum(row.get("hub_customer_id") in mine for row in rows)
+
+
+# --- A landline of two and a company's mailbox
+
+
+def household(cast: Cast, k: int) -> Sequence[Sent]:
+    landline, baker, first = f"+3120{k:07d}", f"info@bakker{k}.example", 100000 + 10 * k
+
+    def order(step: int, day: int, **more: Any) -> Sent:
+        made = drive.order(
+            first + step, first + step, more.get("mail", ""), more.get("phone", ""), f"2026-09-{day:02d}T10:00:00+02:00"
+        )
+        for part in (made, made["customer"], made["billing_address"]):
+            for name in ("email", "contact_email", "phone"):
+                if name in part and not part[name]:
+                    part[name] = None
+        return drive.shopify(cast.hooks["shop"], "orders/create", made)
+
+    calls = {"To": "+31201112233", "CallStatus": "completed", "Direction": "inbound", "CallDuration": "60"}
+    return [
+        order(1, 1, mail=f"anna{k}@example.nl", phone=landline),
+        order(2, 2, mail=f"piet{k}@example.nl", phone=landline),
+        drive.call(cast.hooks["voice"], f"CB{k}", landline, "Thu, 03 Sep 2026 08:30:00 +0000"),
+        drive.twilio(cast.hooks["voice"], CallSid=f"CC{k}", From=landline, Digits=str(first + 2),
+                     Timestamp="Thu, 03 Sep 2026 09:30:00 +0000", **calls),
+        drive.postmark(cast.hooks["mail"], baker, "2026-09-04T10:00:00+00:00", f"factuur {first + 3}", name=f"b{k}@mail.example"),
+        order(3, 5, mail=baker),
+        order(4, 6, mail=baker),
+        drive.twilio(cast.hooks["voice"], CallSid=f"CD{k}", From="anonymous", Timestamp="Mon, 07 Sep 2026 09:30:00 +0000", **calls),
+    ]  # fmt: skip
+
+
+def household_times(cast: Cast, k: int) -> list[list[str]]:
+    first = 100000 + 10 * k
+    return [
+        [each["occurred_at"][5:16] for each in reversed(entries(cast, f"shop:tc/{first + n}"))] for n in range(1, 5)
+    ]
+
+
+HOUSEHOLD = [["09-01T08:00"], ["09-02T08:00", "09-03T09:30"], ["09-04T10:00", "09-05T08:00"], ["09-06T08:00"]]
+
+
+def household_settled(cast: Cast, k: int) -> bool:
+    return household_times(cast, k) == HOUSEHOLD
+
+
+def household_check(cast: Cast, k: int) -> None:
+    first, landline = 100000 + 10 * k, f"+3120{k:07d}"
+    assert household_times(cast, k) == HOUSEHOLD
+    assert cast.who.get("/v1/customers", identity=f"phone:{landline}")["match"] == "candidate"
+    people = [shown(cast, f"shop:tc/{first + n}") for n in range(1, 5)]
+    assert len({each["id"] for each in people}) == 4
+    assert [each["preferred_channel"] for each in people] == [None, "voice", "email", None]
+    for each in people[:2]:
+        possible = cast.who.get(f"/v1/customers/{each['id']}/possible")["entries"]
+        assert [entry["occurred_at"][5:16] for entry in possible] == ["09-03T08:30"]
+    letters = entries(cast, f"shop:tc/{first + 3}")
+    assert len({each["conversation"] for each in letters}) == 1
+    assert [records(cast, each) for each in people] == [1, 1, 1, 1]
+
+
+# --- Click and collect: a status before its order, a doubled event, the night of two half past twos, a corrected rating
+
+
+def collect(cast: Cast, k: int) -> Sequence[Sent]:
+    number, phone = 850000 + k, f"+3164{k:07d}"
+    created = drive.order(number, number, "", phone, "2026-10-24T23:10:00Z")
+    ready = created | {"updated_at": "2026-10-25T00:40:00Z", "fulfillment_status": "ready_for_pickup", "tags": "ready"}
+    for each in (created, ready):
+        each.update(email=None, contact_email=None)
+        each["customer"] = each["customer"] | {"email": None}
+    picked = {"event": "order.picked_up", "order_ref": str(number), "at": "2026-10-25T10:05:00+01:00"}
+    survey = {"event": "survey.sent", "survey": f"sw-{k}", "to": phone, "scale": [1, 5], "order_ref": str(number)}
+    out = {
+        "Direction": "outbound-api",
+        "From": "+31201112233",
+        "To": phone,
+        "CallStatus": "completed",
+        "CallDuration": "90",
+    }
+    return [
+        drive.shopify(cast.hooks["shop"], "orders/create", created, event=f"ev2-{k}"),
+        drive.shopify(cast.hooks["shop"], "orders/create", created, event=f"ev2-{k}"),
+        sms_sent(cast, f"SR{k}", phone, "2026-10-25T00:30:00.000Z", "Uw bestelling ligt klaar"),
+        sms(cast, f"SS{k}", phone, "2026-10-25T01:30:00.000Z", "STATUS"),
+        drive.generic(cast.hooks["pos"], picked),
+        drive.generic(cast.hooks["pos"], survey | {"at": "2026-10-25T10:30:00+01:00"}),
+        sms(cast, f"ST{k}", phone, "2026-10-25T09:40:00.000Z", "2"),
+        sms(cast, f"SU{k}", phone, "2026-10-25T09:41:00.000Z", "1"),
+        drive.twilio(cast.hooks["voice"], CallSid=f"CE{k}", Timestamp="Sun, 25 Oct 2026 11:00:00 +0000", **out),
+    ]
+
+
+COLLECT = [
+    ["10-24T23:10", "10-25T00:30", "10-25T01:30", "10-25T09:05", "10-25T09:30", "10-25T09:40", "10-25T09:41"],
+    ["10-25T11:00"],
+]
+
+
+def collect_settled(cast: Cast, k: int) -> bool:
+    return len(entries(cast, f"shop:tc/{850000 + k}")) == 8
+
+
+def collect_check(cast: Cast, k: int) -> None:
+    found = shown(cast, f"shop:tc/{850000 + k}")
+    told = entries(cast, f"shop:tc/{850000 + k}")
+    assert groups(told) == COLLECT
+    assert found["preferred_channel"] == "sms"
+    assert found["satisfaction"].keys() == {"store"}
+    assert found["satisfaction"].keys() == {"store"}, found["satisfaction"]
+    store = found["satisfaction"]["store"]
+    assert (store["score"], store["raw"], store["answers"], store["collected_via"]) == (0, 1, 1, "sms")
+    destinations(cast, found, told, partner={"order.created", "fulfilment.picked_up"})
+
+
+JOURNEYS = [
+    Journey("sweater", sweater, sweater_settled, sweater_check),
+    Journey("household", household, household_settled, household_check),
+    Journey("collect", collect, collect_settled, collect_check),
+]
+
+
+@pytest.mark.parametrize("journey", JOURNEYS, ids=lambda each: each.name)
+def test_in_the_given_order(cast: Cast, journey: Journey) -> None:
+    for sent in journey.works(cast, 1):
+        assert sent.go() in (200, 204)
+        time.sleep(0.05)
+    settle(cast, [(journey, 1)], 20)
+
+
+def test_permuted_doubled_at_once_and_with_workers_killed(cast: Cast, hub: Hub) -> None:
+    """All journeys together, every customer in an order of his own."""
+    rng = random.Random(7)
+    played = [(journey, k) for journey in JOURNEYS for k in range(10, 10 + PERMUTATIONS)]
+    works: list[list[Sent]] = []
+    for journey, k in played:
+        mine = [sent for sent in journey.works(cast, k) for _ in range(rng.choice((1, 1, 2)))]
+        works.append(rng.sample(mine, len(mine)))
+    rng.shuffle(works)
+    queue = interleaved(rng, works)
+    third = len(queue) // 3
+    with ThreadPoolExecutor(8) as senders, requests.Session() as session:
+        for part in (queue[:third], queue[third : 2 * third], queue[2 * third :]):
+            assert all(code in (200, 204) for code in senders.map(lambda sent: sent.go(session), part))
+            hub.kill("workers")
+    settle(cast, played, 240)
+    parked = cast.who.get("/v1/deliveries", status="parked")["deliveries"]
+    failed = cast.who.get("/v1/receipts", limit=200, verdict="failed")["receipts"]
+    assert (parked, failed) == ([], [])
+
+
+def interleaved(rng: random.Random, works: list[list[Sent]]) -> list[Sent]:
+    left = [list(each) for each in works]
+    found = []
+    while left:
+        one = rng.choice(left)
+        found.append(one.pop())
+        if not one:
+            left.remove(one)
+    return found
+
+
+def settle(cast: Cast, played: list[tuple[Journey, int]], seconds: float = 60) -> None:
+    """Wait until every one is whole and told, then look at each; what is late says who it is."""
+    left = list(played)
+
+    def done() -> bool:
+        left[:] = [(journey, k) for journey, k in left if not journey.settled(cast, k)]
+        return not left
+
+    eventually(done, seconds, 1)
+    deadline = time.monotonic() + seconds
+    for journey, k in played:
+        while True:
+            try:
+                journey.check(cast, k)
+                break
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)

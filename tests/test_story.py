@@ -218,15 +218,15 @@ def test_a_rejected_delivery_parks_with_its_reason_and_is_redriven(world: World)
     for sent in story(world, 6300):
         sent.go()
     parked = eventually(
-        lambda: [
-            each
-            for each in world.who.get("/v1/deliveries", connection=world.feed, status="parked")["deliveries"]
-            if each["occurred_at"] in (ORDER_AT, RETURN_AT)
-        ]
+        lambda: (
+            found
+            if len(found := world.who.get("/v1/deliveries", connection=world.feed, status="parked")["deliveries"]) == 2
+            else []
+        )
     )
-    assert "422" in parked[0]["reason"]
+    assert {each["occurred_at"] for each in parked} == {ORDER_AT, RETURN_AT}
+    assert all("422" in each["reason"] for each in parked)
     world.partner.behave()
-    eventually(lambda: len(world.who.get("/v1/deliveries", connection=world.feed, status="parked")["deliveries"]) == 2)
     job = world.who.call(
         "POST",
         "/v1/deliveries/redrive",

@@ -136,6 +136,7 @@ class World:
 
     table: DynamoTable = field(default_factory=DynamoTable)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _earlier_numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _noise: random.Random = field(default_factory=lambda: random.Random(4096))
 
     def __post_init__(self) -> None:
@@ -239,7 +240,7 @@ class World:
         )
 
     def _earlier(self, node: str, at: int) -> Item:
-        number = next(self._numbers)
+        number = next(self._earlier_numbers)
         event = Event(
             type="message", channel="webchat", object=f"h-{number}", occurred_at=instants.from_ms(at), text="Earlier"
         )

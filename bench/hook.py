@@ -31,7 +31,14 @@ PEPPER = "p" * 64
 SERVICES = ("secretsmanager", "dynamodb", "kms", "sqs")
 WARM, PAIRS, CALLS = 20, 120, 5
 """Rounds before measuring; pairs measured; calls on each side of a pair."""
-FIXTURES = {"shopify": "order_created", "twilio": "whatsapp_received", "generic": "return_created"}
+FIXTURES = {
+    "shopify": "order_created",
+    "twilio": "whatsapp_received",
+    "whatsapp": "text",
+    "zendesk": "ticket_created_by_mail",
+    "postmark": "inbound",
+    "generic": "return_created",
+}
 BUDGET = 2.0
 App = Callable[[dict[str, Any], None], Any]
 

@@ -19,14 +19,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.mark.embedded
 def test_the_first_webhook_runs_as_written(hub: Hub, tmp_path: Path) -> None:
-    """With the magic link that follows it."""
+    """With the magic link that follows it, and what an agent and an admin do next."""
     blocks = re.findall(r"<!-- run: ([\w ]+) -->\n```sh\n(.*?)```", README, re.DOTALL)
-    assert [name for name, _ in blocks] == ["first webhook", "magic link"]
-    script = "".join(block for _, block in blocks)
+    assert [name for name, _ in blocks] == ["first webhook", "magic link", "context"]
+    script = "".join(block for _, block in blocks[:2])
     script = re.sub(r"export HUB=.*", f"export HUB={hub.url} KEY={hub.admin_key}", script)
-    done = subprocess.run(
-        ["bash", "-eu", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
-    )
+    done = ran(script, tmp_path)
     assert "HTTP/1.1 200" in done.stdout
     assert '"verdict":"accepted"' in done.stdout
     assert done.stdout.partition('{"entries":')[2].count("Is de trui in de winkel ook afgeprijsd?") >= 1
@@ -36,6 +34,16 @@ def test_the_first_webhook_runs_as_written(hub: Hub, tmp_path: Path) -> None:
     page, _, token = url.partition("#t=")
     api = page.replace("/customers/", "/v1/customers/")
     assert requests.get(api, headers={"Authorization": f"Bearer {token}"}, timeout=10).status_code == 200
+    more = f"export HUB={hub.url} KEY={hub.admin_key} ID={api.rpartition('/')[2]}\n{blocks[2][1]}"
+    told = ran(more, tmp_path).stdout
+    for part in ('"token":"', '"open_question":{', '"dry_run":true', '"action":"identity"', '"erased_up_to":"'):
+        assert part in told, part
+    assert "Is de trui" in (tmp_path / "export.json").read_text("utf-8")
+
+
+def ran(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = ["bash", "-eu", "-c", script]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=True)
 
 
 def catalogue() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.embedded
 
 HERE = Path(__file__).parent
-PICTURE = HERE.parent.parent / "docs" / "timeline.png"
 AXE = (HERE / "axe.min.js").read_text("utf-8")
 SEVERE = ("serious", "critical")
 HOSTILE = [
@@ -608,18 +606,3 @@ def test_threads_never_share_a_lane(tab: Visit, world: World, noor: dict[str, An
         source,
     )
     assert wrong is None
-
-
-def test_the_picture(browser: Browser, world: World, noor: dict[str, Any], tmp_path: Path) -> None:
-    """DRAAD_WRITE=1 writes docs/timeline.png."""
-    with visit(browser, world.who.url, locale="en-GB") as seen:
-        opened(seen, world, noor["id"])
-        seen.page.wait_for_selector("#entries article")
-        picture(seen, PICTURE if os.environ.get("DRAAD_WRITE") else tmp_path / "timeline.png")
-        assert seen.wrong == []
-
-
-def picture(seen: Visit, path: Path) -> None:
-    """What is in the window, without what moves."""
-    raw = seen.page.screenshot(path=path, animations="disabled")
-    assert raw.startswith(b"\x89PNG") and len(raw) > 20_000

@@ -227,7 +227,8 @@ class World:
         return meter
 
     def metered(self) -> Meter:
-        """In a container that knows the organisation's lists already."""
+        """In a container that has just read the organisation's lists, so that none read them on the way."""
+        organisation.forget()
         organisation.read(self.table)
         return Meter(settings().table)
 

@@ -23,7 +23,7 @@ MOST = 25
 """Write units of any single event."""
 CROWD = Rules().limit
 """Neighbours that a phone or address has and still belongs to somebody."""
-RECEIPT, EVENT, NODE, CLUSTER, AUDIT = "I#", "N# E#", "N# -", "K# -", "N# A#"
+RECEIPT, EVENT, NODE, CLUSTER, AUDIT, AGAIN = "I#", "N# E#", "N# -", "K# -", "N# A#", "N# D#"
 PARTICIPANT, REF, CONVERSATION, WAITING = "R# P#", "R# -", "V# -", "R# E#"
 
 
@@ -331,12 +331,12 @@ def all_new_on_crowd(world: World, entries: int) -> Bill:
 
 
 def duplicate(world: World, entries: int, size: int = TYPICAL) -> Bill:
-    """The provider sends the same again: a receipt, and no second event."""
+    """The provider sends the same again: a receipt, a mark beside the event, and no second event."""
     who, refs = customer(world, 2, entries)
     first = world.webhook(who, refs, size)
     world.take(first)
     meter = world.take(world.again(first))
-    must(told(meter) == {RECEIPT: 1}, "a receipt alone")
+    must(told(meter) == {RECEIPT: 1, AGAIN: 1}, "a receipt and its mark alone")
     return meter.bill
 
 

@@ -53,7 +53,7 @@ def keep(table: Table, wanted: dict[Key, str], event: Event, texts: Mapping[str,
     ]
     if fresh:
         table.batch_put(fresh)
-        for pk in sorted({item["pk"] for item in fresh}):
+        for pk in sorted({item["pk"] for item in fresh if item["why"] != SHARED}):
             table.write(Update((pk, "-"), {FLAG: True}, when=EXISTS))
 
 

@@ -416,9 +416,10 @@ class _Step:
         return made if made.size < self.rules.actions else self.arranged(groups, 0)
 
     def _gently(self, groups: Groups) -> Groups:
-        """The same, but of each old cluster only so many nodes leave: the smallest groups first."""
+        """The same, but of each old cluster only so many nodes leave: the smallest groups first, and
+        fewer where the change makes nodes, which is dear by itself."""
         ties: list[Pair] = [pair for group in groups for pair in pairwise(sorted(group))]
-        left = self.rules.splits
+        left = max(0, self.rules.splits - (len(self.new) + 1) // 2)
         for old in self.olds.values():
             parts = sorted((len(here), min(here)) for group in groups if (here := group & old.born.keys()))
             for size, node in parts[:-1]:

@@ -7,12 +7,25 @@ import { text, word } from "./texts.js";
 /** @typedef {import("./history.js").Entry} Entry */
 
 const SAID = ["message", "email", "fax"];
+const NUMBER = /^\s*\d{1,3}([.,]\d)?\s*$/;
+const WEEK = 7 * 86_400_000;
+
+/** Whether it only brought a handover token, or rates what a survey asked. @param {Entry} entry @param {Entry[]} entries */
+function asksNothing(entry, entries) {
+  if (entry.refs.some((/** @type {string} */ ref) => ref.startsWith("token:"))) return true;
+  const at = Date.parse(entry.occurred_at);
+  const asked = (/** @type {Entry} */ each) =>
+    each.type === "satisfaction" && each.direction === "out" && each.address === entry.address &&
+    Date.parse(each.occurred_at) < at && at - Date.parse(each.occurred_at) <= WEEK;
+  return NUMBER.test(entry.text) && entries.some(asked);
+}
 
 /** The customer's newest words that nobody answered, in writing or by phone. @param {Entry[]} entries newest first */
 export function unanswered(entries) {
   for (const entry of entries) {
     if (entry.type === "call" || (entry.direction === "out" && entry.actor !== "system")) return null;
-    if (SAID.includes(entry.type) && entry.direction === "in" && entry.actor === "customer" && entry.text.trim()) return entry;
+    const said = SAID.includes(entry.type) && entry.direction === "in" && entry.actor === "customer" && entry.text.trim();
+    if (said && !asksNothing(entry, entries)) return entry;
   }
   return null;
 }
@@ -56,7 +69,7 @@ function preferred(customer) {
 
 /** @param {any} customer */
 function satisfied(customer) {
-  const scores = Object.entries(customer.satisfaction ?? {}).filter(([, score]) => typeof score === "number");
-  const shown = scores.map(([channel, score]) => `${word("channel", channel)} ${score}`).join(", ");
+  const scores = Object.entries(customer.satisfaction ?? {});
+  const shown = scores.map(([channel, found]) => `${word("channel", channel)} ${found.score}`).join(", ");
   return shown ? [fact(text("satisfaction"), shown)] : [];
 }

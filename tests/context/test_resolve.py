@@ -405,20 +405,20 @@ def test_a_crowd_that_comes_apart_costs_no_event_much(crowd: int) -> None:
     table, rules = Meter(), Rules(limit=crowd - 1)
     ids = [f"{i:026}" for i in range(crowd)]
 
-    def rings(number: int, near: str = "") -> int:
-        nodes = [Node(ids[number], "", 2), Node("phone", "s", 2), *([Node(near, "", 2)] if near else [])]
-        pairs = {graph.pair_of(ids[number], node.id): Rec(2) for node in nodes[1:]}
+    def rings(number: int, at: int = 0) -> int:
+        nodes = [Node(ids[number], "", 2), Node("phone", "s", 2)]
+        pairs = {graph.pair_of(ids[number], "phone"): Rec(2, Adm(at, "agent", "-"))}
         resolve.apply(table, rules, nodes, pairs, clock=lambda: 1_700_000_000_000)
         return table.take()[1]
 
     for number in range(crowd - 1):
         rings(number)
     spent = [rings(crowd - 1)]
-    assert _alone(table, ids)
+    assert _alone(table, ids), "at once"
     while len(list(_clusters(table))) < crowd + 1:
-        spent.append(rings(len(spent) % crowd, f"more {len(spent)}"))
-        assert len(spent) < crowd
-    assert max(spent) <= 20 and len(spent) <= crowd / 2 + 1
+        spent.append(rings(crowd - 1 - len(spent) % crowd, len(spent)))
+        assert len(spent) < 2 * crowd
+    assert max(spent) <= 18
     assert _alone(table, ids)
 
 

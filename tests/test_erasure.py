@@ -133,8 +133,8 @@ def traces(world: World, values: tuple[str, ...] = VALUES) -> list[tuple[str, st
 
 
 def test_erasure_leaves_no_byte_and_late_duplicates_bring_nobody_back(world: World) -> None:
-    who, works = world.who, webhooks(world, 7001, MAIL, MOBILE, NAME)
-    others = webhooks(world, 7002, "piet@example.nl", "+31611112222", "Blijvers")
+    who, works = world.who, webhooks(world, 970001, MAIL, MOBILE, NAME)
+    others = webhooks(world, 970002, "piet@example.nl", "+31611112222", "Blijvers")
     assert all(each.go() in (200, 204) for each in (*works, *works[:2], others[2]))
     broken = drive.shopify(world.shop, "orders/create", {"id": 1, "email": MAIL, "created_at": "not a moment"})
     assert broken.go() == 200
@@ -182,14 +182,14 @@ def refused(world: World, since: str) -> int:
 
 def test_a_shops_demand_erases_and_its_redelivery_does_nothing(world: World) -> None:
     values = mail, mobile, name = "eva.verdwijnt@example.nl", "+31688654321", "Vertrekkers"
-    who, works = world.who, webhooks(world, 7003, mail, mobile, name)
+    who, works = world.who, webhooks(world, 970003, mail, mobile, name)
     assert works[2].go() == 200
     customer = eventually(lambda: who.customer(f"email:{mail}"))
     asked = {
         "shop_id": 954889,
         "shop_domain": drive.SHOP,
-        "customer": {"id": 7003, "email": mail, "phone": mobile},
-        "orders_to_redact": [7003],
+        "customer": {"id": 970003, "email": mail, "phone": mobile},
+        "orders_to_redact": [970003],
     }
     demand = drive.shopify(world.shop, "customers/redact", asked)
     assert demand.go() == 200

@@ -31,10 +31,12 @@ def forget(table: Table, connection: Connection, nodes: Sequence[str]) -> Told:
     destination = destinations.load(connection.provider)
     found = table.batch_get([contacts.key(connection.id, node) for node in nodes])
     remotes = sorted({contact.remote for item in found.values() if (contact := contacts.from_item(item)).remote})
+    if not remotes and (destination.contacts or connection.deleted):
+        return Told(connection.id, NOTHING)
+    if connection.deleted:
+        return Told(connection.id, UNABLE, "the connection was deleted: erase it there by hand")
     if destination.forget_contact is None:
         return Told(connection.id, UNABLE, "this system has no way to erase: ask its owner")
-    if not remotes:
-        return Told(connection.id, NOTHING)
     plain = secrets.decrypt_all(connection.id, connection.secrets)
     http = destination.http(connection.settings, plain, allow_private=settings().allow_private_destinations)
     try:

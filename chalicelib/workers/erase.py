@@ -75,7 +75,8 @@ def _tell(table: Table, job: Job, rest: str) -> Done:
     told = forget.forget(table, known[int(number)], job.params["nodes"])
     if told.again and int(tries or 0) < TRIES:
         return _next(f"tell|{number}|{int(tries or 0) + 1}", 0, delay=60)
-    line(table, job, f"destination {told.connection}", told.result, told.detail)
+    if told.result != forget.NOTHING or not known[int(number)].deleted:
+        line(table, job, f"destination {told.connection}", told.result, told.detail)
     return _next(f"tell|{int(number) + 1}|")
 
 

@@ -1,8 +1,8 @@
 """The audit of a customer: who joined, parted or decided what, and by which event or key.
 
 Merges, splits and decisions leave an item in the transaction that makes them; that an identity
-came along is told by its node. An item lies at one node only: a customer finds it by his own nodes
-and by those that any record puts beside them, so both sides of a merge that was undone do.
+came along is told by its node. An item lies at one node only, and the clusters of all that it is about remember which, through every
+merge and split that follows; so both sides of a merge that was undone find it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Line:
 
 def of_view(table: Table, view: View, nodes: dict[str, Item]) -> list[Line]:
     """All lines about the customer in `view`, newest first. `nodes`: his nodes, id → item."""
-    places = [*view.nodes, *view.beside][:MOST]
+    places = list(dict.fromkeys([*view.nodes, *sorted(view.cluster.told), *view.beside]))[:MOST]
     items = [item for node in places for item in table.query(f"{view.rules.node}{node}", begins=resolve.AUDIT).items]
     told = [_line(item) for item in items if _about(item, view)]
     came = [_came(node, item) for node, item in nodes.items() if "born" in item]

@@ -96,7 +96,7 @@ class Rules:
 class Cluster:
     """`born`: node → milliseconds. `traits`: of these nodes and of the far ends of `recs`.
     `held`: evidence refused for weight. `full`: nodes that are saturated, whatever the limit is
-    now. `parts`: its customers, by the rules of `bounds`; who is in none is nobody's."""
+    now. `told`: nodes at which the audit speaks of its members. `parts`: its customers, by the rules of `bounds`; who is in none is nobody's."""
 
     born: Mapping[str, int] = field(default_factory=dict)
     traits: Mapping[str, str] = field(default_factory=dict)
@@ -104,6 +104,7 @@ class Cluster:
     blocks: Mapping[str, Block] = field(default_factory=dict)
     held: Mapping[Pair, Rec] = field(default_factory=dict)
     full: frozenset[str] = frozenset()
+    told: frozenset[str] = frozenset()
     parts: tuple[Part, ...] = ()
     bounds: tuple[int, int] = Rules().bounds
 
@@ -502,7 +503,10 @@ class _Step:
             bounds=self.rules.bounds,
         )
         full = saturated(self.rules, self.whole) & group
-        return replace(bare, full=full, parts=resolve(self.rules, replace(bare, full=full))[0])
+        told = [old.told for old in self.olds.values() if group & old.born.keys()]
+        return replace(
+            bare, full=full, told=frozenset().union(*told), parts=resolve(self.rules, replace(bare, full=full))[0]
+        )
 
     def _keeps(self, group: frozenset[str], pair: Pair) -> bool:
         return any(x in group and (x not in self.pre or self._had(x, pair)) for x in pair)

@@ -5,7 +5,7 @@ one conditional put or one transaction; whoever loses the race reads again. docs
 gives the protocol, its invariants and its cost. Items:
 
     node      N#n -          born own [kind scope val via viak asr last]; erased (ms) once erased; gens stays
-    cluster   K#k -          ver mem {n: [born, trait]} far {n: trait} recs adm blk held full lim parts
+    cluster   K#k -          ver mem {n: [born, trait]} far {n: trait} recs adm blk held full told lim parts
     left      K#k -          ver fwd, the key of the cluster that its nodes went to
     audit     N#n A#ms#id    what, by and why, before and after: customer ids; see context/audit.py
 
@@ -21,7 +21,7 @@ import secrets
 import struct
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -33,6 +33,8 @@ from chalicelib.store.table import ABSENT, Action, Check, Delete, Item, Key, Put
 
 IDENTITIES = Rules()
 AUDIT = "A#"
+TOLD = 30
+"""Nodes with audit items that a cluster remembers; most have none or one."""
 AUDITED = 20
 """Customers named on each side of an audit item, so that it stays below 2 KB."""
 HELD = "held"
@@ -329,16 +331,17 @@ def _attempt(
     plan = graph.plan(rules, olds, change, _mint)
     applied = _applied(rules, loaded, plan, before)
     if plan.size and cause:
-        actions = _actions(rules, loaded, plan)
+        at = next(iter(specs))
+        audit = _audit(rules, loaded, at, applied, change, cause)
+        actions = _actions(rules, loaded, _telling(plan, at) if audit else plan) + audit
         actions += [_creation(rules, specs[node], plan, key) for node, key in plan.creates.items()]
-        actions += _audit(rules, loaded, next(iter(specs)), applied, change, cause)
         if not _commit(table, actions):
             return None
     return applied
 
 
 def _audit(rules: Rules, loaded: _Loaded, at: str, applied: Applied, change: Change, cause: Cause) -> list[Action]:
-    """One item says it for all ends: they have records with the first node, by which it is found.
+    """One item says it for all ends: their clusters keep where it lies, through all that follows.
     Of the versions that were read only one change is ever made, so its key is its own."""
     effects = graph.effects(applied.before, applied.after)
     if not effects and not cause.what:
@@ -357,6 +360,11 @@ def _audit(rules: Rules, loaded: _Loaded, at: str, applied: Applied, change: Cha
         held=applied.held,
     )
     return [Put(written)]
+
+
+def _telling(plan: Plan, at: str) -> Plan:
+    told = {key: replace(new, told=frozenset(sorted({*new.told, at})[-TOLD:])) for key, new in plan.puts.items()}
+    return replace(plan, puts=told)
 
 
 def _commit(table: Table, actions: Sequence[Action]) -> bool:
@@ -509,6 +517,7 @@ def pack(rules: Rules, key: str, cluster: Cluster, ver: int) -> Item:
         "blk": {node: list(block) for node, block in cluster.blocks.items()},
         "held": [[*pair, rec.asr, *rec.adm] for pair, rec in sorted(cluster.held.items())],
         "full": [at[node] for node in sorted(cluster.full)],
+        "told": sorted(cluster.told),
         "lim": list(cluster.bounds) if cluster.bounds != Rules().bounds else [],
         "parts": [[at[node] for node in part.nodes] for part in cluster.parts],
     }
@@ -527,6 +536,7 @@ def unpack(item: Item) -> Cluster:
         blocks={node: Block(*block) for node, block in item.get("blk", {}).items()},
         held={(a, b): Rec(asr, Adm(*adm)) for a, b, asr, *adm in item.get("held", ())},
         full=frozenset(names[position] for position in item.get("full", ())),
+        told=frozenset(item.get("told", ())),
         parts=customers(item),
         bounds=tuple(item.get("lim", Rules().bounds)),
     )

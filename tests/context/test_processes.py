@@ -35,8 +35,8 @@ pytestmark = pytest.mark.embedded
 RULES = Rules(limit=3)
 CROWDING = 8
 """Processes on one customer."""
-PAIRS = 2
-"""Pairs of processes on many: each customer is one pair's work."""
+PAIRS = 4
+"""Pairs of processes, so eight of them: each customer is one pair's work."""
 CUSTOMERS = 1_000
 BLOCK = 10
 """Customers whom a process serves together. All begin a block at once, so that they meet."""
@@ -331,7 +331,7 @@ def test_eight_processes_on_one_customer_agree_with_the_oracle(live_stage: dict[
     assert sum(report.lost for report in reports) > 0, "nobody met anybody"
 
 
-def test_a_thousand_customers_by_two_processes_each_agree_with_the_oracle(live_stage: dict[str, str]) -> None:
+def test_eight_processes_on_a_thousand_customers_agree_with_the_oracle(live_stage: dict[str, str]) -> None:
     people = [customer(number) for number in range(CUSTOMERS)]
     reports = raced(lots(people))
     table, ids = snapshot(), spoken(reports)

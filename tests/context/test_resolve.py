@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.context import graph, resolve
+from chalicelib.context import audit, graph, resolve
 from chalicelib.context.graph import Adm, Block, Rec, Rules
 from chalicelib.context.resolve import Node
 from chalicelib.errors import Busy, Erased
@@ -480,6 +480,21 @@ def test_a_merge_by_an_event_is_audited_in_the_same_commit() -> None:
     assert (told["pk"], told["sk"][:16], told["what"]) == ("N#chat1", "A#0000000005000#", "merge")
     assert told["before"] == sorted(before.values()) and told["after"] == [before["chat1"]]
     assert told["by"] == {"event": "e-1", "source": "shop"}
+
+
+def test_a_merge_is_found_by_whoever_stayed_though_those_that_brought_it_about_are_far() -> None:
+    table = MemoryTable()
+    for pair in (("desk1", "chat1"), ("desk1", "mail1"), ("tel1", "shop1")):
+        seen(table, *((node, 2) for node in pair))
+    seen(table, ("chat1", 2), ("tel1", 2))
+    seen(table, ("mail1", 2), ("shop1", 2))
+    for node in ("chat1", "desk1", "tel1"):
+        block = {node: Block(1, "admin", True)}
+        resolve.apply(table, RULES, [Node(node)], {}, block, cause=resolve.Cause({}, "block", "", (node,)))
+    view = resolve.read(table, RULES, "shop1")
+    assert view and view.nodes == ("mail1", "shop1") and "chat1" not in view.beside
+    lines = [line for line in audit.of_view(table, view, {}) if "merge" in line.effects]
+    assert [(line.what, len(line.before)) for line in lines] == [("merge", 2)]
 
 
 def test_a_new_identity_is_no_merge_and_a_decision_is_always_audited() -> None:

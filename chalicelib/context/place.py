@@ -193,6 +193,7 @@ def place(table: Table, waiting: Item, visited: Visited | None = None, *, again:
         around = _around(table, waiting)
         if best and around.best and around.best["sk"] == best["sk"]:
             waiting = _mark_placed(table, waiting, _node(best))
+            put |= {_node(claim) for claim in around.claims}
         if len(seen) >= MAX_CHAIN:
             break
     _remove_copies(table, waiting, put - {_node(around.best)} if around.best else put)

@@ -144,6 +144,7 @@ def test_erasure_leaves_no_byte_and_late_duplicates_bring_nobody_back(world: Wor
         "the search itself finds them before"
     )
     exported = who.get(f"/v1/customers/{customer['id']}/export")
+    assert [each["id"] for each in exported["customer"]["contacts"]], "in the CRM"
     assert len(exported["entries"]) == 4 and MAIL in json.dumps(exported) and exported["next"] is None
 
     job = who.call("POST", f"/v1/customers/{customer['id']}/erase", 202, json={"reason": "art. 17"})

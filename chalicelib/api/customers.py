@@ -43,8 +43,12 @@ def brief(person: Person) -> dict[str, Any]:
 
 
 def show(call: Call, id: str) -> Reply:
-    known = receivers(call)
-    return Reply(whole(call, people.by_id(call.table, rules(call), id, tuple(f"C#{each.id}" for each in known))))
+    return Reply(whole(call, shown_person(call, id)))
+
+
+def shown_person(call: Call, id: str) -> Person:
+    """With his contacts in all destinations."""
+    return people.by_id(call.table, rules(call), id, tuple(f"C#{each.id}" for each in receivers(call)))
 
 
 def whole(call: Call, person: Person) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.api.answers import Call, Reply, next_cursor
-from chalicelib.api.customers import entries, page_wanted, rules, whole
+from chalicelib.api.customers import entries, page_wanted, rules, shown_person, whole
 from chalicelib.context import audit, erase, people, resolve, timeline
 from chalicelib.errors import NotFound
 from chalicelib.model import instants
@@ -56,7 +56,7 @@ def _line(item: Item) -> dict[str, Any]:
 
 def export(call: Call, id: str) -> Reply:
     """One document with everything about one person; `next` where his history goes on."""
-    person = people.by_id(call.table, rules(call), id)
+    person = shown_person(call, id)
     view = resolve.read(call.table, rules(call), person.oldest)
     page = timeline.page(call.table, person.nodes, page_wanted(call))
     lines = audit.of_view(call.table, view, person.nodes) if view else []

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from chalicelib.context import graph, resolve
+from chalicelib.context.evidence import identity_of
 from chalicelib.context.resolve import Applied
 from chalicelib.model.event import Event
-from chalicelib.model.identity import Identity
 from chalicelib.settings import settings
 from chalicelib.store.table import EXISTS, Item, Key, Table, Update, live, now_seconds
 
@@ -105,7 +105,7 @@ def of_nodes(table: Table, nodes: Mapping[str, Item]) -> list[Candidate]:
 
 
 def _candidate(other: str, item: Item, node: Item | None, view: resolve.View | None) -> Candidate:
-    text = Identity(node["kind"], node["val"], node.get("scope", "")).text if node else str(item.get("id", ""))
+    text = identity_of(node).text if node else str(item.get("id", ""))
     return Candidate(text, item["why"], item["eid"], item["at"], (view.customer or "") if view else "")
 
 

@@ -135,9 +135,3 @@ def threads_of(table: Table, conversations: Iterable[str]) -> tuple[str, ...]:
     asked = [each.removeprefix(PREFIX) for each in conversations]
     views = resolve.read_all(table, CONVERSATIONS, asked)
     return tuple(sorted({*asked, *(node for view in views.values() for node in view.nodes)}))
-
-
-def thread_id(event: Event) -> str:
-    """The node of the event's finest ref, or empty."""
-    found = events.thread_of(event)
-    return ref_id(found) if found else ""

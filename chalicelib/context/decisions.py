@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chalicelib.context import conversations, generations, graph, resolve
-from chalicelib.context.evidence import trait
+from chalicelib.context.evidence import identity_of, trait
 from chalicelib.context.graph import Adm, Rec, Rules
 from chalicelib.context.resolve import Applied, Cause, Node
 from chalicelib.errors import Conflict, NotFound
+from chalicelib.model.event import Ref
 from chalicelib.model.identity import A1_ASSERTED, Identity
 from chalicelib.store import ids
 from chalicelib.store.table import Item, Table
@@ -138,9 +139,13 @@ def block(table: Table, rules: Rules, identity: Identity, at: int, by: str, *, o
 def texts_of(table: Table, nodes: Sequence[str], rules: Rules) -> dict[str, str]:
     """Node → how people write it, for those that are known."""
     items = table.batch_get([(rules.node + node, "-") for node in nodes])
-    return {pk.removeprefix(rules.node): text_of(item) for (pk, _), item in items.items() if "val" in item}
+    text = _ref_text if rules.node == conversations.CONVERSATIONS.node else _identity_text
+    return {pk.removeprefix(rules.node): text(item) for (pk, _), item in items.items() if "val" in item}
 
 
-def text_of(item: Item) -> str:
-    scope = f"{item['scope']}/" if item.get("scope") else ""
-    return f"{item['kind']}:{scope}{item['val']}"
+def _identity_text(item: Item) -> str:
+    return identity_of(item).text
+
+
+def _ref_text(item: Item) -> str:
+    return Ref(item["kind"], item["val"], item.get("scope", "")).text

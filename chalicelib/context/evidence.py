@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A2_ATTESTED, ANCHORS, CHANNEL_SCOPED, CONTACT_POINTS, Identity
 from chalicelib.store.organisation import Organisation
+from chalicelib.store.table import Item
 
 PROVABLE = frozenset({"order", "receipt", "case"})
 """Kinds of refs that an own system proves; from anybody else they are typed."""
@@ -56,6 +57,11 @@ def trait(identity: Identity) -> str:
     if identity.kind in ANCHORS:
         return f"a:{identity.kind}/{identity.scope}"
     return "s" if identity.kind in CONTACT_POINTS else ""
+
+
+def identity_of(item: Item) -> Identity:
+    """What a node item stands for, by the best assurance that it was seen with."""
+    return Identity(item["kind"], item["val"], item.get("scope", ""), item.get("asr", 0))
 
 
 def _home_order(identity: Identity) -> tuple[int, str, str]:

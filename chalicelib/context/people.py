@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.context import candidates, fields, generations, graph, resolve, satisfaction
+from chalicelib.context.evidence import identity_of
 from chalicelib.context.handover import PREFERRED
 from chalicelib.errors import Erased, NotFound
 from chalicelib.model import instants
@@ -58,7 +59,7 @@ def _of_view(table: Table, view: resolve.View, sorts: tuple[str, ...] = ()) -> P
     rated = [each for each, item in nodes.items() if item.get("sat")]
     customer = Customer(
         id=public_id(view.customer),
-        identities=tuple(sorted((_identity(item) for item in nodes.values()), key=_shown_order)),
+        identities=tuple(sorted((identity_of(item) for item in nodes.values()), key=_shown_order)),
         fields=known,
         preferred_channel=known[PREFERRED].value if PREFERRED in known else "",
         satisfaction=satisfaction.of_nodes(table, rated) if rated else {},
@@ -95,7 +96,7 @@ def _living(table: Table, rules: graph.Rules, node: str) -> Person | None:
 
 def identity_view(item: Item) -> dict[str, object]:
     """One identity as the API shows it."""
-    identity = _identity(item)
+    identity = identity_of(item)
     return {
         "identity": identity.text,
         "kind": identity.kind,
@@ -105,10 +106,6 @@ def identity_view(item: Item) -> dict[str, object]:
         "first_seen": instants.from_ms(item["born"]),
         "last_seen": item.get("last"),
     }
-
-
-def _identity(item: Item) -> Identity:
-    return Identity(item["kind"], item["val"], item.get("scope", ""), item.get("asr", 0))
 
 
 def _shown_order(identity: Identity) -> tuple[int, str]:

@@ -311,12 +311,8 @@ def _queried(table: Table, refs: Iterable[str]) -> Iterable[Item]:
     return (item for ref in refs for item in table.query(f"R#{ref}", begins="P#").items if live(item))
 
 
-def participants(table: Table, refs: Iterable[str]) -> list[Item]:
-    """All participants of the refs, best first, each node once."""
-    return _ranked(_queried(table, refs))
-
-
 def _ranked(found: Iterable[Item]) -> list[Item]:
+    """Best first, each node once."""
     best: dict[str, Item] = {}
     for item in sorted(found, key=_rank):
         best.setdefault(item["sk"], item)

@@ -24,7 +24,10 @@ from chalicelib.store.secrets import ref_id
 from chalicelib.store.table import ABSENT, EXISTS, Delete, Item, Put, Table, Update, equal, live, now_seconds
 
 WINDOW = timedelta(days=7)
-SENT, SAID, KEPT = "S#", "T#", "S#"
+SENT, SAID = "S#", "T#"
+"""Under an address: surveys that were sent to it, and numbers that came from it."""
+KEPT = "S#"
+"""At a node: the latest answer to a survey."""
 SUBJECTS = frozenset({"order", "receipt", "case", "thread"})
 SHOWN = 5
 """Newest surveys of a customer whose subject is looked up."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -42,34 +42,35 @@ def get(table: Table, job_id: str) -> Job | None:
     return msgspec.json.decode(item["b"], type=Job) if item else None
 
 
-def turn(
-    table: Table,
-    job: Job,
-    *,
-    cursor: str,
-    done: int,
-    errors: list[str],
-    delay: int = 0,
-    params: dict[str, Any] | None = None,
-) -> Job | None:
-    """One page is done: keep the cursor, queue the next page. An empty cursor ends the job. `delay`:
-    seconds until the next page; `params`: instead of those that the job had.
+class Turn(NamedTuple):
+    """What one page did. An empty `cursor`: there is no next page. `delay`: seconds until the next
+    one; `params`: instead of those that the job had."""
+
+    cursor: str
+    done: int
+    errors: tuple[str, ...] = ()
+    delay: int = 0
+    params: dict[str, Any] | None = None
+
+
+def turn(table: Table, job: Job, page: Turn) -> Job | None:
+    """One page is done: keep the cursor, queue the next page.
 
     None when another worker did this page already: it queued what follows.
     """
     following = msgspec.structs.replace(
         job,
-        cursor=cursor,
-        done=job.done + done,
-        errors=(job.errors + errors)[:50],
-        status=RUNNING if cursor else DONE,
+        cursor=page.cursor,
+        done=job.done + page.done,
+        errors=[*job.errors, *page.errors][:50],
+        status=RUNNING if page.cursor else DONE,
         ver=job.ver + 1,
-        params=job.params if params is None else params,
+        params=job.params if page.params is None else page.params,
     )
     if not _put(table, following, job.ver):
         return None
-    if cursor:
-        queues.send(queues.JOBS, job.id, delay=delay)
+    if page.cursor:
+        queues.send(queues.JOBS, job.id, delay=page.delay)
     return following
 
 

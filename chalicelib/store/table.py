@@ -5,18 +5,22 @@ n = node digest · r = ref digest · c = connection id · d = yyyymmdd · occ = 
 eid = event id. Every reader filters `x` itself, because TTL lags.
 
   what                    pk            sk                attributes
-  node                    N#n           -                 born own kind scope val asr last gens erased
-  identity cluster        K#k           -                 ver mem recs blk held parts | ver fwd
-  event (home, placed)    N#n           E#occ#eid         ty ch di cn th rc sha v b, an (web or app home), pl (placed)
+  node                    N#n           -                 born own kind scope val via viak asr last sat cand gens erased
+  identity cluster        K#k           -                 ver mem far recs adm blk held full told lim parts | ver fwd
+  event (home, placed)    N#n           E#occ#eid         ty ch di cn th rc sha v b, an (web or app home), pl (placed) hm, wt (waits too)
   fields                  N#n           F                 f (name → value prio at eid) ver
-  satisfaction            N#n           S#r               score min max at eid channels
-  candidate               N#n           B#n2              why eid at (n: the typed or shared value)
+  satisfaction            N#n           S#r               raw lo hi at eid ch sub sc sent
+  candidate               N#n           B#n2              why eid at id (n: the typed or shared value, or the other way round)
   contact in destination  N#n           C#c               remote pushed lease until ver
-  audit                   N#n           A#ts#id           who what why before after
+  audit                   N#n or R#r    A#ms#id           what did by why ends before after
+  came again              N#n or R#r    D#recv#rid        eid cn: a receipt that brought this event once more
   ref node                R#r           -                 born own kind scope val
   conversation cluster    V#v           -                 as identity cluster
-  participant             R#r           P#n               asr own at via ch adr ok
-  waiting event           R#r           E#occ#eid         as event; refs placed; gpk WAIT#c gsk occ#eid
+  participant             R#r           P#n               asr own at via ch adr sh by tk vo ok (see context/place.py)
+  waiting event           R#r           E#occ#eid         as event; refs placed hm fix tp ck; gpk WAIT#c gsk occ#eid
+  survey sent             R#address     S#occ#eid         ref lo hi sub sc
+  number said             R#address     T#occ#eid         n hm ch th
+  handover token          TOK#hash      -                 ref ch until by ntf used
   receipt                 I#c#d         recv#rid          vd b or s3, evs ft why key; gpk M#c if malformed or failed
   days with deliveries    L#c           d                 (once a day, so that lists know where to look)
   delivery                L#c#d         occ#eid#kind      st n at ms ref to nd why ex; gpk DUE#0-7 | PARK#c | HELD#c
@@ -25,6 +29,7 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   fetched document        C#c           FETCH#h           b
   API key                 KEY           sha256            id name scopes at used revoked
   job                     J#id          -                 kind st cursor done total errors; gpk JOBS
+  erasure certificate     J#id          D#what            re at de
   organisation            ORG           settings          own roles blocked region ver
 
 Costs (write units, item under 1 KB): a put 1, in a transaction 2 for each item; a failed

@@ -61,22 +61,23 @@ def take_arrival(
     if connection is None:
         return _receipt(arrival, reading.Reading(reading.IGNORED, reason="the connection was deleted"), ())
     found = reading.read(table, arrival, connection, fetched)
-    _, mark = receipts.key_of(arrival.connection, arrival.at, arrival.id)
     lists = organisation.read(table)
     kept = {each.id: each.pk for each in before}
-    produced = []
-    for event in found.events:
-        if arrival.test:
-            produced.append(receipts.produced_of(event, "", "test"))
-            continue
-        outcome = record(table, event, mark, lists, kept.get(event.id, ""))
-        produced.append(receipts.produced_of(event, outcome.pk, outcome.verdict))
-        if outcome.verdict == DUPLICATE:
-            receipts.brought_again(table, outcome.pk, event.id, arrival.connection, mark)
+    produced = [_recorded(table, arrival, event, lists, kept.get(event.id, "")) for event in found.events]
     _demanded(table, connection, found.events, produced, lists)
     if REFUSED in {each.verdict for each in produced}:
         reading.forget(table, arrival, connection)
     return _receipt(arrival, found, tuple(produced))
+
+
+def _recorded(table: Table, arrival: Arrival, event: Event, lists: organisation.Organisation, kept: str) -> Produced:
+    if arrival.test:
+        return receipts.produced_of(event, "", "test")
+    _, mark = receipts.key_of(arrival.connection, arrival.at, arrival.id)
+    outcome = record(table, event, mark, lists, kept)
+    if outcome.verdict == DUPLICATE:
+        receipts.brought_again(table, outcome.pk, event.id, arrival.connection, mark)
+    return receipts.produced_of(event, outcome.pk, outcome.verdict)
 
 
 def _demanded(

@@ -12,21 +12,18 @@ The job holds his values until it is done; the certificate holds none.
 
 from __future__ import annotations
 
-from typing import Any
-
-from chalicelib import destinations
 from chalicelib.context import erase
 from chalicelib.context.record import rules_of
 from chalicelib.errors import Erased
 from chalicelib.fanout import forget
 from chalicelib.ingest import arrival as arrivals
 from chalicelib.model import instants
-from chalicelib.model.connection import Connection
 from chalicelib.settings import settings
 from chalicelib.store import connections, organisation, receipts
 from chalicelib.store.codec import unpack
-from chalicelib.store.jobs import Job
+from chalicelib.store.jobs import Job, Turn
 from chalicelib.store.table import Delete, Item, Put, Table
+from chalicelib.workers.fanout import receivers
 
 FIRST = "bound"
 TRIES = 20
@@ -38,21 +35,9 @@ RUNS_OUT = {
 }
 
 
-class Done(dict[str, Any]):
-    """What `jobs.turn` takes: the next cursor, and how many things were done."""
-
-
-def run(table: Table, job: Job) -> Done:
+def run(table: Table, job: Job) -> Turn:
     step, _, rest = (job.cursor or FIRST).partition("|")
     return STEPS[step](table, job, rest)
-
-
-def _next(cursor: str, done: int = 1, **more: Any) -> Done:
-    return Done(cursor=cursor, done=done, errors=[], **more)
-
-
-def receivers(table: Table) -> list[Connection]:
-    return [each for each in connections.everyone(table) if each.provider in destinations.slugs()]
 
 
 def line(table: Table, job: Job, what: str, result: str, detail: str = "") -> None:
@@ -61,26 +46,26 @@ def line(table: Table, job: Job, what: str, result: str, detail: str = "") -> No
     table.write(Put(item))
 
 
-def _bound(table: Table, job: Job, rest: str) -> Done:
+def _bound(table: Table, job: Job, rest: str) -> Turn:
     erase.bound(table, job.params["identities"], job.params["at"])
     line(table, job, "refusal of what comes late", "in force", f"up to {job.params['at']}")
-    return _next("tell|0|")
+    return Turn("tell|0|", 1)
 
 
-def _tell(table: Table, job: Job, rest: str) -> Done:
+def _tell(table: Table, job: Job, rest: str) -> Turn:
     """One destination a page. A connection that is paused is told too: erasing is no delivery."""
     known, (number, _, tries) = receivers(table), rest.partition("|")
     if int(number) >= len(known):
-        return _next("unlink")
+        return Turn("unlink", 1)
     told = forget.forget(table, known[int(number)], job.params["nodes"])
     if told.again and int(tries or 0) < TRIES:
-        return _next(f"tell|{number}|{int(tries or 0) + 1}", 0, delay=60)
+        return Turn(f"tell|{number}|{int(tries or 0) + 1}", 0, delay=60)
     if told.result != forget.NOTHING or not known[int(number)].deleted:
         line(table, job, f"destination {told.connection}", told.result, told.detail)
-    return _next(f"tell|{int(number) + 1}|")
+    return Turn(f"tell|{int(number) + 1}|", 1)
 
 
-def _unlink(table: Table, job: Job, rest: str) -> Done:
+def _unlink(table: Table, job: Job, rest: str) -> Turn:
     rules = rules_of(organisation.read(table))
     for node in job.params["nodes"]:
         try:
@@ -90,10 +75,10 @@ def _unlink(table: Table, job: Job, rest: str) -> Done:
     stay = erase.unlink(table, rules, job.params["nodes"], job.params["at"])
     line(table, job, "graph", "erased", f"{len(stay)} identities stay: they are shared with others" if stay else "")
     erase.addresses(table, job.params["identities"])
-    return _next("sweep|0||0")
+    return Turn("sweep|0||0", 1)
 
 
-def _sweep(table: Table, job: Job, rest: str) -> Done:
+def _sweep(table: Table, job: Job, rest: str) -> Turn:
     """One page of one partition; what its events left at receipts and deliveries goes first."""
     number, after, round_ = rest.split("|")
     nodes = job.params["nodes"]
@@ -101,34 +86,34 @@ def _sweep(table: Table, job: Job, rest: str) -> Done:
         erase.addresses(table, job.params["identities"])
         line(table, job, "table and index", "erased")
         line(table, job, "receipts and bodies", "blanked")
-        return _next("search|0|" if round_ == "0" else "done")
+        return Turn("search|0|" if round_ == "0" else "done", 1)
     found = erase.partition(table, nodes[int(number)], after)
     for key in found.receipts:
         receipts.blank(table, key)
     for each in receivers(table):
         forget.rows(table, each.id, nodes, job.params["ids"], found.sorts)
     here = f"{number}|{found.next}" if found.next else f"{int(number) + 1}|"
-    return _next(f"sweep|{here}|{round_}", found.count)
+    return Turn(f"sweep|{here}|{round_}", found.count)
 
 
-def _search(table: Table, job: Job, rest: str) -> Done:
+def _search(table: Table, job: Job, rest: str) -> Turn:
     """Of one connection: receipts that became no event, and cached look-ups, which name him."""
     number, _, after = rest.partition("|")
     known = connections.everyone(table)
     if int(number) >= len(known):
         line(table, job, "webhooks that became no event, cached look-ups", "erased")
-        return _next("sweep|0||1", delay=settings().erase_settle_seconds)
+        return Turn("sweep|0||1", 1, delay=settings().erase_settle_seconds)
     one = known[int(number)].id
     page = table.query(f"M#{one}", after=after, limit=erase.PAGE, index=True)
     named = [(item["pk"], item["sk"]) for item in page.items if _names(table, item, job.params["values"])]
     for key in named:
         receipts.blank(table, key)
     if len(page.items) == erase.PAGE:
-        return _next(f"search|{number}|{page.items[-1]['gsk']}", len(named))
+        return Turn(f"search|{number}|{page.items[-1]['gsk']}", len(named))
     for item in table.query(f"C#{one}", begins="FETCH#").items:
         if erase.mentions(unpack(item["b"]), job.params["values"]):
             table.write(Delete((item["pk"], item["sk"])))
-    return _next(f"search|{int(number) + 1}|", len(named))
+    return Turn(f"search|{int(number) + 1}|", len(named))
 
 
 def _names(table: Table, entry: Item, values: list[str]) -> bool:
@@ -144,11 +129,11 @@ def _names(table: Table, entry: Item, values: list[str]) -> bool:
     return erase.mentions(raw, values)
 
 
-def _done(table: Table, job: Job, rest: str) -> Done:
+def _done(table: Table, job: Job, rest: str) -> Turn:
     for what, detail in RUNS_OUT.items():
         line(table, job, what, "runs out by itself", detail)
     kept = {name: job.params[name] for name in ("customer", "at", "by", "why")}
-    return _next("", params=kept)
+    return Turn("", 1, params=kept)
 
 
 STEPS = {"bound": _bound, "tell": _tell, "unlink": _unlink, "sweep": _sweep, "search": _search, "done": _done}

@@ -11,6 +11,7 @@ from chalicelib.context import people, resolve
 from chalicelib.context.record import rules_of
 from chalicelib.errors import Busy, Erased, StorageUnavailable
 from chalicelib.fanout.plan import PersonOf, Planned, Planner
+from chalicelib.model.connection import Connection
 from chalicelib.model.customer import Person
 from chalicelib.store import connections, deliveries, jobs, organisation
 from chalicelib.store.table import DynamoTable, Item, Table
@@ -35,9 +36,13 @@ def take(records: list[Record]) -> None:
     send(table, planned)
 
 
+def receivers(table: Table) -> list[Connection]:
+    """Connections that have a destination; deleted ones too, which somebody may still be known to."""
+    return [each for each in connections.everyone(table) if each.provider in destinations.slugs()]
+
+
 def planner_of(table: Table) -> Planner:
-    receivers = [each for each in connections.everyone(table) if each.provider in destinations.slugs()]
-    return Planner(table, tuple(receivers), resolve.customers, remembered(person_of(table)))
+    return Planner(table, tuple(receivers(table)), resolve.customers, remembered(person_of(table)))
 
 
 def person_of(table: Table) -> PersonOf:

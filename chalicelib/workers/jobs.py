@@ -11,7 +11,6 @@ block     identities on the organisation's lists, or off them       params: on, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from chalicelib.context import decisions
 from chalicelib.context.record import rules_of
@@ -20,7 +19,7 @@ from chalicelib.ingest import arrival as arrivals
 from chalicelib.model import instants
 from chalicelib.model.identity import parse
 from chalicelib.store import connections, deliveries, jobs, organisation, queues, receipts
-from chalicelib.store.jobs import Job
+from chalicelib.store.jobs import Job, Turn
 from chalicelib.store.table import DynamoTable, Put, Table
 from chalicelib.workers import context, erase, fanout
 from chalicelib.workers.batch import Batch, Record
@@ -30,14 +29,6 @@ PAGE = 25
 END = "\U0010ffff"
 STATES = ["HELD", "PARK"]
 """Indexes of open deliveries, in the order in which a redrive empties them."""
-
-
-class Turn(NamedTuple):
-    """What one page did. An empty `cursor`: there is no next page."""
-
-    cursor: str
-    done: int
-    errors: tuple[str, ...] = ()
 
 
 def take(records: list[Record]) -> None:
@@ -55,11 +46,7 @@ def run(table: Table, job_id: str) -> None:
         context.park(table, job_id, "no such job")
     if job is None or job.status != jobs.RUNNING:
         return
-    if job.kind == "erase":
-        jobs.turn(table, job, **erase.run(table, job))
-        return
-    turn = KINDS[job.kind](table, job)
-    jobs.turn(table, job, cursor=turn.cursor, done=turn.done, errors=list(turn.errors))
+    jobs.turn(table, job, KINDS[job.kind](table, job))
 
 
 def _park(table: Table, job_id: str, reason: str) -> None:
@@ -169,4 +156,5 @@ KINDS: dict[str, Callable[[Table, Job], Turn]] = {
     "history": _history,
     "plan": _plan,
     "block": _block,
+    "erase": erase.run,
 }

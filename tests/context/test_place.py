@@ -191,7 +191,7 @@ def test_every_interleaving_with_a_kill_at_every_step_places_the_event() -> None
 
 def test_the_mutant_that_reads_participants_before_writing_loses_it() -> None:
     def wait_late(table: TurnTable) -> None:
-        found = place.participants(table, ["r1"])
+        found = place._ranked(place._queried(table, ["r1"]))
         table.batch_put([place._waiting_item("r1", ["r1"], RETURN, "receipt", place.NOBODY, first=True)])
         if found:
             place.place(table, place._waiting_item("r1", ["r1"], RETURN, "receipt", place.NOBODY, first=True))

@@ -49,6 +49,7 @@ ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("DELETE", "/v1/links/{id}", "links.unlink", "agent"),
     ("POST", "/v1/cuts", "links.cut", "agent"),
     ("DELETE", "/v1/cuts/{id}", "links.uncut", "agent"),
+    ("POST", "/v1/boundaries", "boundaries.draw", "admin"),
     ("GET", "/v1/waiting", "waiting.listing", "read"),
     ("GET", "/v1/deliveries", "deliveries.listing", "integrate"),
     ("GET", "/v1/deliveries/{id}", "deliveries.show", "integrate"),

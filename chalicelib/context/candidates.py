@@ -70,6 +70,11 @@ def neighbours(table: Table, value: str) -> list[str]:
     return [item["sk"][2:] for item in items if live(item)]
 
 
+def sharers(table: Table, value: str) -> list[str]:
+    """Nodes that came to a value which was shared already, and so kept no record of them."""
+    return [item["sk"][2:] for item in table.query(f"N#{value}", begins="B#").items if item["why"] == SHARED]
+
+
 @dataclass(frozen=True)
 class Candidate:
     """Somebody who may be the customer that was asked for. `identity`: the value that points at

@@ -50,10 +50,10 @@ def plan(person: Person, at: str) -> dict[str, Any]:
     }
 
 
-def bound(table: Table, identities: Iterable[Sequence[str]], at: str) -> None:
-    """From now on nothing that happened up to `at` is taken any more."""
+def bound(table: Table, identities: Iterable[Sequence[str]], nodes: Sequence[str], at: str) -> None:
+    """From now on nothing of his that happened up to `at` is taken any more."""
     for kind, scope, value in identities:
-        generations.bound(table, Identity(kind, value, scope), at, generations.ERASED)
+        generations.erase(table, Identity(kind, value, scope), nodes, at)
 
 
 def silence(table: Table, rules: Rules, node: str) -> None:

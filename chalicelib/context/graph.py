@@ -360,7 +360,8 @@ def removal(
     can be. A saturated neighbour keeps its records of them: saturation never reverts."""
     known = join(olds.values())
     pre = saturated(rules, known)
-    counts = {pair for pair, rec in known.recs.items() if rec.asr >= A2_ATTESTED and not pre.isdisjoint(pair)}
+    kept = pre - gone
+    counts = {pair for pair, rec in known.recs.items() if rec.asr >= A2_ATTESTED and not kept.isdisjoint(pair)}
     whole = replace(
         known,
         born={node: born for node, born in known.born.items() if node not in gone},

@@ -26,10 +26,11 @@ def by_id(table: Table, rules: graph.Rules, text: str, sorts: tuple[str, ...] = 
     customer = text.removeprefix(PREFIX)
     if not text.startswith(PREFIX) or len(customer) <= graph.BORN_DIGITS:
         raise NotFound("no such customer")
-    person = of_node(table, rules, graph.node_of(customer), sorts=sorts)
-    if person is None:
-        raise NotFound("no such customer")
-    return person
+    node = graph.node_of(customer)
+    for each in (node, *resolve.moved(table, node)):
+        if person := of_node(table, rules, each, sorts=sorts):
+            return person
+    raise NotFound("no such customer")
 
 
 def of_node(

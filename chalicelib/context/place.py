@@ -86,7 +86,11 @@ class Need:
         found = {"hm": self.home, "fix": self.fixed, "tp": list(self.typed), "ck": list(self.contacts)}
         return {name: value for name, value in found.items() if value}
 
+    def holds(self, waiting: Item) -> bool:
+        return {name: waiting[name] for name in NEEDS if name in waiting} == self.attributes
 
+
+NEEDS = ("hm", "fix", "tp", "ck")
 NOBODY = Need()
 
 
@@ -165,6 +169,19 @@ def wait(table: Table, refs: Sequence[str], event: Event, receipt: str, need: Ne
         table.batch_put(copies[1:])
     table.write(Put(copies[0]))
     return place(table, copies[0])
+
+
+def wait_again(table: Table, waiting: Item, need: Need | None = None) -> bool:
+    """Whoever an event was placed with, or the home that it had, is no more: it waits as in the
+    beginning, for what it needs now, and is placed anew."""
+    old = ("placed", *(NEEDS if need else ()))
+    kept = {name: value for name, value in waiting.items() if name not in old} | (need.attributes if need else {})
+    event = events.from_item(waiting)
+    copies = [kept | {"pk": f"R#{ref}"} for ref in waiting["refs"]]
+    if "hm" not in kept:
+        copies[0] |= _listed(event)
+    table.batch_put(copies)
+    return place(table, copies[0], again=True)
 
 
 def place(table: Table, waiting: Item, visited: Visited | None = None, *, again: bool = False) -> bool:
@@ -333,5 +350,9 @@ def _mark_placed(table: Table, waiting: Item, node: str) -> Item:
 
 def _waiting_item(ref: str, refs: Sequence[str], event: Event, receipt: str, need: Need, first: bool) -> Item:
     item = events.item_at(f"R#{ref}", event, receipt) | {"refs": list(refs)} | need.attributes
-    listed = first and not need.home
-    return item | ({"gpk": f"WAIT#{event.connection}", "gsk": f"{event.occurred_at}#{event.id}"} if listed else {})
+    return item | (_listed(event) if first and not need.home else {})
+
+
+def _listed(event: Event) -> Item:
+    """As one of those that no identity has claimed yet."""
+    return {"gpk": f"WAIT#{event.connection}", "gsk": f"{event.occurred_at}#{event.id}"}

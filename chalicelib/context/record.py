@@ -11,7 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib import telemetry
-from chalicelib.context import candidates, conversations, fields, graph, handover, place, resolve, satisfaction
+from chalicelib.context import (
+    candidates,
+    conversations,
+    fields,
+    generations,
+    graph,
+    handover,
+    place,
+    resolve,
+    satisfaction,
+)
 from chalicelib.context.evidence import PROVABLE, Evidence, trait, weigh
 from chalicelib.context.generations import boundaries_of, generation_at
 from chalicelib.errors import Busy, Erased
@@ -62,6 +72,8 @@ def record(table: Table, event: Event, receipt: str, organisation: Organisation,
     evidence = weigh(event, organisation)
     try:
         seen = _look(table, event, evidence)
+        if seen and _bound(table, event):
+            seen = _look(table, event, evidence)
         if seen is None:
             return Recorded(REFUSED, "")
         if kept and kept != _place(evidence, seen) and _lies(table, event, kept):
@@ -73,6 +85,14 @@ def record(table: Table, event: Event, receipt: str, organisation: Organisation,
         )
     except Erased:
         return Recorded(REFUSED, "")
+
+
+def _bound(table: Table, event: Event) -> bool:
+    """The boundaries that it tells of come before its own evidence, which they divide."""
+    told = generations.told_by(event)
+    for identity, at in told:
+        generations.bound(table, identity, at, generations.CHANGED_HANDS)
+    return bool(told)
 
 
 def _place(evidence: Evidence, seen: _Seen) -> str:
@@ -92,13 +112,8 @@ def rules_of(organisation: Organisation) -> graph.Rules:
 
 def _look(table: Table, event: Event, evidence: Evidence) -> _Seen | None:
     """One read for all that is known by key; None when the event lies before an erasure."""
-    first = {identity: node_id(identity) for identity in evidence.known}
-    typed = [node_id(identity) for identity in evidence.asserted]
-    seen = _read(table, event, evidence, first, [(f"N#{node}", "-") for node in (*first.values(), *typed)])
-    if any(
-        generation_at(boundaries_of(seen.items.get((f"N#{node}", "-"))), event.occurred_at) is None for node in typed
-    ):
-        return None
+    first = {identity: node_id(identity) for identity in (*evidence.known, *evidence.asserted)}
+    seen = _read(table, event, evidence, first, [(f"N#{node}", "-") for node in first.values()])
     nodes = {}
     for identity, node in first.items():
         generation = generation_at(boundaries_of(seen.items.get((f"N#{node}", "-"))), event.occurred_at)
@@ -148,15 +163,16 @@ def _keep(
 ) -> Recorded:
     applied = _link(table, event, evidence, home, seen, rules)
     node = seen.node(home)
-    typed = {node_id(each): each.text for each in evidence.asserted}
-    candidates.keep(table, candidates.of_event(applied, list(seen.nodes.values()), list(typed), node), event, typed)
+    typed = {seen.node(each): each.text for each in evidence.asserted}
+    known = [seen.node(each) for each in evidence.known]
+    candidates.keep(table, candidates.of_event(applied, known, list(typed), node), event, typed)
     candidates.greet(table, _contacts_among(applied.created, seen))
     who = _participant(event, evidence, seen, home)
     met = place.participate(table, seen.refs, who, seen.items)
     redeemed = handover.redeem(table, event)
     theirs = [ref_id(each.thread) for each in redeemed]
-    known = table.batch_get([(f"R#{ref}", f"P#{node}") for ref in theirs]) if theirs else {}
-    also = place.participate(table, theirs, _redeemer(who), known)
+    there = table.batch_get([(f"R#{ref}", f"P#{node}") for ref in theirs]) if theirs else {}
+    also = place.participate(table, theirs, _redeemer(who), there)
     handover.unite(table, rules, node, [*met.redeemers, *also.others], event)
     _converse(table, event, evidence, seen, [(f"R#{ref}", f"P#{node}") for ref in seen.refs])
     handover.converse(table, event, redeemed)
@@ -172,7 +188,7 @@ def _keep(
 
 def _contacts_among(created: Sequence[str], seen: _Seen) -> list[str]:
     """New nodes that somebody may have typed before: contact points."""
-    return [seen.node(each) for each in seen.nodes if each.kind in CONTACT_POINTS and seen.node(each) in created]
+    return [node for each, node in seen.nodes.items() if each.kind in CONTACT_POINTS and node in created]
 
 
 def _home_item(event: Event, receipt: str, home: Identity, seen: _Seen) -> Item:
@@ -246,8 +262,11 @@ def _await(table: Table, event: Event, receipt: str, seen: _Seen) -> Item:
     """Written under its refs, or placed again where it is written already."""
     existing = seen.items.get((f"R#{seen.waits[0]}", events.sort_key(event)))
     item = events.item_at("", event, existing["rc"] if existing else receipt)
-    if existing and (existing["v"], existing["sha"]) >= (item["v"], item["sha"]):
-        place.place(table, existing, again=True)
+    known = existing if existing and (existing["v"], existing["sha"]) >= (item["v"], item["sha"]) else None
+    if known and not seen.need.holds(known):
+        place.wait_again(table, known, seen.need)
+    elif known:
+        place.place(table, known, again=True)
     else:
         place.wait(table, seen.waits, event, item["rc"], seen.need)
     return item

@@ -4,7 +4,8 @@ Everything that concerns one event lies in the clusters of its identifiers, so e
 one conditional put or one transaction; whoever loses the race reads again. docs/identity.md
 gives the protocol, its invariants and its cost. Items:
 
-    node      N#n -          born own [kind scope val via viak asr last]; erased (ms) once erased; gens stays
+    node      N#n -          born own [kind scope val via viak asr last]; erased (ms) once erased, moved
+                             (nodes) once a boundary that came late divided it; gens stays
     cluster   K#k -          ver mem {n: [born, trait]} far {n: trait} recs adm blk held full told lim parts
     left      K#k -          ver fwd, the key of the cluster that its nodes went to
     audit     N#n A#ms#id    what, by and why, before and after: customer ids; see context/audit.py
@@ -20,7 +21,7 @@ import random
 import secrets
 import struct
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -37,7 +38,7 @@ TOLD = 30
 """Nodes with audit items that a cluster remembers; most have none or one."""
 AUDITED = 20
 """Customers named on each side of an audit item, so that it stays below 2 KB."""
-HELD = "held"
+HELD, MOVED = "held", "moved"
 RESTARTS = 24
 """Lost races before Busy. Four workers on one customer lose about one a change."""
 
@@ -202,6 +203,8 @@ def apply(
         raise ValueError(f"{len(specs)} nodes at once: at most {most}")
 
     def attempt(loaded: _Loaded) -> Applied | None:
+        if any(MOVED in item for item in loaded.items.values()):
+            raise Busy("an identity of this event was divided between two people meanwhile")
         new = {node: spec.trait for node, spec in specs.items() if node not in loaded.own}
         change = Change(new, pairs, blocks or {}, clock())
         made = _attempt(table, rules, loaded, specs, change, None if dry_run else cause or Cause({}))
@@ -244,6 +247,40 @@ def remove(table: Table, rules: Rules, nodes: Sequence[str], at: int) -> tuple[s
     for start in range(0, len(nodes), chunk):
         stay |= _remove(table, rules, frozenset(nodes[start : start + chunk]), at)
     return tuple(sorted(stay))
+
+
+def move(table: Table, rules: Rules, node: str, to: Sequence[str], near: Sequence[str]) -> tuple[str, ...]:
+    """Take a node out of the graph, pairs and all, even where it is shared; `to`: the nodes between
+    which it was divided. Nothing can be linked to it from then on. `near`: its neighbours as the
+    caller knows them; where it has others, these are the answer and nothing is done. Raises Busy."""
+    for number in range(RESTARTS):
+        if number:
+            _back_off(number)
+        alive = _alive(table, rules, [node])
+        loaded = _load_for_removal(table, rules, alive, whole=True) if alive else None
+        if not alive:
+            return ()
+        if loaded is None or node not in loaded.own:
+            continue
+        found = far_ends(loaded.clusters[loaded.own[node]][1], node)
+        if not set(found) <= set(near):
+            return tuple(sorted({*found, *near}))
+        plan = graph.removal(rules, loaded.olds, alive, _mint, rules.actions - 1)
+        gone = _blank(rules, node, loaded.items[node], {MOVED: list(to)})
+        if _commit(table, [*_actions(rules, loaded, plan), gone]):
+            return ()
+    raise Busy(f"{RESTARTS} lost races while a node was moved")
+
+
+def far_ends(cluster: Cluster, node: str) -> tuple[str, ...]:
+    """The other ends of all records that touch a node, whatever they are worth."""
+    touching = [pair for pair in (*cluster.recs, *cluster.held) if node in pair]
+    return tuple(sorted({end for pair in touching for end in pair} - {node}))
+
+
+def moved(table: Table, node: str) -> Iterator[str]:
+    """Where an identity's node went, if it did: found only once they are asked for."""
+    yield from (table.get(_node_key(IDENTITIES, node)) or {}).get(MOVED, ())
 
 
 def customers(item: Item) -> tuple[Part, ...]:
@@ -408,7 +445,7 @@ def _creation(rules: Rules, node: Node, plan: Plan, key: str) -> Action:
     """An update, because the generations of an identity may be there before its node is."""
     hints = {"asr": node.asr} | ({"last": node.day} if node.day else {})
     attributes = {**node.attributes, **hints, "born": plan.puts[key].born[node.id], "own": key}
-    return Update(_node_key(rules, node.id), attributes, when=equal(own=None, erased=None))
+    return Update(_node_key(rules, node.id), attributes, when=equal(own=None, erased=None, moved=None))
 
 
 def touch(table: Table, rules: Rules, node: str, day: str) -> None:
@@ -459,19 +496,20 @@ def _remove_alive(table: Table, rules: Rules, alive: frozenset[str], at: int) ->
     shared = alive & graph.saturated(rules, graph.join(loaded.olds.values()))
     gone = alive - shared
     plan = graph.removal(rules, loaded.olds, gone, _mint, rules.actions - len(gone))
-    blanks = [_blank(rules, node, loaded.items[node], at) for node in sorted(gone)]
+    blanks = [_blank(rules, node, loaded.items[node], {"erased": at}) for node in sorted(gone)]
     done = not gone or _commit(table, _actions(rules, loaded, plan) + blanks)
     return shared if done else None
 
 
-def _blank(rules: Rules, node: str, item: Item, at: int) -> Action:
+def _blank(rules: Rules, node: str, item: Item, mark: Mapping[str, Any]) -> Action:
     """Only the generations stay, whoever writes them meanwhile; hints may come while we read."""
     names = {*item, "asr", "last"} - {"pk", "sk", "gens"}
-    return Update(_node_key(rules, node), {"erased": at}, tuple(sorted(names)))
+    return Update(_node_key(rules, node), mark, tuple(sorted(names)))
 
 
-def _load_for_removal(table: Table, rules: Rules, alive: frozenset[str]) -> _Loaded | None:
-    """The nodes' clusters and every other that keeps a record of them, as of one moment."""
+def _load_for_removal(table: Table, rules: Rules, alive: frozenset[str], *, whole: bool = False) -> _Loaded | None:
+    """The nodes' clusters and every other that keeps a record of them, as of one moment. `whole`:
+    those of shared nodes too."""
     wanted, more = alive, alive
     while more:
         wanted |= more
@@ -481,14 +519,15 @@ def _load_for_removal(table: Table, rules: Rules, alive: frozenset[str]) -> _Loa
             return None
         if loaded is None:
             return None
-        more = _alive(table, rules, _far_ends(loaded.olds.values(), alive) - wanted)
+        more = _alive(table, rules, _far_ends(loaded.olds.values(), alive, whole=whole) - wanted)
     return loaded
 
 
-def _far_ends(clusters: Iterable[Cluster], gone: frozenset[str]) -> set[str]:
+def _far_ends(clusters: Iterable[Cluster], gone: frozenset[str], *, whole: bool) -> set[str]:
     """Ends in other clusters that keep a record of a node in `gone`: those of undone pairs. The
     others are saturated, and keep theirs."""
-    pairs = [(pair, cluster) for cluster in clusters for pair, rec in cluster.recs.items() if not graph.on(rec)]
+    recs = [(pair, rec, cluster) for cluster in clusters for pair, rec in cluster.recs.items()]
+    pairs = [(pair, cluster) for pair, rec, cluster in recs if whole or not graph.on(rec)]
     return {x for pair, cluster in pairs if not gone.isdisjoint(pair) for x in pair if x not in cluster.born}
 
 

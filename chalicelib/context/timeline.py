@@ -53,7 +53,8 @@ def page(table: Table, nodes: Mapping[str, Item], wanted: Wanted) -> TimelinePag
             found.next = last
             break
         last = item["sk"]
-        if keep(item) and here.shows(item):
+        twin = bool(found.items) and found.items[-1]["sk"] == last
+        if not twin and keep(item) and here.shows(item):
             found.items.append(item)
     return found
 
@@ -97,19 +98,16 @@ def _filter(wanted: Wanted) -> Callable[[Item], bool]:
 
 
 def _merged(table: Table, nodes: Mapping[str, Item], wanted: Wanted) -> Iterator[Item]:
-    """Each event once, newest first. A placed event may lie in two partitions for a moment."""
+    """Newest first. A placed event may lie in two partitions for a moment, and one of the two be hidden."""
     closed = sorted(nodes, key=lambda node: (nodes[node].get("last", ""), node))
     heap: list[tuple[_Newest, int, Item, Iterator[Item]]] = []
-    seen = ""
     while closed or heap:
         while closed and (not heap or nodes[closed[-1]].get("last", "") >= _day(heap[0][2])):
             _push(heap, _partition(table, closed.pop(), wanted))
         if not heap:
             return
         _, _, item, rest = heapq.heappop(heap)
-        if item["sk"] != seen:
-            yield item
-        seen = item["sk"]
+        yield item
         _push(heap, rest)
 
 

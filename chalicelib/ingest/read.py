@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,7 +81,13 @@ def _check(event: Event) -> None:
         raise PayloadMalformed("occurred_at is missing")
     if not event.object:
         raise PayloadMalformed("object is missing")
-    for name, found in (("identities", event.identities), ("refs", event.refs)):
+    counted: tuple[tuple[str, Sized], ...] = (
+        ("identities", event.identities),
+        ("refs", event.refs),
+        ("ends", event.ends),
+        ("begins", event.begins),
+    )
+    for name, found in counted:
         if len(found) > MOST_NAMED:
             raise PayloadMalformed(f"{name} has {len(found)} entries: at most {MOST_NAMED}")
 

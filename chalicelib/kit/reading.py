@@ -16,7 +16,13 @@ ADDRESS_KINDS = {"voice": "phone", "sms": "phone", "whatsapp": "phone", "email":
 TEXTS = ("object", "version", "summary", "text", "link", "provider_type")
 ADDRESSES = ("address", "own_address")
 CLOSED = {"kind": KINDS | frozenset(REF_KINDS), "assurance": frozenset(ASSURANCES)}
-PARTS = {"identities": ("kind", "scope", "value", "assurance"), "refs": ("kind", "scope", "value", "typed")}
+IDENTITY_PARTS = ("kind", "scope", "value", "assurance")
+PARTS = {
+    "identities": IDENTITY_PARTS,
+    "ends": IDENTITY_PARTS,
+    "begins": IDENTITY_PARTS,
+    "refs": ("kind", "scope", "value", "typed"),
+}
 
 
 class Reading:
@@ -44,6 +50,8 @@ class Reading:
             actor=self.word("actor", rule.get("actor"), ACTORS, "customer"),
             occurred_at=fields.instant(moment, "occurred_at", fields.plain(self.settings.get("zone"))),
             identities=self.identities(rule),
+            ends=self.identities(rule, "ends"),
+            begins=self.identities(rule, "begins"),
             refs=self.refs(rule),
             details=details if isinstance(details, dict) else {},
             fields=self.texts(rule.get("fields")),
@@ -86,8 +94,8 @@ class Reading:
         found = self.tree(node, "attachments")
         return tuple(each for each in found if isinstance(each, dict)) if isinstance(found, list) else ()
 
-    def identities(self, rule: Mapping[str, Any]) -> tuple[Identity, ...]:
-        return fields.present(*(self.identity(part) for part in self.parts(rule.get("identities"), "identities")))
+    def identities(self, rule: Mapping[str, Any], name: str = "identities") -> tuple[Identity, ...]:
+        return fields.present(*(self.identity(part) for part in self.parts(rule.get(name), name)))
 
     def refs(self, rule: Mapping[str, Any]) -> tuple[Ref, ...]:
         found = (self.ref(part) for part in self.parts(rule.get("refs"), "refs"))

@@ -112,6 +112,10 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     address: str = ""
     """The customer's address on this channel, to which a reply goes (identity text)."""
     own_address: str = ""
+    ends: tuple[Identity, ...] = ()
+    """Identities that from after this moment on may be somebody else's: a number given up."""
+    begins: tuple[Identity, ...] = ()
+    """Identities that were somebody else's, if anybody's, until just before this moment."""
     id: str = ""
     v: int = SCHEMA_VERSION
     connection: str = ""

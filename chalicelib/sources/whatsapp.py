@@ -5,9 +5,8 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/webhoo
 One app serves several accounts and may put them in one request, and Meta stops calling an app whose
 requests are refused: so what is of another account or number than the connection's is ignored.
 A user is known by a user id of the business, by a WhatsApp id (a number), or by both; one with a
-username may have no number. A changed number or user id is one `system` event of the previous
-identities that names both sides in `details`: it unites neither with the other, because a number may
-get another owner, and where an identity's next generation begins is the hub's to decide.
+username may have no number. A changed number or user id is one `system` event of both sides, which are
+one person; the number before may be somebody else's from then on, and the number after may have been.
 A sent message shows by how it ended; `sent` and `played` yield nothing. Group chats, calls and
 message history yield nothing. Longer than most sources: a dozen kinds of messages, three kinds of ids.
 """
@@ -225,12 +224,19 @@ def moved(change: Change, told: Mapping[str, Any]) -> Event:
         object=required(told, "id"),
         version=kind,
         occurred_at=instant(told.get("timestamp"), "timestamp"),
-        identities=previous or current,
+        identities=present(*previous, *current),
         summary=text(system, "body")[:120],
         details={"status": kind} | named,
         own_address=own_address(change),
+        ends=numbers(previous, current),
+        begins=numbers(current, previous),
         provider_type=kind,
     )
+
+
+def numbers(one: tuple[Identity, ...], other: tuple[Identity, ...]) -> tuple[Identity, ...]:
+    """Identities of one side alone that come with the number; a user id is never given to another."""
+    return tuple(each for each in one if each not in other and each.value.lstrip("+").isdigit())
 
 
 def sides(told: Mapping[str, Any]) -> tuple[Person, Person]:

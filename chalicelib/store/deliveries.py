@@ -148,6 +148,12 @@ def reopen(table: Table, row: Item) -> None:
         send([duty_of(row)])
 
 
+def follow(table: Table, connection: str, sort: str, old: str, node: str) -> None:
+    """The event of this duty lies at another node now."""
+    key = Duty(connection, ACTIVITY, old, sort).key
+    table.write(Update(key, {"nd": node}, when=equal(nd=old)))
+
+
 def shard(key: Key) -> str:
     return f"DUE#{zlib.crc32(''.join(key).encode()) % SHARDS}"
 

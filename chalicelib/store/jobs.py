@@ -29,11 +29,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     ver: int = 1
 
 
-def start(table: Table, kind: str, params: dict[str, Any], total: int = -1) -> Job:
-    """Keep the job, then queue its first page. A crash in between shows as a job that runs at 0."""
-    job = Job(id=ids.mint("job"), kind=kind, params=params, total=total, created_at=instants.now())
-    _put(table, job)
-    queues.send(queues.JOBS, job.id)
+def start(table: Table, kind: str, params: dict[str, Any], total: int = -1, id: str = "") -> Job:
+    """Keep the job, then queue its first page. A crash in between shows as a job that runs at 0.
+    `id`: of one that must run once however often it is asked for; asked again it only goes on."""
+    job = Job(id=id or ids.mint("job"), kind=kind, params=params, total=total, created_at=instants.now())
+    if not _put(table, job):
+        job = get(table, job.id) or job
+    if job.status == RUNNING and job.ver == 1:
+        queues.send(queues.JOBS, job.id)
     return job
 
 

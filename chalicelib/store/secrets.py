@@ -29,8 +29,8 @@ def keyed(purpose: str, *parts: str, size: int = 16) -> str:
     return base64.b32encode(mac[:size]).decode().rstrip("=").lower()
 
 
-def node_id(identity: Identity, generation: int = 0) -> str:
-    return keyed("node", identity.kind, identity.scope, identity.value, str(generation))
+def node_id(identity: Identity, generation: str = "") -> str:
+    return keyed("node", identity.kind, identity.scope, identity.value, generation or "0")
 
 
 def ref_id(ref: Ref) -> str:

@@ -18,6 +18,7 @@ from chalicelib.model.event import Event
 from chalicelib.store import connections, jobs, organisation, queues, receipts
 from chalicelib.store.receipts import Produced
 from chalicelib.store.table import DynamoTable, Item, Put, Table
+from chalicelib.workers import reapply
 from chalicelib.workers.batch import Batch, Record
 
 Lookup = Callable[[str], Connection | None]
@@ -75,6 +76,8 @@ def _recorded(table: Table, arrival: Arrival, event: Event, lists: organisation.
         return receipts.produced_of(event, "", "test")
     _, mark = receipts.key_of(arrival.connection, arrival.at, arrival.id)
     outcome = record(table, event, mark, lists, kept)
+    if outcome.verdict != REFUSED:
+        reapply.of_event(table, event)
     if outcome.verdict == DUPLICATE:
         receipts.brought_again(table, outcome.pk, event.id, arrival.connection, mark)
     return receipts.produced_of(event, outcome.pk, outcome.verdict)

@@ -47,7 +47,7 @@ def line(table: Table, job: Job, what: str, result: str, detail: str = "") -> No
 
 
 def _bound(table: Table, job: Job, rest: str) -> Turn:
-    erase.bound(table, job.params["identities"], job.params["at"])
+    erase.bound(table, job.params["identities"], job.params["nodes"], job.params["at"])
     line(table, job, "refusal of what comes late", "in force", f"up to {job.params['at']}")
     return Turn("tell|0|", 1)
 

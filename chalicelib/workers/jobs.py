@@ -5,6 +5,7 @@ redrive   held and parked deliveries attempted again params: connection since un
 history   earlier entries of somebody who was anonymous until now   params: node
 plan      one stream record that failed             params: record {pk, sk}
 erase     one customer out of everything           params: as context/erase.py plans it
+reapply   events that a late boundary divides       params: identity, at
 block     identities on the organisation's lists, or off them       params: on, off, at, by
 """
 
@@ -21,7 +22,7 @@ from chalicelib.model.identity import parse
 from chalicelib.store import connections, deliveries, jobs, organisation, queues, receipts
 from chalicelib.store.jobs import Job, Turn
 from chalicelib.store.table import DynamoTable, Put, Table
-from chalicelib.workers import context, erase, fanout
+from chalicelib.workers import context, erase, fanout, reapply
 from chalicelib.workers.batch import Batch, Record
 from chalicelib.workers.context import take_arrival
 
@@ -157,4 +158,5 @@ KINDS: dict[str, Callable[[Table, Job], Turn]] = {
     "plan": _plan,
     "block": _block,
     "erase": erase.run,
+    "reapply": reapply.run,
 }

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.context import generations, people, record, timeline
-from chalicelib.context.generations import CHANGED_HANDS, ERASED
+from chalicelib.context.generations import CHANGED_HANDS, ERASED, Boundary
 from chalicelib.context.graph import Rules
 from chalicelib.context.timeline import Wanted
 from chalicelib.errors import Busy
@@ -113,12 +113,47 @@ def test_a_list_that_never_settles_is_busy() -> None:
         generations.bound(Losing(), PHONE, JUNE, CHANGED_HANDS)
 
 
+def node_of(boundary: str) -> str:
+    return secrets.node_id(PHONE, boundary)
+
+
+def test_erasing_who_had_a_number_before_leaves_who_has_it_now() -> None:
+    table = MemoryTable()
+    generations.bound(table, PHONE, MARCH, CHANGED_HANDS)
+    take(table, CALLS[1])
+    generations.erase(table, PHONE, [node_of("")], AUGUST)
+    generations.erase(table, PHONE, [node_of("")], AUGUST)
+    assert take(table, CALLS[0], CALLS[1], CALLS[2]) == [record.REFUSED, "accepted", "accepted"]
+    assert calls_of(table, 2) == ["2026-05", "2026-04"]
+    generations.erase(table, PHONE, [node_of(MARCH)], AUGUST)
+    assert take(table, CALLS[0], CALLS[1], CALLS[3]) == [record.REFUSED] * 3
+    assert take(table, rings(9, 4)) == ["accepted"]
+
+
+def test_a_boundary_inside_an_erased_time_brings_nobody_back() -> None:
+    table = MemoryTable()
+    take(table, CALLS[0], CALLS[1])
+    generations.erase(table, PHONE, [node_of("")], AUGUST)
+    generations.bound(table, PHONE, MARCH, CHANGED_HANDS)
+    assert take(table, *CALLS) == [record.REFUSED] * 4
+
+
+def test_a_next_edition_has_another_node_and_only_it() -> None:
+    table = MemoryTable()
+    generations.bound(table, PHONE, JUNE, CHANGED_HANDS)
+    assert generations.renew(table, PHONE, JUNE, 1)
+    assert not generations.renew(table, PHONE, JUNE, 1)
+    found = generations.boundaries_of(table.get((f"N#{node_of('')}", "-")))
+    assert [generations.generation_at(found, at) for at in (MARCH, JUNE, AUGUST)] == ["~1", "~1", JUNE]
+    assert generations.newest(table, PHONE)[0] == node_of(JUNE)
+
+
 TIMES = st.lists(st.integers(0, 9), max_size=5, unique=True).map(sorted)
 
 
 @given(TIMES, st.integers(0, 9), st.integers(0, 9))
 def test_generations_grow_with_time_and_share_no_moment(times: list[int], one: int, other: int) -> None:
-    boundaries = [(str(at), CHANGED_HANDS) for at in times]
+    boundaries = [Boundary(str(at)) for at in times]
     first, second = (generations.generation_at(boundaries, str(at)) for at in sorted((one, other)))
-    assert first is not None and second is not None and 0 <= first <= second <= len(times)
+    assert first is not None and second is not None and first <= second
     assert (first == second) == (not any(min(one, other) <= at < max(one, other) for at in times))

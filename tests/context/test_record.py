@@ -212,8 +212,15 @@ def test_home_prefers_channel_then_anchor_then_mail_then_phone() -> None:
 
 @pytest.mark.parametrize(
     ("occurred", "generation"),
-    [("2026-01-01T00:00:00.000Z", None), ("2026-03-01T00:00:00.000Z", 1), ("2026-06-02T00:00:00.000Z", 2)],
+    [
+        ("2026-01-01T00:00:00.000Z", None),
+        ("2026-03-01T00:00:00.000Z", "2026-02-01T00:00:00.000Z~1"),
+        ("2026-06-02T00:00:00.000Z", "2026-06-01T00:00:00.000Z"),
+    ],
 )
-def test_generations_go_by_the_events_own_time(occurred: str, generation: int | None) -> None:
-    boundaries = [["2026-02-01T00:00:00.000Z", "erased"], ["2026-06-01T00:00:00.000Z", "changed hands"]]
+def test_generations_go_by_the_events_own_time(occurred: str, generation: str | None) -> None:
+    boundaries = [
+        generations.Boundary("2026-02-01T00:00:00.000Z", "erased", 1),
+        generations.Boundary("2026-06-01T00:00:00.000Z", "changed hands"),
+    ]
     assert generations.generation_at(boundaries, occurred) == generation

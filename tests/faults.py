@@ -50,3 +50,6 @@ class FaultTable:
 
     def query(self, pk: str, **options: Any) -> Page:
         return self._call(self.table.query, pk, **options)
+
+    def scan(self, start: Key | None, limit: int) -> Page:
+        return self._call(self.table.scan, start, limit)

@@ -83,6 +83,11 @@ class MemoryTable:
         full = bool(limit) and len(page) == limit
         return Page(page, (page[-1]["pk"], page[-1]["sk"]) if full else None)
 
+    def scan(self, start: Key | None, limit: int) -> Page:
+        keys = sorted(key for key in self.rows if start is None or key > start)
+        found = [_DECODER.decode(self.rows[key]) for key in keys[:limit]]
+        return Page(found, keys[limit - 1] if len(keys) > limit else None)
+
     def _holds(self, action: Action) -> bool:
         return _met(action.when, self.peek(key_of(action)))
 

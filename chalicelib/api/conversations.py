@@ -11,7 +11,7 @@ from chalicelib.api.answers import Call, Reply, next_cursor, wrong
 from chalicelib.api.customers import entries, page_wanted, rules
 from chalicelib.context import conversations, decisions, handover, overview, people, resolve, timeline
 from chalicelib.context.conversations import CONVERSATIONS, PREFIX
-from chalicelib.errors import NotFound
+from chalicelib.errors import Conflict, NotFound
 from chalicelib.model import instants
 from chalicelib.model.event import CHANNELS, Ref
 from chalicelib.store import connections as registered
@@ -30,6 +30,10 @@ class Wish(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     channel: str
     notify: bool = False
     expires_in: int = DEFAULT
+
+
+class VerificationWish(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    expires_in: int = 86400
 
 
 class ThreadWish(Wish, forbid_unknown_fields=True, kw_only=True):
@@ -89,12 +93,30 @@ def _customers(call: Call, nodes: list[str]) -> list[str]:
 
 
 def hand_over(call: Call, id: str) -> Reply:
+    thread = _thread(call, id)
+    return _minted(call, call.read(Wish), thread)
+
+
+def verify(call: Call, id: str) -> Reply:
+    """A link to our own login page, for whoever is in this conversation: once he has logged in, the
+    event that says so, with the link's token, verifies him."""
+    thread, by = _thread(call, id), call.key.id if call.key else ""
+    until = _until(call.read(VerificationWish).expires_in)
+    login = organisation.read(call.table).login_url
+    if not login:
+        raise Conflict("there is no login_url in the settings: say where customers log in")
+    made = handover.mint(call.table, thread, handover.ANY, until, by, {handover.ANY: login}, login=True)
+    shown = {"token": made.token, "conversation": PREFIX + ref_id(thread), "expires_at": made.until, "url": made.url}
+    return Reply(shown, 201)
+
+
+def _thread(call: Call, id: str) -> Ref:
+    """Raises NotFound for a conversation that nobody takes part in."""
     refs, partitions = _partitions(call, id)
-    asked = call.read(Wish)
     thread = next((found for ref in refs if (found := _ref(call, ref, partitions.get(ref, [])))), None)
     if thread is None:
         raise NotFound("no such conversation")
-    return _minted(call, asked, thread)
+    return thread
 
 
 def _ref(call: Call, node: str, items: list[Item]) -> Ref | None:
@@ -119,13 +141,17 @@ def hand_over_thread(call: Call) -> Reply:
 def _minted(call: Call, asked: Wish, thread: Ref) -> Reply:
     if asked.channel not in CHANNELS:
         raise wrong("/channel", f"must be among {', '.join(sorted(CHANNELS))}")
-    if not SOONEST <= asked.expires_in <= LATEST:
-        raise wrong("/expires_in", f"must be from {SOONEST} to {LATEST} seconds")
-    until = instants.from_ms(instants.now_ms() + asked.expires_in * 1000)
+    until = _until(asked.expires_in)
     addresses = organisation.read(call.table).channels
     by = call.key.id if call.key else ""
     made = handover.mint(call.table, thread, asked.channel, until, by, addresses, notify=asked.notify)
     return Reply(_shown(made, thread, asked), 201)
+
+
+def _until(seconds: int) -> str:
+    if not SOONEST <= seconds <= LATEST:
+        raise wrong("/expires_in", f"must be from {SOONEST} to {LATEST} seconds")
+    return instants.from_ms(instants.now_ms() + seconds * 1000)
 
 
 def _shown(made: handover.Minted, thread: Ref, asked: Wish) -> dict[str, Any]:

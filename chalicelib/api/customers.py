@@ -11,7 +11,7 @@ from chalicelib.context import candidates, conversations, decisions, overview, p
 from chalicelib.context.graph import Rules
 from chalicelib.context.record import rules_of
 from chalicelib.context.timeline import Wanted
-from chalicelib.fanout.wants import wants
+from chalicelib.fanout.wants import wants_item
 from chalicelib.model.connection import Connection
 from chalicelib.model.customer import Person
 from chalicelib.model.event import CHANNELS, TYPES, digest
@@ -192,7 +192,7 @@ def _synced(
     call: Call, connection: Connection, person: Person, items: list[Item], contact: dict[str, Any] | None
 ) -> dict[str, Any]:
     told = connection.subscription.anonymous or not person.anonymous
-    due = [item for item in items if told and wants(connection, item["ty"], item["ch"], item["cn"])]
+    due = [item for item in items if told and wants_item(connection, item)]
     keys = {Duty(connection.id, ACTIVITY, item["pk"][2:], item["sk"]).key: item for item in due}
     rows = {key: row for key, row in call.table.batch_get(keys).items() if live(row)}
     behind = [_behind(item, rows.get(key)) for key, item in keys.items() if not _has(rows.get(key))]

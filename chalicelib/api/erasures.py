@@ -14,7 +14,7 @@ from chalicelib.model import instants
 from chalicelib.store import jobs
 from chalicelib.store.table import Item
 
-KIND = "erase"
+KIND, WHOLE = "erase", "redact"
 
 
 class Reason(msgspec.Struct, forbid_unknown_fields=True):
@@ -33,13 +33,14 @@ def start(call: Call, id: str) -> Reply:
 def show(call: Call, id: str) -> Reply:
     """The certificate: a line for each place, with its result and time."""
     job = jobs.get(call.table, id)
-    if job is None or job.kind != KIND:
+    if job is None or job.kind not in (KIND, WHOLE):
         raise NotFound("no such erasure")
     lines = call.table.query(f"J#{job.id}", begins="D#").items
     return Reply(
         {
             "id": job.id,
             "customer": job.params["customer"],
+            "connection": job.params.get("connection"),
             "status": job.status,
             "erased_up_to": job.params["at"],
             "requested_by": job.params["by"],

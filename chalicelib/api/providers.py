@@ -11,12 +11,27 @@ from chalicelib.errors import NotFound
 from chalicelib.kit.destination import Destination
 from chalicelib.kit.source import Setting, Source
 
+LONGEST_KEPT = 36500
 COMMON = {
     "account": Setting("Account", help="scope of identities from this connection; default: what the provider says"),
     "region": Setting("Region", help="two letters: how phone numbers without a country are read", default="NL"),
     "own_system": Setting("Own system", type="boolean", help="its order, receipt and case numbers are evidence"),
     "ref_scopes": Setting("Reference scopes", type="object", help="ref kind → connection whose numbers are meant"),
     "base_url": Setting("Base URL of the API", help="for a stand-in or a regional host"),
+    "retention_days": Setting(
+        "Days on the timeline",
+        "integer",
+        help="How long after it happened an event stays; default: as the stage is set. Holds for what arrives from now on",
+        least=1,
+        most=LONGEST_KEPT,
+    ),
+    "receipt_retention_days": Setting(
+        "Days of receipts",
+        "integer",
+        help="How long what arrived is kept as it came, to inspect and replay; default: as the stage is set",
+        least=1,
+        most=LONGEST_KEPT,
+    ),
 }
 """Settings that the engine reads for every connection."""
 
@@ -86,6 +101,7 @@ def _property(setting: Setting, secret: bool) -> dict[str, Any]:
     if secret:
         kind = {"oneOf": [kind, {"type": "array", "items": kind, "minItems": 1}], "writeOnly": True}
     optional = {"description": setting.help, "default": setting.default}
+    optional |= {"minimum": setting.least, "maximum": setting.most}
     return {
         "title": setting.title,
         **kind,

@@ -43,6 +43,7 @@ ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("GET", "/v1/customers/{id}/audit", "links.show_audit", "read"),
     ("GET", "/v1/conversations/{id}", "conversations.show", "read"),
     ("POST", "/v1/conversations/{id}/handovers", "conversations.hand_over", "agent"),
+    ("POST", "/v1/conversations/{id}/verifications", "conversations.verify", "agent"),
     ("POST", "/v1/handovers", "conversations.hand_over_thread", "agent"),
     ("POST", "/v1/magic-links", "magic_links.mint", "read"),
     ("POST", "/v1/links", "links.link", "agent"),

@@ -9,6 +9,7 @@ import msgspec
 
 from chalicelib.api.answers import Call, Reply
 from chalicelib.api.lookup import read_identity
+from chalicelib.api.providers import LONGEST_KEPT
 from chalicelib.errors import Conflict, InputInvalid
 from chalicelib.model import instants
 from chalicelib.model.event import CHANNELS
@@ -19,7 +20,13 @@ from chalicelib.store.organisation import Organisation
 SETTINGS = tuple(name for name in Organisation.__struct_fields__ if name != "ver")
 IDENTITY = "must be an identity such as phone:+31612345678"
 REGION = re.compile(r"[A-Z]{2}")
-BOUNDS = {"limit": (1, 50), "cap": (2, 1000)}
+LOGIN = re.compile(r"https://[^\s?#@]{3,500}")
+BOUNDS = {
+    "limit": (1, 50),
+    "cap": (2, 1000),
+    "retention_days": (0, LONGEST_KEPT),
+    "receipt_retention_days": (0, LONGEST_KEPT),
+}
 
 
 def show(call: Call) -> Reply:
@@ -81,6 +88,8 @@ def _out_of_bounds(name: str, lists: Organisation) -> list[dict[str, str]]:
         return [_mistake(f"/{name}", f"must be from {BOUNDS[name][0]} to {BOUNDS[name][1]}")]
     if name == "channels" and not all(each in CHANNELS and len(to) <= 200 for each, to in lists.channels.items()):
         return [_mistake("/channels", f"must be addresses by channel, among {', '.join(sorted(CHANNELS))}")]
+    if name == "login_url" and lists.login_url and not LOGIN.fullmatch(lists.login_url):
+        return [_mistake("/login_url", "must be an https URL without a query")]
     if name == "region" and not REGION.fullmatch(lists.region):
         return [_mistake("/region", "must be two capital letters, such as NL")]
     return []

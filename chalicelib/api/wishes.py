@@ -153,6 +153,8 @@ def _complaint(setting: Setting, value: Any) -> str:
         return f"must hold {setting.items}s only"
     if setting.choices and value not in setting.choices:
         return f"must be one of {', '.join(setting.choices)}"
+    if isinstance(value, int) and not (setting.least or value) <= value <= (setting.most or value):
+        return f"must be from {setting.least} to {setting.most}"
     return ""
 
 

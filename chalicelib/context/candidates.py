@@ -13,7 +13,7 @@ from chalicelib.context import graph, resolve
 from chalicelib.context.evidence import identity_of
 from chalicelib.context.resolve import Applied
 from chalicelib.model.event import Event
-from chalicelib.settings import settings
+from chalicelib.store import events
 from chalicelib.store.table import EXISTS, Item, Key, Table, Update, live, now_seconds
 
 FLAG = "cand"
@@ -38,13 +38,16 @@ def between(home: str, others: Iterable[str], why: str) -> dict[Key, str]:
     return {(f"N#{a}", f"B#{b}"): why for other in others for a, b in ((home, other), (other, home))}
 
 
-def keep(table: Table, wanted: dict[Key, str], event: Event, texts: Mapping[str, str] | None = None) -> None:
+def keep(
+    table: Table, wanted: dict[Key, str], event: Event, texts: Mapping[str, str] | None = None, days: int = 0
+) -> None:
     """Write those that are not there yet; each names the event that was first to give reason.
-    `texts`: node → identity, for values that may have no node of their own."""
+    `texts`: node → identity, for values that may have no node of their own. `days`: how long they
+    are kept."""
     if not wanted:
         return
     known = table.batch_get(wanted)
-    until = now_seconds() + settings().event_retention_days * 86400
+    until = now_seconds() + events.kept_seconds(days)
     fresh: list[Item] = [
         {"pk": pk, "sk": sk, "why": why, "eid": event.id, "at": event.occurred_at, "x": until}
         | ({"id": texts[sk[2:]]} if texts and sk[2:] in texts else {})

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chalicelib.context import audit, conversations, generations, handover, resolve
+from chalicelib.context import audit, conversations, fields, generations, handover, resolve
+from chalicelib.context.evidence import identity_of
 from chalicelib.context.graph import Rules
 from chalicelib.model import instants
 from chalicelib.model.customer import Person
@@ -39,14 +40,14 @@ def plan(person: Person, at: str) -> dict[str, Any]:
     """Everything that the steps need once the person's items are gone; it holds his values, so
     whoever keeps it throws it away in the end."""
     identities = [[item["kind"], item.get("scope", ""), item["val"]] for item in person.nodes.values() if "val" in item]
-    fields = [each.value for each in person.customer.fields.values()]
+    told = [each.value for each in person.customer.fields.values()]
     return {
         "customer": person.customer.id,
         "at": at,
         "nodes": sorted(person.nodes),
         "ids": [person.id, *(each.removeprefix("cus_") for each in person.customer.former)],
         "identities": sorted(identities),
-        "values": sorted({*(value for _, _, value in identities), *(each for each in fields if len(each) > 3)}),
+        "values": sorted({*(value for _, _, value in identities), *(each for each in told if len(each) > 3)}),
     }
 
 
@@ -86,6 +87,62 @@ def partition(table: Table, node: str, after: str = "") -> Found:
     for item in page.items:
         found.count += _delete(table, _of_item(table, node, item, found))
     return found
+
+
+def brought_by(table: Table, items: Iterable[Item], connection: str, until: str) -> Found:
+    """Delete, of a page of the whole table, the events up to `until` that one connection brought and
+    what they left in the context, and the fields that it told; its receipts' keys go into `receipts`."""
+    found = Found()
+    for item in items:
+        kind = item["sk"][:2]
+        if kind == "E#" and item.get("cn") == connection and item["sk"][2:26] <= until:
+            node = item["pk"][2:] if item["pk"].startswith("N#") else str(item.get("placed", ""))
+            found.count += _delete(table, _of_item(table, node, item, found))
+        elif item["sk"] == "F" and item["pk"].startswith("N#"):
+            found.count += fields.forget(table, item["pk"][2:], connection)
+        elif item["pk"].startswith(f"I#{connection}#"):
+            found.receipts.add((item["pk"], item["sk"]))
+    return found
+
+
+def leave(table: Table, rules: Rules, items: Iterable[Item], kind: str, scope: str, at: str) -> int:
+    """Take, of a page of the whole table, accounts of one place out of the graph, and the contact
+    points that nothing else is known of. Answers how many identities went."""
+    gone = 0
+    for item in items:
+        here = item["sk"] == "-" and item["pk"].startswith("N#") and "own" in item
+        if here and (item.get("kind"), item.get("scope")) == (kind, scope):
+            gone += _leave(table, rules, item, at)
+    return gone
+
+
+def _leave(table: Table, rules: Rules, item: Item, at: str) -> int:
+    node = item["pk"][2:]
+    view = resolve.read(table, rules, node)
+    near = resolve.far_ends(view.cluster, node) if view else ()
+    _out(table, rules, item, at)
+    items = table.batch_get([(f"N#{each}", "-") for each in near])
+    known = [each for each in items.values() if each.get("kind") in CONTACT_POINTS and "own" in each]
+    alone = [each for each in known if _unmoored(table, rules, each["pk"][2:])]
+    for each in alone:
+        _out(table, rules, each, at)
+    return 1 + len(alone)
+
+
+def _out(table: Table, rules: Rules, item: Item, at: str) -> None:
+    node, identity = item["pk"][2:], identity_of(item)
+    generations.erase(table, identity, [node], at)
+    resolve.remove(table, rules, [node], instants.to_ms(at))
+    addresses(table, [(identity.kind, identity.scope, identity.value)])
+    while partition(table, node).next:
+        pass
+
+
+def _unmoored(table: Table, rules: Rules, node: str) -> bool:
+    """Whether no event and no other identity is left that anybody knows it by."""
+    view = resolve.read(table, rules, node)
+    records = resolve.far_ends(view.cluster, node) if view else ()
+    return not records and not table.query(f"N#{node}", begins="E#", limit=1).items
 
 
 def _of_item(table: Table, node: str, item: Item, found: Found) -> list[Key]:

@@ -26,6 +26,8 @@ class Evidence:
     refs: tuple[Ref, ...]
     typed: tuple[Ref, ...] = ()
     contacts: tuple[Identity, ...] = ()
+    days: int = 0
+    """How long what follows from it is kept; 0: as the stage is set."""
 
 
 def weigh(event: Event, organisation: Organisation) -> Evidence:

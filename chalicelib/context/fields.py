@@ -70,6 +70,19 @@ def keep(table: Table, node: str, event: Event, more: Mapping[str, str], seen: I
         raise Busy("fields change all the time")
 
 
+def forget(table: Table, node: str, source: str) -> int:
+    """Drop what one connection told of a node. Raises Busy when others keep changing it."""
+    for _ in range(10):
+        seen = table.get((f"N#{node}", "F"))
+        known = from_item(seen)
+        kept = {name: each for name, each in known.items() if each.source != source}
+        if seen is None or kept == known:
+            return 0
+        if table.write(Put(_item(node, kept, seen), equal(ver=seen["ver"]))):
+            return 1
+    raise Busy("fields change all the time")
+
+
 def _item(node: str, fields: Mapping[str, Field], seen: Item | None) -> Item:
     packed = {name: [f.value, f.priority, f.at, f.event, f.source] for name, f in fields.items()}
     item: Item = {"pk": f"N#{node}", "sk": "F", "f": packed, "ver": (seen["ver"] if seen else 0) + 1}

@@ -19,7 +19,7 @@ from chalicelib.errors import Busy
 from chalicelib.kit import tokens
 from chalicelib.model import instants
 from chalicelib.model.event import Event, Ref
-from chalicelib.model.identity import A3_VERIFIED
+from chalicelib.model.identity import A3_VERIFIED, ANCHORS, Identity
 from chalicelib.store import events
 from chalicelib.store.secrets import keyed
 from chalicelib.store.table import ABSENT, Item, Key, Put, Table, Update, equal
@@ -54,9 +54,18 @@ def key(token: str) -> Key:
 
 
 def mint(
-    table: Table, thread: Ref, channel: str, until: str, by: str, addresses: Mapping[str, str], *, notify: bool
+    table: Table,
+    thread: Ref,
+    channel: str,
+    until: str,
+    by: str,
+    addresses: Mapping[str, str],
+    *,
+    notify: bool = False,
+    login: bool = False,
 ) -> Minted:
-    """A new token for `thread`, to be redeemed on `channel` up to `until`."""
+    """A new token for `thread`, to be redeemed on `channel` up to `until`. `login`: only by an event
+    that proves a login, which verifies whoever takes part in the thread."""
     token = base64.b32encode(random.token_bytes(TOKEN_BYTES)).decode().lower()
     pk, sk = key(token)
     item: Item = {
@@ -67,6 +76,7 @@ def mint(
         "until": until,
         "by": by,
         "ntf": notify,
+        "lgn": login,
         "x": instants.to_ms(until) // 1000 + KEPT_DAYS * 86400,
     }
     if not table.write(Put(item, ABSENT)):
@@ -81,6 +91,8 @@ def carrier(channel: str, token: str) -> str:
     return token if channel in BARE else tokens.for_text(token)
 
 
+ANY = "any"
+"""Channel of a token that may come by any."""
 BARE = frozenset({"line", "wechat", "telegram"})
 """Channels whose link takes the token as it is: a nonce, a scene, a start parameter."""
 LINKS = {
@@ -93,6 +105,7 @@ LINKS = {
     "web": "{address}?h={parameter}",
     "webchat": "{address}?h={parameter}",
     "app": "{address}?h={parameter}",
+    ANY: "{address}?h={parameter}",
 }
 """What is in double braces the integrator fills in: it is asked for at the channel, per customer."""
 
@@ -120,7 +133,12 @@ def redeem(table: Table, event: Event) -> tuple[Redeemed, ...]:
 
 
 def _valid(item: Item, event: Event) -> bool:
-    return event.occurred_at <= item["until"] and item["ch"] in (event.channel, "any")
+    proven = not item.get("lgn") or any(map(proves_login, event.identities))
+    return event.occurred_at <= item["until"] and item["ch"] in (event.channel, ANY) and proven
+
+
+def proves_login(identity: Identity) -> bool:
+    return identity.kind in ANCHORS and identity.assurance >= A3_VERIFIED
 
 
 def _use(table: Table, item: Item, event: Event) -> bool:

@@ -24,7 +24,6 @@ from chalicelib.context import candidates, conversations, resolve, satisfaction
 from chalicelib.errors import Busy
 from chalicelib.model import instants
 from chalicelib.model.event import Event
-from chalicelib.settings import settings
 from chalicelib.store import events
 from chalicelib.store.secrets import ref_id
 from chalicelib.store.table import ABSENT, Delete, Item, Key, Put, Table, Update, equal, live, now_seconds
@@ -54,6 +53,8 @@ class Participant:
     contacts: tuple[str, ...] = ()
     token: bool = False
     """By a redeemed token, which does not wear off when he takes part without one later."""
+    days: int = 0
+    """How long it is kept; 0: as the stage is set."""
 
     def item(self, ref: str) -> Item:
         found: Item = {
@@ -64,7 +65,7 @@ class Participant:
             "at": self.at,
             "via": self.via,
             "ch": self.channel,
-            "x": now_seconds() + settings().event_retention_days * 86400,
+            "x": now_seconds() + events.kept_seconds(self.days),
         }
         optional = {"adr": self.address, "sh": self.shared, "by": sorted(self.contacts), "tk": self.token}
         return found | {name: value for name, value in optional.items() if value}
@@ -74,12 +75,13 @@ class Participant:
 class Need:
     """Why an event waits. `home`: where it lies already; `fixed`: and will stay, its refs place it
     nowhere else. `typed`: refs among its refs that count only for whoever shares a contact point
-    with it; `contacts`: the nodes of those that its sender is attested by."""
+    with it; `contacts`: the nodes of those that its sender is attested by. `days`: how long it is kept."""
 
     home: str = ""
     fixed: bool = False
     typed: tuple[str, ...] = ()
     contacts: tuple[str, ...] = ()
+    days: int = 0
 
     @property
     def attributes(self) -> Item:
@@ -349,7 +351,7 @@ def _mark_placed(table: Table, waiting: Item, node: str) -> Item:
 
 
 def _waiting_item(ref: str, refs: Sequence[str], event: Event, receipt: str, need: Need, first: bool) -> Item:
-    item = events.item_at(f"R#{ref}", event, receipt) | {"refs": list(refs)} | need.attributes
+    item = events.item_at(f"R#{ref}", event, receipt, need.days) | {"refs": list(refs)} | need.attributes
     return item | (_listed(event) if first and not need.home else {})
 
 

@@ -187,8 +187,13 @@ def _bring(table: Table, division: Division, organisation: Organisation, item: I
         return
     if waiting and waiting.get("hm") == division.old:
         _drop(table, [(f"R#{ref}", item["sk"]) for ref in waiting["refs"]] + _copies(waiting))
-    outcome = record(table, event, item["rc"], organisation)
+    outcome = record(table, event, item["rc"], organisation, days=_days(item))
     done.moved[item["sk"]] = outcome.pk.removeprefix("N#")
+
+
+def _days(item: Item) -> int:
+    """How long it is kept after it happened."""
+    return int((item["x"] - instants.to_ms(item["sk"][2:26]) // 1000) // 86400)
 
 
 def _waiting(table: Table, refs: Iterable[str], sort: str) -> Item | None:
@@ -226,7 +231,7 @@ def there(table: Table, division: Division, organisation: Organisation, node: st
     for item in page.items:
         event = events.from_item(item)
         if "pl" not in item and names(event, division.identity):
-            record(table, event, item["rc"], organisation, item["pk"])
+            record(table, event, item["rc"], organisation, item["pk"], _days(item))
     return done
 
 

@@ -31,16 +31,16 @@ from chalicelib.model.identity import A3_VERIFIED, ANONYMOUS_KINDS, CONTACT_POIN
 from chalicelib.store import events
 from chalicelib.store.organisation import Organisation
 from chalicelib.store.secrets import node_id, ref_id
-from chalicelib.store.table import ABSENT, Item, Key, Put, Table, equal
+from chalicelib.store.table import ABSENT, Item, Key, Put, Table, equal, now_seconds
 
-ACCEPTED, DUPLICATE, REFUSED = "accepted", "duplicate", "refused"
+ACCEPTED, DUPLICATE, REFUSED, EXPIRED = "accepted", "duplicate", "refused", "expired"
 PLACING = PROVABLE | {"survey"}
 """Kinds of refs by which an event on a contact point finds its customer when that is shared."""
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """`pk`: the partition that holds the event; empty when it was refused as erased."""
+    """`pk`: the partition that holds the event; empty when it was refused as erased, or had expired."""
 
     verdict: str
     pk: str
@@ -61,15 +61,20 @@ class _Seen:
         return self.nodes[identity]
 
 
-def record(table: Table, event: Event, receipt: str, organisation: Organisation, kept: str = "") -> Recorded:
+def record(
+    table: Table, event: Event, receipt: str, organisation: Organisation, kept: str = "", days: int = 0
+) -> Recorded:
     """Bring one stamped event into the context. `receipt`: the sort key of what brought it. `kept`:
     the partition in which that receipt's first reading put the event: there it stays, though the
-    organisation's lists have changed since.
+    organisation's lists have changed since. `days`: how long after it happened it is kept, 0: as the
+    stage is set.
 
     Raises Busy when other workers keep winning, StorageUnavailable when AWS fails: either way
     the message is taken again.
     """
-    evidence = weigh(event, organisation)
+    if events.kept_until(event, days) <= now_seconds():
+        return Recorded(EXPIRED, "")
+    evidence = replace(weigh(event, organisation), days=days)
     try:
         seen = _look(table, event, evidence)
         if seen and _bound(table, event):
@@ -142,10 +147,13 @@ def _need(evidence: Evidence, nodes: dict[Identity, str]) -> tuple[place.Need, t
     contacts = _contacts(evidence, nodes)
     if evidence.home is None:
         typed = typed if contacts else ()
-        return place.Need(typed=typed, contacts=contacts), (*(ref_id(ref) for ref in evidence.refs), *typed)
+        return place.Need(typed=typed, contacts=contacts, days=evidence.days), (
+            *(ref_id(ref) for ref in evidence.refs),
+            *typed,
+        )
     fixed = evidence.home.kind not in CONTACT_POINTS
     proven = () if fixed else tuple(ref_id(ref) for ref in evidence.refs if ref.kind in PLACING)
-    return place.Need(nodes[evidence.home], fixed, typed, contacts), (*proven, *typed)
+    return place.Need(nodes[evidence.home], fixed, typed, contacts, evidence.days), (*proven, *typed)
 
 
 def _contacts(evidence: Evidence, nodes: dict[Identity, str]) -> tuple[str, ...]:
@@ -165,7 +173,8 @@ def _keep(
     node = seen.node(home)
     typed = {seen.node(each): each.text for each in evidence.asserted}
     known = [seen.node(each) for each in evidence.known]
-    candidates.keep(table, candidates.of_event(applied, known, list(typed), node), event, typed)
+    possible = candidates.of_event(applied, known, list(typed), node)
+    candidates.keep(table, possible, event, typed, evidence.days)
     candidates.greet(table, _contacts_among(applied.created, seen))
     who = _participant(event, evidence, seen, home)
     met = place.participate(table, seen.refs, who, seen.items)
@@ -178,7 +187,7 @@ def _keep(
     handover.converse(table, event, redeemed)
     if seen.waits:
         _await(table, event, receipt, seen)
-    satisfaction.keep(table, event, node)
+    satisfaction.keep(table, event, node, evidence.days)
     fields.keep(table, node, event, handover.preferred(event, redeemed), seen.items.get((f"N#{node}", "F")))
     verdict = _put_event(table, _home_item(event, receipt, home, seen), seen.items.get(events.key_at(node, event)))
     for mark in (*met.marks, *also.marks):
@@ -192,7 +201,7 @@ def _contacts_among(created: Sequence[str], seen: _Seen) -> list[str]:
 
 
 def _home_item(event: Event, receipt: str, home: Identity, seen: _Seen) -> Item:
-    item = events.item_at(f"N#{seen.node(home)}", event, receipt)
+    item = events.item_at(f"N#{seen.node(home)}", event, receipt, seen.need.days)
     more = {"an": home.kind in ANONYMOUS_KINDS, "wt": "" if seen.need.fixed else "".join(seen.waits[:1])}
     return item | {name: value for name, value in more.items() if value}
 
@@ -210,6 +219,7 @@ def _participant(event: Event, evidence: Evidence, seen: _Seen, home: Identity) 
         event.address,
         home.kind in CONTACT_POINTS,
         _contacts(evidence, seen.nodes) if own else (),
+        days=evidence.days,
     )
 
 
@@ -261,7 +271,7 @@ def _wait(table: Table, event: Event, receipt: str, evidence: Evidence, seen: _S
 def _await(table: Table, event: Event, receipt: str, seen: _Seen) -> Item:
     """Written under its refs, or placed again where it is written already."""
     existing = seen.items.get((f"R#{seen.waits[0]}", events.sort_key(event)))
-    item = events.item_at("", event, existing["rc"] if existing else receipt)
+    item = events.item_at("", event, existing["rc"] if existing else receipt, seen.need.days)
     known = existing if existing and (existing["v"], existing["sha"]) >= (item["v"], item["sha"]) else None
     if known and not seen.need.holds(known):
         place.wait_again(table, known, seen.need)

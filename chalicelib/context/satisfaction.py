@@ -75,13 +75,15 @@ def answers(sent: str, said: str) -> bool:
     return sent < said <= instants.from_ms(instants.to_ms(sent) + int(WINDOW.total_seconds() * 1000))
 
 
-def keep(table: Table, event: Event, home: str) -> None:
-    """Whatever an event that is at home on the node `home` says of satisfaction. Runs again harmlessly."""
+def keep(table: Table, event: Event, home: str, days: int = 0) -> None:
+    """Whatever an event that is at home on the node `home` says of satisfaction. Runs again harmlessly.
+    `days`: how long a survey's sending and what may answer it are kept."""
     if event.type == "satisfaction" and event.direction == "in":
         _keep_direct(table, event, home)
     elif (sends_survey(event) or may_answer(event)) and address_of(event):
         pk = f"R#{ref_id(Ref('address', address_of(event)))}"
-        table.write(Put(_sent(pk, event) if sends_survey(event) else _said(pk, event, home)))
+        item = _sent(pk, event) if sends_survey(event) else _said(pk, event, home)
+        table.write(Put(item | {"x": now_seconds() + events.kept_seconds(days)}))
         _settle(table, pk, event)
 
 
@@ -105,7 +107,6 @@ def _sent(pk: str, event: Event) -> Item:
         "hi": str(high),
         "sub": [ref_id(ref) for ref in event.refs if ref.kind in SUBJECTS and not ref.typed],
         "sc": _word(event.details.get("subject_channel")),
-        "x": _until(),
     }
 
 
@@ -118,7 +119,6 @@ def _said(pk: str, event: Event, home: str) -> Item:
         "hm": home,
         "ch": event.channel,
         "th": [thread.kind, thread.value, thread.scope] if thread else [],
-        "x": _until(),
     }
 
 

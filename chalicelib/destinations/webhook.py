@@ -83,6 +83,7 @@ DESTINATION = Destination(
     auth=_no_auth,
     append_activity=append_activity,
     keyed=True,
+    partner=True,
     limit=Limit(50, 1.0),
     settings={
         "url": Setting("URL", required=True, instead="base_url", help="Where each event is POSTed; https"),
@@ -98,6 +99,7 @@ DESTINATION = Destination(
     grade="vendor vector",
     setup=(
         "Give the URL that takes a POST of JSON and answers 2xx within 10 seconds.",
+        "Where the receiver is your own, set own_system: only then can sensitive entries go there.",
         "Generate a signing secret (whsec_…), enter it here and at the receiver.",
         "At the receiver keep webhook-id for three days and ignore the second of a kind.",
     ),

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from chalicelib import destinations
-from chalicelib.fanout.wants import wants
+from chalicelib.fanout.wants import wants_item
 from chalicelib.model.connection import Connection
 from chalicelib.model.customer import Person
 from chalicelib.model.identity import ANONYMOUS_KINDS
@@ -93,7 +93,7 @@ class Planner:
 
     def event(self, item: Item, into: Planned) -> None:
         """Activities for one event; anonymous customers are left to those who asked for them."""
-        takers = [each for each in self.receivers if wants(each, item["ty"], item["ch"], item["cn"])]
+        takers = [each for each in self.receivers if wants_item(each, item)]
         node = item["pk"][2:]
         if takers and self._told_at_home(item):
             return
@@ -133,7 +133,7 @@ class Planner:
             into.histories[node] = None
             return
         for item in (each for each in found if not self._told_at_home(each)):
-            takers = [each for each in self.receivers if wants(each, item["ty"], item["ch"], item["cn"])]
+            takers = [each for each in self.receivers if wants_item(each, item)]
             into.activities |= {Duty(each.id, ACTIVITY, node, item["sk"]): None for each in takers}
 
     def _contacts(self, person: Person | None, into: Planned) -> None:

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import msgspec
 
-from chalicelib.model.connection import DISABLED, Connection, Subscription
+from chalicelib import destinations
+from chalicelib.model.connection import Connection, Subscription
 from chalicelib.model.customer import Customer, Entry
 from chalicelib.model.event import Event
+from chalicelib.store.events import SENSITIVE
+from chalicelib.store.table import Item
 
 ON_REQUEST = frozenset({"identify", "consent"})
 """They change fields; as activities they go only where the subscription names them."""
 
 
-def wants(connection: Connection, type_: str, channel: str, origin: str) -> bool:
+def wants(connection: Connection, type_: str, channel: str, origin: str, *, sensitive: bool = False) -> bool:
     """Whether an event goes to this destination. `origin`: the connection it came by: a system
     is not told what it told us. A paused destination wants it too: it is held, not dropped."""
     wish = connection.subscription
-    if origin == connection.id or (connection.status == DISABLED and connection.reason == "deleted"):
+    if origin == connection.id or connection.deleted or (sensitive and partner(connection)):
         return False
     if type_ in ON_REQUEST and type_ not in wish.types:
         return False
     return _among(type_, wish.types) and _among(channel, wish.channels) and _among(origin, wish.sources)
+
+
+def wants_item(connection: Connection, item: Item) -> bool:
+    """The same of an event as it lies in the table."""
+    return wants(connection, item["ty"], item["ch"], item["cn"], sensitive=SENSITIVE in item)
+
+
+def partner(connection: Connection) -> bool:
+    """Whether this is somebody else's system."""
+    return destinations.load(connection.provider).partner and connection.settings.get("own_system") is not True
 
 
 def _among(value: str, wished: tuple[str, ...]) -> bool:
@@ -29,10 +42,14 @@ def _among(value: str, wished: tuple[str, ...]) -> bool:
 
 def reduced_event(event: Event, wish: Subscription) -> Event:
     """The event without what this destination may not see."""
-    if not wish.redact and not event.sensitive:
-        shown = event
-    else:
+    veiled = event.sensitive and not wish.sensitive
+    shown = event
+    if wish.redact or veiled:
         shown = msgspec.structs.replace(event, text="", summary="", attachments=(), fields={})
+    if veiled:
+        shown = msgspec.structs.replace(
+            shown, details={name: shown.details[name] for name in shown.details if name == "status"}
+        )
     if wish.pseudonymous:
         return msgspec.structs.replace(shown, identities=(), address="", fields={}, link="")
     return shown

@@ -110,9 +110,9 @@ def _scoped_refs(event: Event, source: Source, connection: Connection) -> tuple[
 
 
 def _tokens(event: Event) -> tuple[Ref, ...]:
-    """Handover tokens belong to no connection. A source names those in fields of its own; in what
-    a customer wrote they are recognised here."""
-    named = [ref.value for ref in event.refs if ref.kind == HANDED and ref.value]
+    """Handover tokens belong to no connection. A source names those in fields of its own, as they are
+    or as links carry them; in what a customer wrote they are recognised here."""
+    named = [tokens.bare(ref.value) or ref.value for ref in event.refs if ref.kind == HANDED and ref.value]
     written = tokens.in_texts(event.text, event.summary) if event.direction == "in" else ()
     return tuple(Ref(HANDED, each) for each in dict.fromkeys([*named, *written]))[: tokens.MOST]
 

@@ -50,6 +50,9 @@ class Destination:
     outcomes: Mapping[int, type[DeliveryFailed]] = field(default_factory=dict)
     """Statuses that mean something else at this system than `kit.http` says."""
     changes: Source | None = None
+    partner: bool = False
+    """Somebody else's system, unless a connection's setting `own_system` says it is ours: what is
+    sensitive never goes there."""
     contact_fields: tuple[str, ...] = ()
     """Customer fields that this system keeps: a change of another one is no push. Empty: all."""
     settings: Mapping[str, Setting] = field(default_factory=dict)

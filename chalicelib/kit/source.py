@@ -65,6 +65,8 @@ class Setting:
     """Element type when `type` is array."""
     instead: str = ""
     """Another setting that may stand in the place of a required one."""
+    least: int | None = None
+    most: int | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ class Subscription(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
     """True: no text, summary, attachments or fields leave for this destination."""
     anonymous: bool = False
     """True: customers known only by web or app ids are synced too."""
+    sensitive: bool = False
+    """True: sensitive entries go with their text and details, to a system of our own."""
     pseudonymous: bool = False
     """True: the customer goes by a keyed id of this connection, without identities."""
 

@@ -15,6 +15,10 @@ THREADS = ("thread", "case", "receipt", "order", "survey")
 """Kinds of refs that hold a conversation, the finest first."""
 
 
+SENSITIVE = "se"
+"""Of an item whose event is."""
+
+
 def sort_key(event: Event) -> str:
     return f"E#{event.occurred_at}#{event.id}"
 
@@ -29,8 +33,9 @@ def thread_of(event: Event) -> Ref | None:
     return next((ref for kind in THREADS for ref in proven if ref.kind == kind), None)
 
 
-def item_at(pk: str, event: Event, receipt: str) -> Item:
-    """`receipt` is the sort key of the receipt that brought it."""
+def item_at(pk: str, event: Event, receipt: str, days: int = 0) -> Item:
+    """`receipt` is the sort key of the receipt that brought it. `days`: how long after it happened it
+    is kept; 0: as the stage is set."""
     thread = thread_of(event)
     item: Item = {
         "pk": pk,
@@ -43,9 +48,18 @@ def item_at(pk: str, event: Event, receipt: str) -> Item:
         "sha": content_digest(event),
         "v": event.v,
         "b": pack(msgspec.json.encode(event)),
-        "x": instants.to_ms(event.occurred_at) // 1000 + settings().event_retention_days * 86400,
+        "x": kept_until(event, days),
     }
-    return item | ({"th": ref_id(thread)} if thread else {})
+    return item | ({"th": ref_id(thread)} if thread else {}) | ({SENSITIVE: True} if event.sensitive else {})
+
+
+def kept_until(event: Event, days: int) -> int:
+    """Epoch seconds."""
+    return instants.to_ms(event.occurred_at) // 1000 + kept_seconds(days)
+
+
+def kept_seconds(days: int) -> int:
+    return (days or settings().event_retention_days) * 86400
 
 
 def from_item(item: Item) -> Event:

@@ -115,4 +115,6 @@ def view(job: Job) -> dict[str, Any]:
         "total": None if job.total < 0 else job.total,
         "errors": job.errors,
         "created_at": job.created_at,
+        "customer": job.params.get("customer"),
+        "reason": job.params.get("why"),
     }

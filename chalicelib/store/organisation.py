@@ -23,6 +23,12 @@ class Organisation(msgspec.Struct, frozen=True, omit_defaults=True):
     channels: dict[str, str] = {}
     """Channel → our address on it, for deep links of handovers."""
     region: str = "NL"
+    login_url: str = ""
+    """A page of ours where customers log in, to which verification links lead."""
+    retention_days: int = 0
+    """Days that events are kept after they happened, where their connection does not say; 0: as the
+    stage is set. The same for receipts."""
+    receipt_retention_days: int = 0
     limit: int = 5
     cap: int = 100
     ver: int = 0

@@ -73,10 +73,12 @@ def item_of(
     fetched: dict[str, Any] | None = None,
     key: str = "",
     test: bool = False,
+    days: int = 0,
 ) -> Item:
-    """The item to put. A large body goes to S3 here, before anything points at it."""
+    """The item to put. A large body goes to S3 here, before anything points at it. `days`: how long
+    it is kept; 0: as the stage is set."""
     pk, sk = key_of(connection, received_at, arrival_id)
-    item: Item = {"pk": pk, "sk": sk, "vd": verdict, "x": now_seconds() + settings().receipt_retention_days * 86400}
+    item: Item = {"pk": pk, "sk": sk, "vd": verdict, "x": kept_until(days)}
     if len(packed) > LARGEST_BODY:
         item["s3"] = f"receipts/{connection}/{instants.day(received_at)}/{arrival_id}"
         blobs.put(item["s3"], packed)
@@ -112,6 +114,10 @@ def from_item(item: Item) -> Receipt:
     )
 
 
+def kept_until(days: int) -> int:
+    return now_seconds() + (days or settings().receipt_retention_days) * 86400
+
+
 def produced_of(event: Event, pk: str, verdict: str) -> Produced:
     sk = f"E#{event.occurred_at}#{event.id}"
     return Produced(event.id, pk, sk, event.type, event.channel, event.direction, event.occurred_at, verdict)
@@ -126,10 +132,10 @@ AGAIN = "D#"
 """Beside an event: the receipts that brought it again, so that erasing finds them."""
 
 
-def brought_again(table: Table, pk: str, event: str, connection: str, mark: str) -> None:
-    """`pk`: the partition of the event; `mark`: the receipt's sort key."""
-    until = now_seconds() + settings().receipt_retention_days * 86400
-    table.write(Put({"pk": pk, "sk": f"{AGAIN}{mark}", "eid": event, "cn": connection, "x": until}))
+def brought_again(table: Table, pk: str, event: str, connection: str, mark: str, days: int = 0) -> None:
+    """`pk`: the partition of the event; `mark`: the receipt's sort key; `days`: how long that is kept."""
+    again = {"pk": pk, "sk": f"{AGAIN}{mark}", "eid": event, "cn": connection, "x": kept_until(days)}
+    table.write(Put(again))
 
 
 def key_again(item: Item) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The one table: keys, access patterns, and the eight operations that reach it.
+"""The one table: keys, access patterns, and the operations that reach it.
 
 Keys `pk`, `sk`; one sparse index `gsi` on (`gpk`, `gsk`); TTL attribute `x` (epoch seconds).
 n = node digest · r = ref digest · c = connection id · d = yyyymmdd · occ = occurred_at ·
@@ -7,7 +7,7 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   what                    pk            sk                attributes
   node                    N#n           -                 born own kind scope val via viak asr last sat cand gens erased
   identity cluster        K#k           -                 ver mem far recs adm blk held full told lim parts | ver fwd
-  event (home, placed)    N#n           E#occ#eid         ty ch di cn th rc sha v b, an (web or app home), pl (placed) hm, wt (waits too)
+  event (home, placed)    N#n           E#occ#eid         ty ch di cn th se rc sha v b, an (web or app home), pl (placed) hm, wt (waits too)
   fields                  N#n           F                 f (name → value prio at eid) ver
   satisfaction            N#n           S#r               raw lo hi at eid ch sub sc sent
   candidate               N#n           B#n2              why eid at id (n: the typed or shared value, or the other way round)
@@ -20,7 +20,7 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   waiting event           R#r           E#occ#eid         as event; refs placed hm fix tp ck; gpk WAIT#c gsk occ#eid
   survey sent             R#address     S#occ#eid         ref lo hi sub sc
   number said             R#address     T#occ#eid         n hm ch th
-  handover token          TOK#hash      -                 ref ch until by ntf used
+  handover token          TOK#hash      -                 ref ch until by ntf lgn used
   receipt                 I#c#d         recv#rid          vd b or s3, evs ft why key; gpk M#c if malformed or failed
   days with deliveries    L#c           d                 (once a day, so that lists know where to look)
   delivery                L#c#d         occ#eid#kind      st n at ms ref to nd why ex; gpk DUE#0-7 | PARK#c | HELD#c
@@ -146,6 +146,9 @@ class Table(Protocol):
         exclusive bounds (either may be empty). `limit` 0 reads the whole partition. `start`: the
         key after which to go on, of a page before; an index is paged by its bounds instead."""
 
+    def scan(self, start: Key | None, limit: int) -> Page:
+        """One page of the whole table, in no order. For jobs that must look at everything."""
+
 
 def now_seconds() -> int:
     return int(time.time())
@@ -250,6 +253,14 @@ class DynamoTable:
         }
         parameters |= {"IndexName": "gsi"} if index else {"ConsistentRead": True}
         return self._pages(parameters, limit, start)
+
+    def scan(self, start: Key | None, limit: int) -> Page:
+        parameters: dict[str, Any] = {"TableName": self.name, "ConsistentRead": True, "Limit": limit}
+        if start:
+            parameters["ExclusiveStartKey"] = _key(start)
+        answer = aws.call("dynamodb", "scan", **parameters)
+        end = decode(answer["LastEvaluatedKey"]) if answer.get("LastEvaluatedKey") else None
+        return Page([decode(item) for item in answer.get("Items", [])], (end["pk"], end["sk"]) if end else None)
 
     def _pages(self, parameters: dict[str, Any], limit: int, start: Key | None) -> Page:
         items: list[Item] = []

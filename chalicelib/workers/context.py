@@ -7,14 +7,14 @@ from typing import Any
 
 from chalicelib import telemetry
 from chalicelib.context import erase, people
-from chalicelib.context.record import DUPLICATE, REFUSED, record, rules_of
+from chalicelib.context.record import DUPLICATE, EXPIRED, REFUSED, record, rules_of
 from chalicelib.ingest import arrival as arrivals
 from chalicelib.ingest import read as reading
 from chalicelib.ingest.arrival import Arrival
 from chalicelib.ingest.receive import source_of
 from chalicelib.model import instants
 from chalicelib.model.connection import Connection
-from chalicelib.model.event import Event
+from chalicelib.model.event import Event, digest
 from chalicelib.store import connections, jobs, organisation, queues, receipts
 from chalicelib.store.receipts import Produced
 from chalicelib.store.table import DynamoTable, Item, Put, Table
@@ -60,26 +60,40 @@ def take_arrival(
     Raises what `read` and `record` raise: the message is taken again.
     """
     if connection is None:
-        return _receipt(arrival, reading.Reading(reading.IGNORED, reason="the connection was deleted"), ())
+        return _receipt(arrival, reading.Reading(reading.IGNORED, reason="the connection was deleted"), (), 0)
     found = reading.read(table, arrival, connection, fetched)
     lists = organisation.read(table)
     kept = {each.id: each.pk for each in before}
-    produced = [_recorded(table, arrival, event, lists, kept.get(event.id, "")) for event in found.events]
+    produced = [_recorded(table, arrival, event, lists, kept.get(event.id, ""), connection) for event in found.events]
     _demanded(table, connection, found.events, produced, lists)
     if REFUSED in {each.verdict for each in produced}:
         reading.forget(table, arrival, connection)
-    return _receipt(arrival, found, tuple(produced))
+    return _receipt(arrival, found, tuple(produced), kept_days(connection, lists, receipt=True))
 
 
-def _recorded(table: Table, arrival: Arrival, event: Event, lists: organisation.Organisation, kept: str) -> Produced:
+def kept_days(connection: Connection, lists: organisation.Organisation, receipt: bool = False) -> int:
+    """How long its events, or its receipts, are kept; 0: as the stage is set."""
+    name = "receipt_retention_days" if receipt else "retention_days"
+    return int(connection.settings.get(name) or getattr(lists, name))
+
+
+def _recorded(
+    table: Table,
+    arrival: Arrival,
+    event: Event,
+    lists: organisation.Organisation,
+    kept: str,
+    connection: Connection,
+) -> Produced:
     if arrival.test:
         return receipts.produced_of(event, "", "test")
     _, mark = receipts.key_of(arrival.connection, arrival.at, arrival.id)
-    outcome = record(table, event, mark, lists, kept)
-    if outcome.verdict != REFUSED:
+    outcome = record(table, event, mark, lists, kept, kept_days(connection, lists))
+    if outcome.pk:
         reapply.of_event(table, event)
     if outcome.verdict == DUPLICATE:
-        receipts.brought_again(table, outcome.pk, event.id, arrival.connection, mark)
+        days = kept_days(connection, lists, receipt=True)
+        receipts.brought_again(table, outcome.pk, event.id, arrival.connection, mark, days)
     return receipts.produced_of(event, outcome.pk, outcome.verdict)
 
 
@@ -90,30 +104,49 @@ def _demanded(
     produced: Sequence[Produced],
     lists: organisation.Organisation,
 ) -> None:
-    """A shop's privacy demand to erase starts the job for whoever it names. Its redelivery finds
-    nobody any more: the demand itself lies before the erasure."""
+    """A shop's privacy demand starts its job: to erase or to export whoever it names, or, where it
+    names nobody, to erase all that the shop brought. A redelivery is the same job; and when all is
+    erased the demand itself lies before the erasure."""
     for event, told in zip(found, produced, strict=True):
-        if demands_erasure(event, connection) and told.pk.startswith("N#"):
-            person = people.of_node(table, rules_of(lists), told.pk[2:])
-            if person:
-                who = {"by": connection.id, "why": f"demanded by {event.provider_type}"}
-                jobs.start(table, "erase", erase.plan(person, instants.now()) | who)
+        asked = demand_of(event, connection)
+        if not asked:
+            continue
+        who = {"by": connection.id, "why": f"demanded by {event.provider_type}"}
+        person = people.of_node(table, rules_of(lists), told.pk[2:]) if told.pk.startswith("N#") else None
+        if asked == ERASE and not event.identities:
+            place = {"connection": connection.id, "scope": str(event.details.get("shop", "")), "at": event.occurred_at}
+            _job(table, "redact", event, place | who | {"customer": None})
+        elif asked == ERASE and person:
+            _job(table, "erase", event, erase.plan(person, instants.now()) | who)
+        elif asked == EXPORT and person:
+            _job(table, "export", event, {"customer": person.customer.id} | who)
 
 
-def demands_erasure(event: Event, connection: Connection) -> bool:
-    """Only of a source that is an own system by itself, never by a mapping."""
+def _job(table: Table, kind: str, event: Event, params: dict[str, Any]) -> None:
+    jobs.start(table, kind, params, id=f"job_{digest(kind, event.id)}")
+
+
+ERASE, EXPORT = "erase", "export"
+
+
+def demand_of(event: Event, connection: Connection) -> str:
+    """What a provider demands in the name of a customer, if anything. Only of a source that is an own
+    system by itself, never by a mapping."""
     source = source_of(connection.provider)
-    asked = event.type == "system" and event.actor == "system" and event.details.get("status") == "erase"
-    return asked and source is not None and source.own_system
+    own = event.type == "system" and event.actor == "system" and source is not None and source.own_system
+    status = str(event.details.get("status"))
+    return status if own and status in (ERASE, EXPORT) else ""
 
 
-def _receipt(arrival: Arrival, found: reading.Reading, produced: tuple[Produced, ...]) -> Item:
+def _receipt(arrival: Arrival, found: reading.Reading, produced: tuple[Produced, ...], days: int) -> Item:
     verdicts = {each.verdict for each in produced}
     verdict, reason = found.verdict, found.reason
     if verdicts == {DUPLICATE}:
         verdict = reading.DUPLICATE
     elif verdicts == {REFUSED}:
         verdict, reason = reading.IGNORED, "occurred before an erasure"
+    elif verdicts == {EXPIRED}:
+        verdict, reason = reading.IGNORED, "occurred longer ago than this connection's events are kept"
     told = REFUSED not in verdicts
     return receipts.item_of(
         arrival_id=arrival.id,
@@ -126,6 +159,7 @@ def _receipt(arrival: Arrival, found: reading.Reading, produced: tuple[Produced,
         fetched=found.fetched if told else {},
         key=arrival.key,
         test=arrival.test,
+        days=days,
     )
 
 
@@ -151,8 +185,6 @@ def park(table: Table, body: str, reason: str) -> None:
 
 
 def _unreadable(body: str, reason: str) -> Item:
-    from chalicelib.model.event import digest
-
     return receipts.item_of(
         arrival_id=digest(body),
         connection=UNREADABLE,

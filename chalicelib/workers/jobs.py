@@ -4,6 +4,8 @@ replay    receipts again through the context        params: receipts, or connect
 redrive   held and parked deliveries attempted again params: connection since until, states
 history   earlier entries of somebody who was anonymous until now   params: node
 plan      one stream record that failed             params: record {pk, sk}
+export    the customer that a privacy demand named    params: customer, demand
+redact    all that one account at a provider brought   params: connection, scope, at
 erase     one customer out of everything           params: as context/erase.py plans it
 reapply   events that a late boundary divides       params: identity, at
 block     identities on the organisation's lists, or off them       params: on, off, at, by
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from chalicelib import telemetry
 from chalicelib.context import decisions
 from chalicelib.context.record import rules_of
 from chalicelib.fanout.plan import Planned
@@ -22,7 +25,7 @@ from chalicelib.model.identity import parse
 from chalicelib.store import connections, deliveries, jobs, organisation, queues, receipts
 from chalicelib.store.jobs import Job, Turn
 from chalicelib.store.table import DynamoTable, Put, Table
-from chalicelib.workers import context, erase, fanout, reapply
+from chalicelib.workers import context, erase, fanout, reapply, redact
 from chalicelib.workers.batch import Batch, Record
 from chalicelib.workers.context import take_arrival
 
@@ -151,6 +154,13 @@ def _block(table: Table, job: Job) -> Turn:
     return Turn(str(following) if following < len(wanted) else "", len(wanted[start:following]))
 
 
+def _export(table: Table, job: Job) -> Turn:
+    """The document is made when an admin asks for it; here is only said where, and kept that it was
+    demanded: nothing personal lies about in the meantime."""
+    telemetry.warn("a customer's data were demanded: GET the export", customer=job.params["customer"], job=job.id)
+    return Turn("", 1)
+
+
 KINDS: dict[str, Callable[[Table, Job], Turn]] = {
     "replay": _replay,
     "redrive": _redrive,
@@ -159,4 +169,6 @@ KINDS: dict[str, Callable[[Table, Job], Turn]] = {
     "block": _block,
     "erase": erase.run,
     "reapply": reapply.run,
+    "redact": redact.run,
+    "export": _export,
 }

@@ -14,7 +14,7 @@ from chalicelib import destinations
 from chalicelib.context import people, record, resolve
 from chalicelib.context.graph import Rules
 from chalicelib.fanout.plan import AT_ONCE, Planned, Planner
-from chalicelib.fanout.wants import wants
+from chalicelib.fanout.wants import reduced_event, wants, wants_item
 from chalicelib.kit.destination import Destination
 from chalicelib.model.connection import Connection, Subscription
 from chalicelib.model.customer import Person
@@ -102,7 +102,7 @@ def town() -> Iterator[Town]:
     nothing: Any = None
     declared = {
         "crm": Destination("CRM", "", lambda s, t: {}, nothing, upsert_contact=nothing or (lambda h, c, r: "")),
-        "feed": Destination("Feed", "", lambda s, t: {}, nothing),
+        "feed": Destination("Feed", "", lambda s, t: {}, nothing, partner=True),
     }
     patches = ((secrets, "pepper", lambda: b"pepper"), (destinations, "load", declared.__getitem__))
     with replaced(*patches):
@@ -233,3 +233,30 @@ def test_subscriptions_narrow_by_type_channel_and_source() -> None:
     assert not wants(narrow, "message", "web", "con_shop")
     assert not wants(narrow, "order", "store", "con_shop")
     assert not wants(narrow, "order", "web", "con_web")
+
+
+def test_what_is_sensitive_never_goes_to_a_partner() -> None:
+    partner = msgspec.structs.replace(CRM, provider="webhook", subscription=Subscription(sensitive=True))
+    ours = msgspec.structs.replace(partner, settings={"own_system": True})
+    crm = msgspec.structs.replace(CRM, provider="hubspot")
+    assert [wants(each, "message", "web", "con", sensitive=True) for each in (partner, ours, crm)] == [
+        False,
+        True,
+        True,
+    ]
+    assert wants(partner, "message", "web", "con")
+
+
+def test_a_sensitive_entry_is_veiled_where_the_subscription_does_not_ask_for_it() -> None:
+    event = msgspec.structs.replace(said(WEB, text="Mijn rekening is NL00", summary="IBAN"), sensitive=True)
+    event = msgspec.structs.replace(event, details={"status": "new", "iban": "NL00"}, fields={"name": "Jan"})
+    veiled = reduced_event(event, Subscription())
+    assert (veiled.text, veiled.summary, veiled.fields, veiled.details) == ("", "", {}, {"status": "new"})
+    assert reduced_event(event, Subscription(sensitive=True)) == event
+    assert reduced_event(event, Subscription(sensitive=True, redact=True)).text == ""
+
+
+def test_the_item_of_a_sensitive_event_says_so(town: Town) -> None:
+    town.happens(msgspec.structs.replace(said(PHONE), sensitive=True))
+    (item,) = (item for item in map(town.table.peek, town.table.rows) if item and item["sk"].startswith("E#"))
+    assert [wants_item(each, item) for each in (Connection(id="con_p", provider="feed"), CRM)] == [False, True]

@@ -194,10 +194,9 @@ def household_check(cast: Cast, k: int) -> None:
 def collect(cast: Cast, k: int) -> Sequence[Sent]:
     number, phone = 850000 + k, f"+3164{k:07d}"
     created = drive.order(number, number, "", phone, "2026-10-24T23:10:00Z")
-    ready = created | {"updated_at": "2026-10-25T00:40:00Z", "fulfillment_status": "ready_for_pickup", "tags": "ready"}
-    for each in (created, ready):
-        each.update(email=None, contact_email=None)
-        each["customer"] = each["customer"] | {"email": None}
+    created.update(email=None, contact_email=None)
+    created["customer"] = created["customer"] | {"email": None}
+    ready = created | {"updated_at": "2026-10-25T00:40:00Z", "status": "ready"}
     picked = {"event": "order.picked_up", "order_ref": str(number), "at": "2026-10-25T10:05:00+01:00"}
     survey = {"event": "survey.sent", "survey": f"sw-{k}", "to": phone, "scale": [1, 5], "order_ref": str(number)}
     out = {
@@ -207,7 +206,13 @@ def collect(cast: Cast, k: int) -> Sequence[Sent]:
         "CallStatus": "completed",
         "CallDuration": "90",
     }
+    ticket = cast.desk.add_ticket(
+        id=70_000_000 + k,
+        requester_id=int(cast.desk.add_user(name="Rule")),
+        custom_fields=[{"id": 360001, "value": str(number)}],
+    )
     return [
+        drive.shopify(cast.hooks["shop"], "orders/updated", ready, event=f"ev1-{k}"),
         drive.shopify(cast.hooks["shop"], "orders/create", created, event=f"ev2-{k}"),
         drive.shopify(cast.hooks["shop"], "orders/create", created, event=f"ev2-{k}"),
         sms_sent(cast, f"SR{k}", phone, "2026-10-25T00:30:00.000Z", "Uw bestelling ligt klaar"),
@@ -216,18 +221,27 @@ def collect(cast: Cast, k: int) -> Sequence[Sent]:
         drive.generic(cast.hooks["pos"], survey | {"at": "2026-10-25T10:30:00+01:00"}),
         sms(cast, f"ST{k}", phone, "2026-10-25T09:40:00.000Z", "2"),
         sms(cast, f"SU{k}", phone, "2026-10-25T09:41:00.000Z", "1"),
+        drive.zendesk(cast.hooks["desk"], "ticket.created", detractor(ticket), {}, "2026-10-25T09:45:00Z"),
         drive.twilio(cast.hooks["voice"], CallSid=f"CE{k}", Timestamp="Sun, 25 Oct 2026 11:00:00 +0000", **out),
     ]
 
 
+def detractor(ticket: str) -> dict[str, Any]:
+    """A ticket that a rule of the desk made of a bad score; the order's number is in a field of it."""
+    moment = {"created_at": "2026-10-25T09:45:00Z", "updated_at": "2026-10-25T09:45:00Z"}
+    rule = {"requester_id": "999", "actor_id": "-1", "via": {"channel": "rule"}}
+    return {"id": ticket, "status": "NEW", "subject": "Score 1", "description": "Score 1"} | moment | rule
+
+
 COLLECT = [
-    ["10-24T23:10", "10-25T00:30", "10-25T01:30", "10-25T09:05", "10-25T09:30", "10-25T09:40", "10-25T09:41"],
+    [f"10-{at}" for at in ("24T23:10", "25T00:30", "25T00:40", "25T01:30", "25T09:05", "25T09:30", "25T09:40")]
+    + ["10-25T09:41", "10-25T09:45"],
     ["10-25T11:00"],
 ]
 
 
 def collect_settled(cast: Cast, k: int) -> bool:
-    return len(entries(cast, f"shop:tc/{850000 + k}")) == 8
+    return len(entries(cast, f"shop:tc/{850000 + k}")) == 10
 
 
 def collect_check(cast: Cast, k: int) -> None:
@@ -235,14 +249,59 @@ def collect_check(cast: Cast, k: int) -> None:
     told = entries(cast, f"shop:tc/{850000 + k}")
     assert groups(told) == COLLECT
     assert found["preferred_channel"] == "sms"
-    assert found["satisfaction"].keys() == {"store"}
     assert found["satisfaction"].keys() == {"store"}, found["satisfaction"]
     store = found["satisfaction"]["store"]
     assert (store["score"], store["raw"], store["answers"], store["collected_via"]) == (0, 1, 1, "sms")
-    destinations(cast, found, told, partner={"order.created", "fulfilment.picked_up"})
+    destinations(cast, found, told, partner={"order.created", "order.ready", "fulfilment.picked_up"})
+
+
+# --- An agent's wrong link of a loyalty card to somebody else of nearly the same name
+
+
+def namesakes(cast: Cast, k: int) -> Sequence[Sent]:
+    one, phone, mail = 300000 + 2 * k, f"+3165{k:07d}", f"ahmad{k}@example.nl"
+    ahmed = drive.order(one, one, "", phone, "2026-09-01T10:00:00+02:00")
+    ahmad = drive.order(one + 1, one + 1, mail, "", "2026-09-04T10:00:00+02:00")
+    for each in (ahmed, ahmad):
+        for part in (each, each["customer"], each["billing_address"]):
+            part.update({name: None for name in ("email", "contact_email", "phone") if name in part and not part[name]})
+    ahmad["billing_address"]["phone"] = None
+    card = {"event": "purchase.created", "loyalty": f"L-{k}"}
+    return [
+        drive.shopify(cast.hooks["shop"], "orders/create", ahmed),
+        whatsapp_text(cast, f"NL.4{k}", phone, f"wamid.4{k}", 1788336000, "Wanneer komt het?"),
+        drive.call(cast.hooks["voice"], f"CF{k}", phone, "Thu, 03 Sep 2026 08:30:00 +0000"),
+        drive.shopify(cast.hooks["shop"], "orders/create", ahmad),
+        drive.postmark(cast.hooks["mail"], mail, "2026-09-05T10:00:00+00:00", "Graag een factuur", name=f"n{k}@mail.example"),
+        drive.postmark(cast.hooks["mail"], mail, "2026-09-06T10:00:00+00:00", "Dank", name=f"o{k}@mail.example"),
+        drive.generic(cast.hooks["pos"], card | {"receipt": f"RA-{k}", "customer": str(one + 1), "at": "2026-09-07T10:00:00+02:00"}),
+        drive.generic(cast.hooks["pos"], card | {"receipt": f"RB-{k}", "customer": None, "at": "2026-09-09T10:00:00+02:00"}),
+    ]  # fmt: skip
+
+
+def namesakes_times(cast: Cast, k: int) -> list[list[str]]:
+    one = 300000 + 2 * k
+    return [[each["occurred_at"][5:13] for each in reversed(entries(cast, f"shop:tc/{one + n}"))] for n in (0, 1)]
+
+
+NAMESAKES = [["09-01T08", "09-02T08", "09-03T08"], ["09-04T08", "09-05T10", "09-06T10", "09-07T08", "09-09T08"]]
+
+
+def namesakes_settled(cast: Cast, k: int) -> bool:
+    return namesakes_times(cast, k) == NAMESAKES
+
+
+def namesakes_check(cast: Cast, k: int) -> None:
+    assert namesakes_times(cast, k) == NAMESAKES
+    people = [shown(cast, f"shop:tc/{300000 + 2 * k + n}") for n in (0, 1)]
+    assert people[0]["id"] != people[1]["id"] and not any(each["conflicts"] for each in people)
+    for each in people:
+        told = entries(cast, f"shop:tc/{300000 + 2 * k + people.index(each)}")
+        destinations(cast, each, told, partner={"order.created"})
 
 
 JOURNEYS = [
+    Journey("namesakes", namesakes, namesakes_settled, namesakes_check),
     Journey("sweater", sweater, sweater_settled, sweater_check),
     Journey("household", household, household_settled, household_check),
     Journey("collect", collect, collect_settled, collect_check),
@@ -256,9 +315,40 @@ def test_in_the_given_order(cast: Cast, journey: Journey) -> None:
         time.sleep(0.05)
     settle(cast, [(journey, 1)], 20)
     anchors = {"sweater": [900001], "household": [100011, 100012, 100013, 100014], "collect": [850001]}
+    anchors["namesakes"] = [300002, 300003]
     assert [records(cast, shown(cast, f"shop:tc/{number}")) for number in anchors[journey.name]] == [
         1 for _ in anchors[journey.name]
     ], "one live record each"
+
+
+def test_a_wrong_link_is_a_conflict_then_forced_then_taken_back_and_replays_change_nothing(cast: Cast) -> None:
+    """An agent links the card before its second purchase; an admin forces it; both see it in the audit."""
+    who, k = cast.who, 5
+    works, pair = namesakes(cast, k), {"a": f"loyalty:tc/L-{k}", "b": f"phone:+3165{k:07d}", "reason": "his card"}
+    for sent in works[:-1]:
+        assert sent.go() in (200, 204)
+    eventually(lambda: namesakes_times(cast, k) == [NAMESAKES[0], NAMESAKES[1][:-1]])
+    linked = who.call("POST", "/v1/links", 201, json=pair)
+    assert [each["kind"] for each in linked["conflicts"]] == ["anchor"], "two accounts of one shop stay apart"
+    assert all(shown(cast, f"shop:tc/{300010 + n}")["conflicts"] for n in (0, 1))
+    assert works[-1].go() in (200, 204)
+    eventually(lambda: namesakes_settled(cast, k))
+    who.call("DELETE", f"/v1/links/{linked['id']}")
+    forced = who.call("POST", "/v1/links", 201, json=pair | {"force": True})
+    assert len(forced["customers"]["after"]) == 1
+    eventually(lambda: len(entries(cast, "shop:tc/300010")) == 8)
+    who.call("DELETE", f"/v1/links/{forced['id']}")
+    settle(cast, [(JOURNEYS[0], k)], 20)
+    for n in (0, 1):
+        audit = who.get(f"/v1/customers/{shown(cast, f'shop:tc/{300010 + n}')['id']}/audit")["entries"]
+        assert [each["action"] for each in audit if each["action"] in ("force", "undo")][:2] == ["undo", "force"]
+    before = [entries(cast, f"shop:tc/{300010 + n}") for n in (0, 1)]
+    for name in ("shop", "whatsapp", "voice", "mail", "pos"):
+        asked = {"connection": cast.ids[name], "since": "2026-01-01T00:00:00.000Z"}
+        job = who.call("POST", "/v1/receipts/replay", 202, json=asked)["job"]
+        eventually(lambda job=job: who.get(f"/v1/jobs/{job}")["status"] == "done")
+    assert [entries(cast, f"shop:tc/{300010 + n}") for n in (0, 1)] == before
+    settle(cast, [(JOURNEYS[0], k)], 20)
 
 
 def test_permuted_doubled_at_once_and_with_workers_killed(cast: Cast, hub: Hub) -> None:

@@ -226,8 +226,9 @@ def _replace(table: Table, item: Item, existing: Item | None, ours: Iterable[str
     """Put it unless a later answer is there. `ours`: answers whose survey is settled here, so that
     a later one of them that is kept here now belongs to another survey."""
     while existing is None or (existing["eid"] != item["eid"] and _gives_way(existing, item, ours)):
+        # the mark first: nobody looks for an answer at a node without it, and a worker may die here
+        table.write(Update((item["pk"], "-"), {"sat": True}, when=EXISTS))
         if table.write(Put(item, equal(eid=existing["eid"]) if existing else ABSENT)):
-            table.write(Update((item["pk"], "-"), {"sat": True}, when=EXISTS))
             return
         existing = table.get((item["pk"], item["sk"]))
 

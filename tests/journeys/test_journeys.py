@@ -314,11 +314,8 @@ def test_in_the_given_order(cast: Cast, journey: Journey) -> None:
         assert sent.go() in (200, 204)
         time.sleep(0.05)
     settle(cast, [(journey, 1)], 20)
-    anchors = {"sweater": [900001], "household": [100011, 100012, 100013, 100014], "collect": [850001]}
-    anchors["namesakes"] = [300002, 300003]
-    assert [records(cast, shown(cast, f"shop:tc/{number}")) for number in anchors[journey.name]] == [
-        1 for _ in anchors[journey.name]
-    ], "one live record each"
+    whose = anchors(journey, 1)
+    assert [records(cast, shown(cast, each)) for each in whose] == [1] * len(whose), "one live record each"
 
 
 def test_a_wrong_link_is_a_conflict_then_forced_then_taken_back_and_replays_change_nothing(cast: Cast) -> None:
@@ -377,9 +374,58 @@ def play(cast: Cast, hub: Hub, first: int, permutations: int, seed: int) -> None
             assert all(code in (200, 204) for code in senders.map(lambda sent: sent.go(session), part))
             hub.kill("workers")
     settle(cast, played, 240)
+    sent = {id for receipt in receipts(cast) for id in receipt}
+    assert sent == seen(cast, played), "what was accepted is on a timeline, possible or waiting, and each once"
     for id in cast.ids.values():
         assert cast.who.get("/v1/deliveries", status="parked", connection=id)["deliveries"] == []
         assert cast.who.get("/v1/receipts", verdict="failed", connection=id)["receipts"] == []
+
+
+def receipts(cast: Cast) -> Iterator[list[str]]:
+    """Ids of the events of every receipt."""
+    for connection in cast.ids.values():
+        for receipt in paged(cast, "/v1/receipts", "receipts", connection=connection):
+            assert receipt["verdict"] in ("accepted", "duplicate", "ignored"), receipt
+            yield [each["id"] for each in cast.who.get(f"/v1/receipts/{receipt['id']}")["events"]]
+
+
+def seen(cast: Cast, played: list[tuple[Journey, int]]) -> set[str]:
+    """Ids of the events that people see of all that was played on these connections."""
+    found = {each["id"] for connection in cast.ids.values() for each in waiting(cast, connection)}
+    for identity in {each for journey, k in [*everything(), *played] for each in anchors(journey, k)}:
+        if customer := cast.who.customer(identity):
+            told = cast.who.entries(customer["id"])
+            assert len({each["id"] for each in told}) == len(told)
+            found |= {each["id"] for each in told}
+            found |= {each["id"] for each in cast.who.get(f"/v1/customers/{customer['id']}/possible")["entries"]}
+    return found
+
+
+def anchors(journey: Journey, k: int) -> list[str]:
+    numbers = {
+        "sweater": [900000 + k],
+        "household": [100000 + 10 * k + n for n in range(1, 5)],
+        "collect": [850000 + k],
+        "namesakes": [300000 + 2 * k + n for n in (0, 1)],
+    }
+    return [f"shop:tc/{number}" for number in numbers[journey.name]]
+
+
+def everything() -> list[tuple[Journey, int]]:
+    """What the tests before this one may have played."""
+    return [(journey, k) for journey in JOURNEYS for k in (1, 5, *range(10, 10 + PERMUTATIONS))]
+
+
+def waiting(cast: Cast, connection: str) -> Iterator[dict[str, Any]]:
+    yield from paged(cast, "/v1/waiting", "entries", connection=connection)
+
+
+def paged(cast: Cast, path: str, name: str, **params: Any) -> Iterator[dict[str, Any]]:
+    following = None
+    while following is not False:
+        page = cast.who.get(path, limit=200, **params, **({"next": following} if following else {}))
+        yield from page[name]
+        following = page["next"] or False
 
 
 def interleaved(rng: random.Random, works: list[list[Sent]]) -> list[Sent]:

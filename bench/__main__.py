@@ -18,6 +18,8 @@ from bench.report import Row, verdict
 from bench.stage import World, memory_stage
 
 SHORT, LONG, NIGHTLY = 10, 1_000, 100_000
+LOOKED = 100, 10_000
+"""Histories on which looks are measured."""
 
 
 def hook_rows(night: bool) -> Iterable[Row]:
@@ -45,8 +47,9 @@ def import_rows(night: bool) -> Iterable[Row]:
 
 def storage_rows(night: bool) -> Iterable[Row]:
     """Each case on a stage of its own, so that long histories do not add up."""
-    lengths = (SHORT, LONG, NIGHTLY) if night else (SHORT, LONG)
-    for case in IDENTIFIED + REFERRED + DELIVERED + LOOKS:
+    longest = (NIGHTLY,) if night else ()
+    rows = [(case, (SHORT, LONG, *longest)) for case in IDENTIFIED + REFERRED + DELIVERED]
+    for case, lengths in [*rows, *((case, (*LOOKED, *longest)) for case in LOOKS)]:
         with memory_stage():
             world = World()
             yield storage_row(case, {entries: case.run(world, entries) for entries in lengths})

@@ -58,7 +58,18 @@ def first_page(world: World, entries: int) -> Bill:
     return bill
 
 
+def whole(world: World, entries: int) -> Bill:
+    """All that an agent sees of a customer of four at once."""
+    who, _ = customer(world, 4, entries)
+    reader = Reader(world)
+    _, answer = reader.get("/v1/customers", {}, {"identity": who[1]})
+    bill, shown = reader.get("/v1/customers/{id}", {"id": answer["customers"][0]["id"]}, {})
+    assert len(shown["identities"]) == 4 and shown["conversations"]
+    return bill
+
+
 LOOKS = (
     Case("customers?identity= (4 identities)", found, Budget(None, requests=12)),
+    Case("the customer whole (4 identities)", whole, Budget(None, requests=12)),
     Case("timeline, newest 50 (4 identities)", first_page, Budget(None, requests=12)),
 )

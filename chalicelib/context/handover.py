@@ -98,6 +98,8 @@ BARE = frozenset({"line", "wechat", "telegram"})
 LINKS = {
     "whatsapp": "https://wa.me/{digits}?text={text}",
     "messenger": "https://m.me/{address}?ref={parameter}",
+    "instagram": "https://ig.me/m/{address}?ref={parameter}",
+    "viber": "viber://pa?chatURI={address}&context={parameter}",
     "telegram": "https://t.me/{address}?start={token}",
     "line": "https://access.line.me/dialog/bot/accountLink?linkToken={{linkToken}}&nonce={token}",
     "email": "mailto:{address}?subject={text}",

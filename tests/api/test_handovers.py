@@ -178,6 +178,8 @@ def test_a_token_is_for_one_event_only(api: Api, chat: str) -> None:
         ("email", "help@tc.nl", "mailto:help@tc.nl?subject=%5B%23H%3A{token}%5D"),
         ("messenger", "tcshop", "https://m.me/tcshop?ref=H.{token}"),
         ("telegram", "tcbot", "https://t.me/tcbot?start={token}"),
+        ("instagram", "tc.garden", "https://ig.me/m/tc.garden?ref=H.{token}"),
+        ("viber", "tcbot", "viber://pa?chatURI=tcbot&context=H.{token}"),
         ("web", "https://tc.nl/contact", "https://tc.nl/contact?h=H.{token}"),
         ("wechat", "", None),
         ("sms", "", None),

@@ -38,7 +38,7 @@ def numbers(*lists: str, account: str = "") -> list[Any]:
 def test_parts_come_in_order_and_once() -> None:
     assert numbers("messaging", "standby") == [1, 2, 3, 4, 5, 6, 7]
     assert numbers() == [4, 5, 6]
-    assert list(parts(BATCH))[0] == Part("11", "feed", 1, {"n": 4})
+    assert next(iter(parts(BATCH))) == Part("11", "feed", 1, {"n": 4})
     assert [part.name for part in parts(BATCH)] == ["feed", "", "comments"]
 
 

@@ -3,12 +3,13 @@
 https://developers.facebook.com/docs/graph-api/webhooks/reference/page/#feed
 
 A thread is a post and the comment that opened it, with all replies to it. Whoever wrote is told by
-an id per Page, or not at all: somebody without a name who opens a thread is waiting in it, with the
-answers to him; one who replies in it stays out of it, because a thread is otherwise that of whoever
-is known there, and his words would be another's. Answers of the Page name nobody: the thread places
-them, and a comment of the Page on a post that of its author. A person who is tagged in an answer is
-who it is for. Posts of the Page itself are for nobody, and yield nothing; nor do reactions, and
-mentions elsewhere, which name no author. Messages to the Page are not read here.
+an id per Page, or not at all: who has no id and opens a thread is waiting in it, with the answers to
+him; who has none and replies stays out of it, because a thread places what is in it with whoever is
+known there, and his words would be another's. Where the app may see no author at all, nobody is, and
+all stay in. Answers of the Page name nobody: the thread places them, and a comment of the Page on a
+post goes to that post's author. Who alone is tagged in an answer may be whom it is for. Posts of the
+Page itself are for nobody, and yield nothing; nor do reactions, and mentions elsewhere, which name
+no author. Messages to the Page are not read here.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ def event(request: Request, said: Said) -> Event:
         version=version(said),
         occurred_at=said.moment,
         identities=present(found, same_in_messages(request, found)),
-        refs=refs(said),
+        refs=refs(request, said),
         summary=summary(said, words)[:120],
         text=words,
         attachments=() if said.state in UNSAID else attachments(said.value),
@@ -170,10 +171,10 @@ def same_in_messages(request: Request, found: Identity | None) -> Identity | Non
     return scoped("messenger", found.scope, found.value, A2_ATTESTED) if found and same else None
 
 
-def refs(said: Said) -> tuple[Ref, ...]:
+def refs(request: Request, said: Said) -> tuple[Ref, ...]:
     """The thread, and what places an answer to a post: the post's author takes part under its id."""
     thread = f"{said.post}_{said.top}" if said.top else said.post
-    if not said.author and not said.opens:
+    if not said.author and not said.opens and request.settings.get("pages_read_user_content") is not False:
         return ()
     answered = said.post if not said.top or (said.ours and said.opens) else ""
     pairs = (("thread", thread), ("message", answered))
@@ -229,6 +230,12 @@ SOURCE = Source(
     handshake_first=True,
     settings={
         "page_id": Setting("Page id", help="What other Pages send is ignored; also the scope of people's ids"),
+        "pages_read_user_content": Setting(
+            "App may see who wrote",
+            type="boolean",
+            default=True,
+            help="Off where the app lacks this permission: comments without an author then stay in their thread",
+        ),
         "page_scoped_ids": Setting(
             "Ids are those of messages",
             type="boolean",

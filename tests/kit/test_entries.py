@@ -47,6 +47,10 @@ def test_another_account_is_left_out_and_an_entry_of_nobody_is_not() -> None:
     assert numbers("messaging", account="22") == [6, 7]
 
 
+def test_a_test_of_the_console_is_left_out() -> None:
+    assert list(parts({"entry": [{"id": "0", "changes": BATCH["entry"][0]["changes"]}]})) == []
+
+
 @pytest.mark.parametrize("document", [None, [], "x", {}, {"entry": {}}, {"entry": [None, 1, {"changes": {"x": 1}}]}])
 def test_another_shape_has_no_parts(document: Any) -> None:
     assert list(parts(document, "messaging")) == []

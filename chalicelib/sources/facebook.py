@@ -2,14 +2,14 @@
 
 https://developers.facebook.com/docs/graph-api/webhooks/reference/page/#feed
 
-A thread is a post and the comment that opened it, with all replies to it. Whoever wrote is told by
-an id per Page, or not at all: who has no id and opens a thread is waiting in it, with the answers to
-him; who has none and replies stays out of it, because a thread places what is in it with whoever is
-known there, and his words would be another's. Where the app may see no author at all, nobody is, and
-all stay in. Answers of the Page name nobody: the thread places them, and a comment of the Page on a
-post goes to that post's author. Who alone is tagged in an answer may be whom it is for. Posts of the
-Page itself are for nobody, and yield nothing; nor do reactions, and mentions elsewhere, which name
-no author. Messages to the Page are not read here.
+Each comment on a post opens a thread, which is that of whoever opened it: answers of the Page name
+nobody, and the thread places them. Others who reply there are each in a thread of their own under
+that post, which is one with the threads that they opened: so no answer, and no handover of such a
+thread, takes one for another. A comment of the Page on a post goes to the post's author. Who alone is
+tagged in an answer may be whom it is for. Authors are told by an id per Page, or not at all: who has
+none and opens a thread is waiting in it with the answers to him; who has none and replies stays out
+of it, unless the app may see no author at all. Posts of the Page itself are for nobody, and yield
+nothing; nor do reactions, mentions elsewhere, which name no author, and messages to the Page.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def event(request: Request, said: Said) -> Event:
         version=version(said),
         occurred_at=said.moment,
         identities=present(found, same_in_messages(request, found)),
-        refs=refs(request, said),
+        refs=refs(request, said, found),
         summary=summary(said, words)[:120],
         text=words,
         attachments=() if said.state in UNSAID else attachments(said.value),
@@ -171,14 +171,14 @@ def same_in_messages(request: Request, found: Identity | None) -> Identity | Non
     return scoped("messenger", found.scope, found.value, A2_ATTESTED) if found and same else None
 
 
-def refs(request: Request, said: Said) -> tuple[Ref, ...]:
-    """The thread, and what places an answer to a post: the post's author takes part under its id."""
-    thread = f"{said.post}_{said.top}" if said.top else said.post
-    if not said.author and not said.opens and request.settings.get("pages_read_user_content") is not False:
-        return ()
-    answered = said.post if not said.top or (said.ours and said.opens) else ""
-    pairs = (("thread", thread), ("message", answered))
-    return tuple(Ref(kind, value, said.page) for kind, value in pairs if value)
+def refs(request: Request, said: Said, for_whom: Identity | None) -> tuple[Ref, ...]:
+    """An opener: what it opens, and what its author has under the post; one of the Page's, the post.
+    A reply: what its author has under the post; without one, the thread, if it may be anybody's."""
+    opened = f"{said.post}_{said.top}" if said.top else said.post
+    person = f"{said.post}/{for_whom.value}" if for_whom else ""
+    anybody = bool(said.author) or request.settings.get("pages_read_user_content") is False
+    threads = (opened, said.post if said.ours else person) if said.opens else (person or (opened if anybody else ""),)
+    return tuple(Ref("thread", each, said.page) for each in threads if each)
 
 
 def summary(said: Said, words: str) -> str:

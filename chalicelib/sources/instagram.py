@@ -3,12 +3,14 @@
 https://developers.facebook.com/documentation/instagram-platform/webhooks/examples
 
 A person has one id per account, in messages and in comments, so that a complaint under a post and
-the private talk about it are one customer's. A thread of comments is a post and the comment that
-opened it. Answers of the account name nobody: the thread places them; a comment of its own that
-opens a thread is for nobody, and yields nothing. Who is without an id and replies stays out of the
-thread, because a thread places what is in it with whoever is known there. Comments bring no moment:
-it is that of their entry. An echo is what the account sent, by whichever app. Reads, mentions in
-captions and comments elsewhere, which name no author, and the account's notes to itself yield nothing.
+the private talk about it are one customer's. Each comment on a post opens a thread, which is that of
+whoever opened it: answers of the account name nobody, and the thread places them. Others who reply
+there are each in a thread of their own under that post, which is one with the threads that they
+opened: so no answer, and no handover of such a thread, takes one for another. Who is without an id
+and replies stays out of it. A comment of the account that opens a thread is for nobody, and yields
+nothing. Comments bring no moment: it is that of their entry. An echo is what the account sent, by
+whichever app. Reads, mentions elsewhere, which name no author, and notes of the account to itself
+yield nothing. Longer than most sources: seven kinds of news, in two shapes.
 """
 
 from __future__ import annotations
@@ -287,13 +289,14 @@ def commented(request: Request, part: Part) -> Iterator[Event]:
 
 def comment(turn: Turn, kind: str, told: Mapping[str, Any], number: str, parent: str) -> Event:
     words, media = text(told, "text"), text(told, "media", "id")
-    placed = turn.out or turn.person or not parent
+    opened = "" if parent and not turn.out else f"{media}_{parent or number}"
+    threads = (opened, f"{media}/{turn.person}" if turn.person else "")
     return event(
         turn,
         kind,
         object=number,
         version="added",
-        refs=(Ref("thread", f"{media}_{parent or number}", turn.account),) if placed else (),
+        refs=tuple(Ref("thread", each, turn.account) for each in threads if each),
         summary=(words or "Comment without text")[:120],
         text=words,
         details=kept(

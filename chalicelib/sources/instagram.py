@@ -8,7 +8,7 @@ whoever opened it: answers of the account name nobody, and the thread places the
 there are each in a thread of their own under that post, which is one with the threads that they
 opened: so no answer, and no handover of such a thread, takes one for another. Who is without an id
 and replies stays out of it. A comment of the account that opens a thread is for nobody, and yields
-nothing. Comments bring no moment: it is that of their entry. An echo is what the account sent, by
+nothing. Messages carry no names: with a token they are looked up. Comments bring no moment: it is that of their entry. An echo is what the account sent, by
 whichever app. Reads, mentions elsewhere, which name no author, and notes of the account to itself
 yield nothing. Longer than most sources: seven kinds of news, in two shapes.
 """
@@ -26,8 +26,8 @@ from chalicelib.kit.fields import instant, plain, present, scoped
 from chalicelib.kit.handshakes import hub_challenge
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import kept, objects, pick, required, text
-from chalicelib.kit.signatures import hmac_signature
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.signatures import hmac_signature, keys_of
+from chalicelib.kit.source import Fetch, Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread
 from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A2_ATTESTED, Identity
@@ -43,6 +43,9 @@ TYPES = {
     "comments": "message",
     "live_comments": "message",
 }
+GREETED = frozenset({"message", "postback", "referral"})
+"""What makes us ask for a name. No other news has one, whatever else is in the same request."""
+GRAPH = "https://graph.instagram.com"
 COMMENTS = frozenset({"comments", "live_comments"})
 LABELS = {
     "image": "Image",
@@ -70,6 +73,7 @@ class Turn:
     person: str
     out: bool
     moment: str
+    names: dict[str, str]
 
     @property
     def identity(self) -> Identity | None:
@@ -79,14 +83,19 @@ class Turn:
 def normalize(request: Request) -> Iterator[Event]:
     if text(request.object, "object") != "instagram":
         return
-    ours = text(request.settings, "instagram_account_id")
-    for part in parts(request.object, "messaging", "standby", account=ours):
+    for part in parts(request.object, "messaging", "standby", account=text(request.settings, "instagram_account_id")):
         if part.name in COMMENTS:
             yield from commented(request, part)
-        for kind, told in part.value.items():
-            if kind in READERS and isinstance(told, dict) and not to_itself(part):
-                news = turn(request, part)
-                yield from READERS[kind](request, news, told) if ours in ("", news.account) else ()
+        for kind, news, told in turns(request, part):
+            yield from READERS[kind](request, news, told)
+
+
+def turns(request: Request, part: Part) -> Iterator[tuple[str, Turn, Mapping[str, Any]]]:
+    for kind, told in part.value.items():
+        if kind in READERS and isinstance(told, dict) and not to_itself(part):
+            news = turn(request, part, kind)
+            if text(request.settings, "instagram_account_id") in ("", news.account):
+                yield kind, news, told
 
 
 def to_itself(part: Part) -> bool:
@@ -95,14 +104,16 @@ def to_itself(part: Part) -> bool:
     return sender == recipient or pick(part.value, "message", "is_self") is True
 
 
-def turn(request: Request, part: Part) -> Turn:
+def turn(request: Request, part: Part, kind: str) -> Turn:
     sender, recipient = (plain(pick(part.value, side, "id")) for side in ("sender", "recipient"))
     echo = pick(part.value, "message", "is_echo") is True
     account = part.account or (sender if echo else recipient) or request.connection
     out = echo or sender == account
     moment = instant(part.value.get("timestamp") or part.sent_at, "timestamp")
     person = recipient if out else sender
-    return Turn(account, "" if person == account else person, out, moment)
+    profile = request.fetched.get(person) if kind in GREETED and not out else None
+    names = kept(name=text(profile, "name"), username=text(profile, "username"))
+    return Turn(account, "" if person == account else person, out, moment, names)
 
 
 def event(turn: Turn, kind: str, **more: Any) -> Event:
@@ -115,6 +126,7 @@ def event(turn: Turn, kind: str, **more: Any) -> Event:
         "occurred_at": turn.moment,
         "identities": present(turn.identity),
         "refs": refs(turn),
+        "fields": turn.names,
         "address": turn.identity.text if turn.identity else "",
         "own_address": f"instagram:{turn.account}",
         "provider_type": kind,
@@ -282,7 +294,8 @@ def commented(request: Request, part: Part) -> Iterator[Event]:
     account = part.account or text(request.settings, "instagram_account_id") or request.connection
     author = plain(pick(told, "from", "id"))
     moment = instant(told.get("timestamp") or told.get("created_time") or part.sent_at, "time")
-    news = Turn(account, "" if author == account else author, author == account, moment)
+    out, names = author == account, kept(username=text(told, "from", "username"))
+    news = Turn(account, "" if out else author, out, moment, {} if out else names)
     if parent or not news.out:
         yield comment(news, part.name, told, number, parent)
 
@@ -307,7 +320,6 @@ def comment(turn: Turn, kind: str, told: Mapping[str, Any], number: str, parent:
             ad_title=text(told, "media", "ad_title"),
             parent=parent,
         ),
-        fields={} if turn.out else kept(username=text(told, "from", "username")),
     )
 
 
@@ -318,6 +330,20 @@ READERS: dict[str, Callable[[Request, Turn, Mapping[str, Any]], Iterator[Event]]
     "postback": pressed,
     "referral": came,
 }
+
+
+def fetch(request: Request, secrets: Secrets) -> Iterator[Fetch]:
+    """Who wrote, pressed or came: the profile of each, if there is a token to ask with."""
+    access = keys_of(secrets, "access_token")
+    if not access or text(request.object, "object") != "instagram":
+        return
+    batch = parts(request.object, "messaging", "standby", account=text(request.settings, "instagram_account_id"))
+    told = [(kind, news) for part in batch for kind, news, _ in turns(request, part)]
+    wanted = [news.person for kind, news in told if kind in GREETED and not news.out]
+    for person in dict.fromkeys(wanted):
+        if person.isascii() and person.isdigit():
+            yield Fetch(person, f"/{person}?fields=name,username", GRAPH, {"Authorization": f"Bearer {access[0]}"})
+
 
 SIGNATURE = Posted(hmac_signature(header="X-Hub-Signature-256", key_name="app_secret", prefix="sha256="))
 
@@ -339,7 +365,9 @@ SOURCE = Source(
     verify=SIGNATURE,
     handshake=hub_challenge,
     handshake_first=True,
+    fetch=fetch,
     settings={
+        "base_url": Setting("API address", help=f"Default {GRAPH}; with a Page's token https://graph.facebook.com"),
         "instagram_account_id": Setting(
             "Professional account's id", help="What other accounts send is ignored; also the scope of people's ids"
         ),
@@ -352,12 +380,14 @@ SOURCE = Source(
             "App secret", required=True, help="Of the app, or of its Instagram login where it has one"
         ),
         "verify_token": Setting("Verify token", required=True, help="A text of your choice, asked for once"),
+        "access_token": Setting("Access token", help="For people's names in messages; without it nobody has one"),
     },
     unverified=(
         "whether a comment's entry keeps its time when a refused webhook is sent again: the comment's moment",
         "whether a deletion's timestamp is that of the message",
         "whether echoes name the app that sent them",
         "payload of message_edit, and whether edit number 0 is always a message that also comes by itself",
+        "that the token is taken as a header",
         "names of ids in attachments other than reel_video_id",
         "whether from is always there in comments, and whether the account's own comments come with its id",
     ),

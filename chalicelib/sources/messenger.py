@@ -3,7 +3,7 @@
 https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks/webhook-events
 
 One app serves several Pages and may put them in one request: what is of another Page than the
-connection's is ignored. What comes as `standby`, while another app owns the conversation, is read
+connection's is ignored. Webhooks carry no names: with a Page's token they are looked up. What comes as `standby`, while another app owns the conversation, is read
 like all else. A person is known by an id per Page; who is known only by a `user_ref`, which a web
 page makes up, is nobody. An echo is what the Page sent, by whichever app. A link with a handover
 token is a `handover`, any other that leads into an old conversation a `visit`. Deliveries, reads,
@@ -23,8 +23,8 @@ from chalicelib.kit.fields import email_identity, instant, phone_identity, plain
 from chalicelib.kit.handshakes import hub_challenge
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import kept, objects, pick, required, text
-from chalicelib.kit.signatures import hmac_signature
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.signatures import hmac_signature, keys_of
+from chalicelib.kit.source import Fetch, Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread
 from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, A3_VERIFIED, Identity
@@ -44,6 +44,9 @@ TYPES = {
     "marketing_message_delivery_failed": "message",
 }
 FAILED = "marketing_message_delivery_failed"
+GREETED = frozenset({"message", "postback", "referral"})
+"""What makes us ask for a name. No other news has one, whatever else is in the same request."""
+GRAPH = "https://graph.facebook.com"
 LABELS = {
     "image": "Image",
     "video": "Video",
@@ -68,7 +71,7 @@ class Turn:
     person: str
     out: bool
     moment: str
-    value: Mapping[str, Any]
+    names: dict[str, str]
 
     def identity(self, assurance: int = A2_ATTESTED) -> Identity | None:
         return scoped("messenger", self.page, self.person, assurance)
@@ -77,24 +80,31 @@ class Turn:
 def normalize(request: Request) -> Iterator[Event]:
     if text(request.object, "object") != "page":
         return
-    page = text(request.settings, "page_id")
-    for part in parts(request.object, "messaging", "standby", account=page):
+    for part in parts(request.object, "messaging", "standby", account=text(request.settings, "page_id")):
         if part.name == FAILED:
             yield failed(request, part)
-        for kind, told in part.value.items():
-            if kind in READERS and isinstance(told, dict) and isinstance(part.value.get("recipient"), dict):
-                news = turn(request, part)
-                yield from READERS[kind](request, news, told) if page in ("", news.page) else ()
+        for kind, news, told in turns(request, part):
+            yield from READERS[kind](request, news, told)
 
 
-def turn(request: Request, part: Part) -> Turn:
+def turns(request: Request, part: Part) -> Iterator[tuple[str, Turn, Mapping[str, Any]]]:
+    for kind, told in part.value.items():
+        if kind in READERS and isinstance(told, dict) and isinstance(part.value.get("recipient"), dict):
+            news = turn(request, part, kind)
+            if text(request.settings, "page_id") in ("", news.page):
+                yield kind, news, told
+
+
+def turn(request: Request, part: Part, kind: str) -> Turn:
     sender, recipient = (plain(pick(part.value, side, "id")) for side in ("sender", "recipient"))
     echo = pick(part.value, "message", "is_echo") is True
     page = part.account or (sender if echo else recipient) or request.connection
     out = echo or sender == page
     person = recipient if out else sender
     moment = instant(part.value.get("timestamp") or part.sent_at, "timestamp")
-    return Turn(page, "" if person == page else person, out, moment, part.value)
+    profile = request.fetched.get(person) if kind in GREETED and not out else None
+    name = " ".join(filter(None, (text(profile, "first_name"), text(profile, "last_name"))))
+    return Turn(page, "" if person == page else person, out, moment, kept(name=name, language=text(profile, "locale")))
 
 
 def event(turn: Turn, kind: str, **more: Any) -> Event:
@@ -108,6 +118,7 @@ def event(turn: Turn, kind: str, **more: Any) -> Event:
         "occurred_at": turn.moment,
         "identities": present(who),
         "refs": refs(turn),
+        "fields": turn.names,
         "address": who.text if who else "",
         "own_address": f"messenger:{turn.page}",
         "provider_type": kind,
@@ -314,7 +325,7 @@ def consent(turn: Turn, told: Mapping[str, Any], answer: str) -> Event:
         refs=refs(turn) + subscribed(turn.page, subscription),
         summary=text(told, "title")[:120],
         details=kept(medium="messenger", status=answer, topic=text(told, "title"), payload=text(told, "payload")),
-        fields={"consent_messenger": answer},
+        fields=turn.names | {"consent_messenger": answer},
     )
 
 
@@ -328,7 +339,7 @@ def failed(request: Request, part: Part) -> Event:
     told, page = part.value, text(part.value, "page_id") or part.account
     moment = instant(told.get("timestamp") or part.sent_at, "timestamp")
     return event(
-        Turn(page, "", True, moment, told),
+        Turn(page, "", True, moment, {}),
         FAILED,
         object=required(told, "message_id"),
         version="failed",
@@ -418,6 +429,21 @@ READERS: dict[str, Callable[[Request, Turn, Mapping[str, Any]], Iterator[Event]]
     "response_feedback": judged,
 }
 
+
+def fetch(request: Request, secrets: Secrets) -> Iterator[Fetch]:
+    """Who wrote, pressed or came: the profile of each, if there is a token to ask with."""
+    access = keys_of(secrets, "page_access_token")
+    if not access or text(request.object, "object") != "page":
+        return
+    batch = parts(request.object, "messaging", "standby", account=text(request.settings, "page_id"))
+    told = [(kind, news) for part in batch for kind, news, _ in turns(request, part)]
+    wanted = [news.person for kind, news in told if kind in GREETED and not news.out]
+    for person in dict.fromkeys(wanted):
+        if person.isascii() and person.isdigit():
+            path = f"/{person}?fields=first_name,last_name,locale"
+            yield Fetch(person, path, GRAPH, {"Authorization": f"Bearer {access[0]}"})
+
+
 SIGNATURE = Posted(hmac_signature(header="X-Hub-Signature-256", key_name="app_secret", prefix="sha256="))
 
 
@@ -437,7 +463,9 @@ SOURCE = Source(
     verify=SIGNATURE,
     handshake=hub_challenge,
     handshake_first=True,
+    fetch=fetch,
     settings={
+        "base_url": Setting("API address", help=f"Default {GRAPH}; where names are looked up"),
         "page_id": Setting("Page id", help="What other Pages send is ignored; also the scope of people's ids"),
         "bot_app_ids": Setting(
             "Ids of apps that are bots", type="array", items="string", help="What they send is a bot's, not an agent's"
@@ -451,12 +479,14 @@ SOURCE = Source(
     secrets={
         "app_secret": Setting("App secret", required=True, help="Of the Meta app whose webhooks come here"),
         "verify_token": Setting("Verify token", required=True, help="A text of your choice, asked for once"),
+        "page_access_token": Setting("Page access token", help="For people's names; without it nobody has one"),
     },
     unverified=(
         "whether a deletion's timestamp is that of the message, and whether Messenger sends deletions at all",
         "whether messenger_subscription_token is the notification_messages_token of the opt-in",
         "where in a request marketing_message_delivery_failed comes: read as a change of the Page",
         "which app_id an automatic answer of the Page's own inbox has: it counts as an agent's",
+        "that locale is still told of a profile, and the token taken as a header",
         "how long a refused webhook is sent again",
     ),
     setup=(

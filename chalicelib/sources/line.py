@@ -25,7 +25,7 @@ import msgspec
 from chalicelib.kit import tokens
 from chalicelib.kit.fields import instant, present, scoped
 from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.shape import count, kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread
@@ -246,11 +246,6 @@ def medium(message: Node) -> Content:
     )
     label = f"{MEDIA[kind]}: {name}" if name else MEDIA[kind]
     return Content(label=label, details=kept(album=text(message, "imageSet", "id")), attachments=(file,))
-
-
-def count(node: Node, name: str) -> int | None:
-    found = node.get(name)
-    return found if isinstance(found, int) and not isinstance(found, bool) and 0 <= found < 2**53 else None
 
 
 def place(message: Node) -> Content:

@@ -27,7 +27,7 @@ import msgspec
 
 from chalicelib.kit.fields import instant, present, scoped
 from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.shape import count, kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
 from chalicelib.kit.source import Answer, Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread
@@ -196,7 +196,7 @@ def attachments(message: Node) -> tuple[dict[str, Any], ...]:
             id=text(each, "id"),
             name=text(each, "name") or text(each, "title"),
             media_type=text(each, "mimetype"),
-            size=size if isinstance(size := each.get("size"), int) and 0 < size < 2**53 else None,
+            size=count(each, "size"),
             url=text(each, "url_private"),
         )
         for each in objects(message, "files")

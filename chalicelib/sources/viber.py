@@ -21,7 +21,7 @@ import msgspec
 from chalicelib.kit import tokens
 from chalicelib.kit.fields import instant, nobody, present, scoped
 from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, pick, required, text
+from chalicelib.kit.shape import count, kept, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
 from chalicelib.kit.source import Answer, Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread
@@ -193,11 +193,6 @@ def medium(told: Node) -> Content:
         duration=count(told, "duration"),
     )
     return Content(text(told, "text"), f"{MEDIA[kind]}: {name}" if name else MEDIA[kind], attachments=(file,))
-
-
-def count(node: Node, name: str) -> int | None:
-    found = node.get(name)
-    return found if isinstance(found, int) and not isinstance(found, bool) and 0 < found < 2**53 else None
 
 
 def shared(told: Node) -> Content:

@@ -236,13 +236,12 @@ def words(message: Node) -> Content:
 def medium(message: Node) -> Content:
     """Fetched by the message's id, unless somebody else serves it."""
     kind, name = text(message, "type"), text(message, "fileName")
-    external = text(message, "contentProvider", "type") == "external"
     file = kept(
         id=text(message, "id"),
         name=name,
         size=count(message, "fileSize"),
         duration_ms=count(message, "duration"),
-        url=text(message, "contentProvider", "originalContentUrl") if external else "",
+        url=text(message, "contentProvider", "originalContentUrl"),
     )
     label = f"{MEDIA[kind]}: {name}" if name else MEDIA[kind]
     return Content(label=label, details=kept(album=text(message, "imageSet", "id")), attachments=(file,))

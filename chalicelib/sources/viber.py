@@ -169,7 +169,8 @@ def refs(request: Request, found: Identity | None, moment: str) -> tuple[Ref, ..
 
 
 def handed(request: Request, context: str) -> tuple[Ref, ...]:
-    value = tokens.bare(context) or (context if TOKEN.match(context) else "")
+    written = tokens.in_texts(context)[:1]
+    value = tokens.bare(context) or (written[0] if written else context if TOKEN.match(context) else "")
     return (Ref("token", value, account(request)),) if value else ()
 
 

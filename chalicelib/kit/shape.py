@@ -21,6 +21,12 @@ def text(node: Any, *path: str) -> str:
     return found if isinstance(found, str) else plain(found)
 
 
+def count(node: Any, *path: str) -> int | None:
+    """A whole number from 0 that every reader of JSON keeps exact: a size, a duration; None for everything else."""
+    found = pick(node, *path)
+    return found if isinstance(found, int) and not isinstance(found, bool) and 0 <= found < 2**53 else None
+
+
 def objects(node: Any, *path: str) -> list[dict[str, Any]]:
     """The objects of a list."""
     found = pick(node, *path)

@@ -1,0 +1,29 @@
+"""Requests: what may be read off a body without ever raising."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib.errors import PayloadMalformed
+from chalicelib.kit.request import Request
+
+NONE = (b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b"[" * 100_000, b'{"a": "\\ud800"}', b'{"a":1e999}')
+
+
+def posted(body: bytes) -> Request:
+    return Request("POST", "https://hub.example.nl/hooks/con_1", (), body, "2026-09-01T12:00:00.000Z")
+
+
+@pytest.mark.parametrize(("body", "found"), [(b'{"id": 7}', {"id": 7}), (b"{}", {})])
+def test_a_peek_finds_an_object(body: bytes, found: Any) -> None:
+    assert posted(body).peek == posted(body).object == found
+
+
+@pytest.mark.parametrize("body", NONE, ids=range(len(NONE)))
+def test_a_peek_at_anything_else_is_empty_where_reading_it_is_malformed(body: bytes) -> None:
+    request = posted(body)
+    assert request.peek == {}
+    with pytest.raises(PayloadMalformed):
+        _ = request.object

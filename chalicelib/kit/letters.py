@@ -158,7 +158,7 @@ def refs(letter: Letter) -> tuple[Ref, ...]:
 
 def handed(tags: list[str]) -> tuple[Ref, ...]:
     """The handover tokens among what stands after the plus of addresses."""
-    return tuple(Ref("token", token) for tag in tags[: tokens.MOST] if (token := tokens.bare(tag)))
+    return tuple(Ref("token", token) for tag in tags if (token := tokens.bare(tag)))[: tokens.MOST]
 
 
 def details(letter: Letter) -> dict[str, Any]:

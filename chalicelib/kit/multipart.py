@@ -23,7 +23,10 @@ from chalicelib.kit.signatures import octets
 
 MOST_PARTS = 1000
 LONGEST_HEAD = 4096
+LONGEST_HEADS = 256 * 1024
+"""Of all parts: a verifier may read a form before anybody has said who he is."""
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
+_FILENAME = re.compile(r";\s*filename\b")
 _BOUNDARY = re.compile(r";\s*boundary=(?:\"([^\"]{1,70})\"|([^\s;\"]{1,70}))", re.IGNORECASE)
 
 
@@ -117,8 +120,10 @@ def split(body: bytes, boundary: bytes) -> Form:
     if closing != [len(ends) - 1] or (end + body)[ends[-1].end() :].strip():
         return Form(mistake="a form that does not end with its last boundary")
     whole = end + body
-    raws = [whole[one.end() + len(end) : two.start()] for one, two in pairwise(ends)]
-    found = [_part(raw, end) for raw in raws]
+    raws = [whole[one.end() + len(end) : two.start()].partition(end + end) for one, two in pairwise(ends)]
+    if sum(len(head) for head, _, _ in raws) > LONGEST_HEADS:
+        return Form(mistake=f"a form whose heads have more than {LONGEST_HEADS} bytes")
+    found = [_part(head, content) if blank and len(head) <= LONGEST_HEAD else None for head, blank, content in raws]
     known = tuple(part for part in found if part is not None)
     return Form(known) if len(known) == len(found) else Form(mistake="a part of the form has no name or no end of head")
 
@@ -131,21 +136,19 @@ def _delimiters(whole: bytes, end: bytes, mark: bytes) -> Iterator[re.Match[byte
         yield found
 
 
-def _part(raw: bytes, end: bytes) -> Part | None:
+def _part(head: bytes, content: bytes) -> Part | None:
     from email.parser import BytesHeaderParser
     from email.policy import compat32
 
-    head, blank, content = raw.partition(end + end)
-    if not blank or len(head) > LONGEST_HEAD:
-        return None
-    told = BytesHeaderParser(policy=compat32).parsebytes(head + end)
+    told = BytesHeaderParser(policy=compat32).parsebytes(head + b"\r\n")
+    said = str(told.get("content-disposition") or "").lower()
     name = mime.parameter(told, "name", "content-disposition")
-    if not name or not str(told.get("content-disposition") or "").lower().startswith("form-data"):
+    if not name or not said.startswith("form-data"):
         return None
-    is_file = told.get_param("filename", header="content-disposition") is not None
-    filename = mime.parameter(told, "filename", "content-disposition") if is_file else None
+    filename = mime.parameter(told, "filename", "content-disposition")
     kind = told.get_content_type() if "content-type" in told else ""
-    return Part(name, content, filename, kind, mime.parameter(told, "charset", "content-type"))
+    is_file = _FILENAME.search(said) is not None
+    return Part(name, content, filename if is_file else None, kind, mime.parameter(told, "charset", "content-type"))
 
 
 def _urlencoded(request: Request) -> Form:

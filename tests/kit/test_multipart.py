@@ -79,6 +79,8 @@ def test_lines_may_end_with_a_line_feed_alone() -> None:
         b"--xYzZY\r\nzonder kop\r\n--xYzZY--",
         field("a", b"b", head=f"X: {'x' * 5000}\r\n") + b"--xYzZY--",
         field("a", b"b") * 1001 + b"--xYzZY--",
+        field("a", b"b", head=f"X: {'x' * 4000}\r\n") * 70 + b"--xYzZY--",
+        field("a", b"b", more=";" * 60) + b"--xYzZY--",
     ],
 )
 def test_what_is_no_whole_form_says_why(body: bytes) -> None:

@@ -27,8 +27,8 @@ def field(name: str, content: bytes, more: str = "", head: str = "") -> bytes:
 def test_a_form() -> None:
     body = b"".join(
         [
-            field("subject", b"Como usted pidi\xa2"),
-            field("text", b"inbound\x85", head="Content-Type: text/plain; charset=windows-1252\r\n"),
+            field("subject", b"Een caf\x82 vraag"),
+            field("text", b"Ja\x85", head="Content-Type: text/plain; charset=windows-1252\r\n"),
             field("charsets", b'{"subject":"cp850"}'),
             field("attachment1", BINARY, '; filename="bon \xe9.pdf"', "Content-Type: application/pdf\r\n"),
             field("attachment2", b"", "; filename=\"\"; filename*=utf-8''%e2%82%ac.txt"),
@@ -37,8 +37,8 @@ def test_a_form() -> None:
         ]
     )
     form = multipart.checked(request(body))
-    assert form.first("subject", "cp850") == "Como usted pidió"
-    assert form.first("text") == "inbound…"
+    assert form.first("subject", "cp850") == "Een café vraag"
+    assert form.first("text") == "Ja…"
     assert form.json("charsets") == {"subject": "cp850"}
     assert form.named("leeg")[0] == Part("leeg", b"")
     pdf, other = form.files()

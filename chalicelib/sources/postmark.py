@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.kit import mail, replies
+from chalicelib.kit import letters, mail, replies
 from chalicelib.kit.fields import email, email_identity, instant, nobody, present
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import kept, objects, pick, required, text
@@ -111,6 +111,7 @@ def received(request: Request, letter: Letter) -> Event:
         refs=(
             *mail.thread_refs(letter.id, letter.headers, letter.ours),
             *mail.order_refs(orders, letter.subject, said),
+            *redeemed(request, letter),
         ),
         summary=(letter.subject or said)[:120] or "Mail without text",
         text=said,
@@ -149,6 +150,11 @@ def hashes(request: Request) -> list[str]:
     sent_to = [each for name in RECIPIENTS for each in objects(request.object, name)[:MOST_ADDRESSES]]
     found = [text(each, "MailboxHash") or mail.tag_of(text(each, "Email")) for each in sent_to]
     return list(dict.fromkeys(each[:320] for each in (*found, text(request.object, "MailboxHash")) if each))
+
+
+def redeemed(request: Request, letter: Letter) -> tuple[Ref, ...]:
+    """By whoever answers the address himself, not by his answering machine or by our own copy."""
+    return () if letter.ours or letter.automatic else letters.handed(hashes(request))
 
 
 def names(request: Request, who: tuple[Identity, ...]) -> dict[str, str]:

@@ -96,6 +96,34 @@ def test_threads(headers: dict[str, str], ours: bool, expected: list[str]) -> No
     assert [ref.text for ref in mail.thread_refs("own", list(headers.items()), ours)] == expected
 
 
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        ("jan@example.nl", [("", "jan@example.nl")]),
+        ("Jan de Vries <Jan@Example.nl>", [("Jan de Vries", "Jan@Example.nl")]),
+        (
+            '"Vries, Jan de" <jan@example.nl>, piet@example.nl',
+            [("Vries, Jan de", "jan@example.nl"), ("", "piet@example.nl")],
+        ),
+        ("jan@example.nl (de Vries, Jan)", [("", "jan@example.nl")]),
+        (
+            "=?utf-8?q?x=3Cbank=40bank=2Enl=3E?= <a@attacker.example>",
+            [("=?utf-8?q?x=3Cbank=40bank=2Enl=3E?=", "a@attacker.example")],
+        ),
+        ('"bank@bank.nl" <a@attacker.example>', [("bank@bank.nl", "a@attacker.example")]),
+        ("<bank@bank.nl> <a@attacker.example>", [("<bank@bank.nl>", "a@attacker.example")]),
+        ("Team: jan@example.nl, piet@example.nl;", [("", "jan@example.nl"), ("", "piet@example.nl")]),
+        ("bank@bank.nl a@attacker.example", []),
+        ("undisclosed-recipients:;", []),
+        ("jan@example.nl (never closed", []),
+        ('"open <jan@example.nl>', []),
+        ("", []),
+    ],
+)
+def test_addresses(value: str, expected: list[tuple[str, str]]) -> None:
+    assert mail.addresses(value) == expected
+
+
 def test_a_reply_that_names_no_references_meets_ours_that_it_answers() -> None:
     ours = mail.thread_refs("c", [("References", "<a> <b>")], True)
     reply = mail.thread_refs("d", [("In-Reply-To", "<c>")], False)
@@ -241,6 +269,7 @@ def test_no_header_raises(parts: list[str]) -> None:
     mail.thread_refs("own", [("References", value), ("In-Reply-To", value)], True)
     for read in (mail.handed_over_by, mail.home_of, mail.domain_of, mail.tag_of, mail.untagged):
         assert isinstance(read(value), str)
+    assert all(address for _, address in mail.addresses(value))
     mail.automatic([(name, value) for name in ("Return-Path", "Auto-Submitted", "Precedence")])
     mail.attachment(value, value, value, None, value)
     mail.listed(value, [value])

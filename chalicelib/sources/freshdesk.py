@@ -165,7 +165,8 @@ def said(request: Request, entry: Node) -> Event:
 def written(request: Request, kind: str) -> Event:
     """A reply or a note as the template tells it: known by its moment and its words."""
     mine, private, number = by_customer(request), kind == "note", ticket_id(request)
-    moment, who, body = moment_of(request), people(request), plain_words(text(told(request), "comment"))
+    moment, who = moment_of(request), people(request)
+    body = plain_words(text(told(request), "note" if private else "comment"))
     return Event(
         type=TYPES[kind],
         channel=channel_of(request),
@@ -436,8 +437,8 @@ SOURCE = Source(
         "private notes (event note), one for status and priority (event ticket_updated) and one for feedback "
         "(event satisfaction).",
         "Content of each, with its own event and by: " + TEMPLATE,
-        "Enter the API key of an agent: replies, notes, moments and requesters are then looked up. Without a key no "
-        "note has its words, no rating is told, and a moment without an offset is read in time_zone.",
+        "Enter the API key of an agent: replies, notes, moments and requesters are then looked up. Without a key "
+        "nobody is proven, no note has its words, no rating is told, and a moment without an offset is in time_zone.",
         "Leave comment and updated_at in: webhooks that say the same to the letter are taken for one look-up.",
     ),
     docs="https://support.freshdesk.com/support/solutions/articles/132589-using-webhooks-in-automation-rules",

@@ -101,15 +101,23 @@ def opening(item: Node) -> Node:
 
 
 def spoken(request: Request, item: Node, said: Node, first: bool = False) -> Iterator[Event]:
-    """One part: by who wrote it, not by the topic that brought it."""
-    kind, body, files = text(said, "part_type"), replies.text_of(text(said, "body")), attachments(said)
-    actor, private = AUTHORS.get(text(said, "author", "type"), "system"), kind in INTERNAL
-    if not (body or files) or kind not in (SPOKEN | CHATTED if actor == "bot" else SPOKEN):
-        return
+    """One part that somebody wrote; lines of the system's own yield nothing."""
+    known_kinds = SPOKEN | CHATTED if author_of(said) == "bot" else SPOKEN
+    if text(said, "part_type") in known_kinds and (text(said, "body") or attachments(said)):
+        yield part_event(request, item, said, first)
+
+
+def author_of(said: Node) -> str:
+    return AUTHORS.get(text(said, "author", "type"), "system")
+
+
+def part_event(request: Request, item: Node, said: Node, first: bool) -> Event:
+    """By who wrote it, not by the topic that brought it."""
+    body, actor, private = replies.text_of(text(said, "body")), author_of(said), text(said, "part_type") in INTERNAL
     channel, subject, writer = channel_of(item), subject_of(item), part(said, "author")
     who = people(request, item, writer if actor == "customer" else {})
     redacted = said.get("redacted") is True
-    yield Event(
+    return Event(
         type="note" if private else "message",
         channel=channel,
         direction="internal" if private else "in" if actor == "customer" else "out",
@@ -121,7 +129,7 @@ def spoken(request: Request, item: Node, said: Node, first: bool = False) -> Ite
         refs=refs(item),
         summary=(subject or body or "Message without text")[:120],
         text=body,
-        attachments=files,
+        attachments=attachments(said),
         details=part_details(item, "" if actor == "customer" else text(writer, "name"), redacted),
         fields=names(request, writer) if actor == "customer" else {},
         link=link(request, required(item, "id")),

@@ -339,7 +339,7 @@ SOURCE = Source(
         "client_secret": Setting("Client secret", required=True, help="Of the app: it signs every webhook"),
         "access_token": Setting("Access token", required=True, help="With scope conversations.read: for look-ups"),
     },
-    grade="documented",
+    grade="vendor vector",
     unverified=(
         "whether the address is signed as it is called or URL-decoded: the same for this hub's addresses",
         "ids of channels beyond 1000, 1001 and 1002, and the letters of actor ids beyond A and V",

@@ -76,7 +76,7 @@ def normalize(request: Request) -> Iterator[Event]:
 
 
 def message(request: Request) -> Iterator[Event]:
-    told, talk = request.object, part(request.object, "conversation")
+    told, talk = request.object, talk_of(request)
     actor = speaker(told)
     if not actor:
         return
@@ -102,6 +102,14 @@ def message(request: Request) -> Iterator[Event]:
     )
 
 
+def talk_of(request: Request) -> Node:
+    """The conversation, whose contact some versions name only as the sender of what he wrote."""
+    told, talk = request.object, part(request.object, "conversation")
+    if message_type(told) != "incoming" or contact_of(talk):
+        return talk
+    return talk | {"meta": part(talk, "meta") | {"sender": part(told, "sender")}}
+
+
 def speaker(told: Node) -> str:
     """Our actor; empty for lines about what happened. Templates and rules write as a bot does."""
     kind, sender = message_type(told), text(told, "sender", "type").lower()
@@ -121,7 +129,7 @@ def message_type(told: Node) -> str:
 
 
 def message_deleted(request: Request) -> Iterator[Event]:
-    told, talk = request.object, part(request.object, "conversation")
+    told, talk = request.object, talk_of(request)
     actor = speaker(told)
     if pick(told, "content_attributes", "deleted") is True and actor:
         yield Event(
@@ -142,7 +150,8 @@ def message_deleted(request: Request) -> Iterator[Event]:
 
 
 def survey_sent(request: Request) -> Iterator[Event]:
-    told, talk = request.object, part(request.object, "conversation")
+    """Asked by a form or a link: no scale, so that no number in a text is taken for the answer."""
+    told, talk = request.object, talk_of(request)
     who, channel = people(request, talk), channel_of(request, talk)
     yield Event(
         type="satisfaction",
@@ -155,7 +164,7 @@ def survey_sent(request: Request) -> Iterator[Event]:
         identities=who,
         refs=(*refs(talk), Ref("survey", survey(told))),
         summary="Survey sent",
-        details={"scale": SCALE, "survey": survey(told), "subject_channel": channel},
+        details={"survey": survey(told), "subject_channel": channel},
         link=link(request, talk),
         provider_type="message_created.input_csat",
         address=address(who, channel),
@@ -163,7 +172,7 @@ def survey_sent(request: Request) -> Iterator[Event]:
 
 
 def survey_answered(request: Request) -> Iterator[Event]:
-    told, talk = request.object, part(request.object, "conversation")
+    told, talk = request.object, talk_of(request)
     answer = part(told, "content_attributes", "submitted_values", "csat_survey_response")
     score, comment = text(answer, "rating"), text(answer, "feedback_message").strip()
     if score in ("1", "2", "3", "4", "5"):

@@ -407,7 +407,7 @@ SOURCE = Source(
     unverified=(
         "that the secret comes as it is in X-API-Key: receivers of others read it so",
         "how a bot's author is told from an agent's: subtypes, source.type with bot, the setting bots",
-        "that externalId is set by the organisation's server or by a signed login only",
+        "that externalId is set by the organisation's server or by a signed login only, and authenticated by the latter",
         "events client:add, user:update and conversation:referral: read in the client library only",
     ),
     setup=(

@@ -8,7 +8,9 @@ messaging conversation a thread. What an agent or a rule did in a ticket that na
 or an order of another connection carries no identity: that reference places it, because the desk's
 requester may be a copy of somebody whom the other system knows better.
 The first comment of a ticket is its description: the event that created it shows the text.
-Longer than most sources: two kinds of webhook, three domains of events and two kinds of survey.
+In the help centre everybody reads along: each customer's part of a post or an article is a thread of his own,
+and an agent's answer is in the thread of whoever began the post. What agents publish is about nobody.
+Longer than most sources: two kinds of webhook, five domains of events and three kinds of survey.
 """
 
 from __future__ import annotations
@@ -19,14 +21,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
+from msgspec.structs import replace
+
 from chalicelib.errors import PayloadMalformed
+from chalicelib.kit import replies
 from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone, phone_identity, present, scoped
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of, octets
 from chalicelib.kit.source import Fetch, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref, digest
-from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, A3_VERIFIED, Identity
+from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, A3_VERIFIED, ANCHORS, Identity
 
 TYPES = {
     "ticket.created": "ticket",
@@ -41,8 +46,21 @@ TYPES = {
     "user.name_changed": "identify",
     "user.identity_created": "identify",
     "user.identity_changed": "identify",
+    "user.identity_deleted": "identify",
+    "user.external_id_changed": "identify",
     "user.merged": "identify",
     "user.deleted": "system",
+    "user.active_changed": "system",
+    "user.suspended_changed": "system",
+    "article.comment_created": "message",
+    "article.comment_changed": "message",
+    "article.vote_created": "visit",
+    "article.vote_changed": "visit",
+    "community_post.created": "message",
+    "community_post.comment_created": "message",
+    "community_post.comment_changed": "message",
+    "ticket.csat_requested": "satisfaction",
+    "ticket.csat_received": "satisfaction",
     "trigger.ticket": "ticket",
     "trigger.comment": "message",
     "trigger.comment.private": "note",
@@ -53,6 +71,11 @@ EVENT = re.compile(r"zen:event-type[:/]")
 EVENT_ID = re.compile(rb'"id"\s*:\s*"([0-9A-HJKMNP-TV-Z]{26}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"')
 SUBDOMAIN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 NUMBER = re.compile(r"[0-9]{1,20}\Z", re.ASCII)
+USER_STATES = {
+    "user.active_changed": ("reactivated", "deactivated"),
+    "user.suspended_changed": ("suspended", "no longer suspended"),
+}
+VOTES = {"1": "helpful", "up": "helpful", "-1": "not helpful", "down": "not helpful"}
 NO_USER = frozenset({"", "-1", "0"})
 RULES = frozenset({"rule", "system", "trigger", "automation"})
 VIA = {
@@ -83,8 +106,14 @@ def normalize(request: Request) -> Iterator[Event]:
         yield from comment(request, kind)
     elif kind == "messaging_ticket.message_added":
         yield from chat(request)
-    elif kind == "user.deleted":
-        yield removed(request, kind)
+    elif kind == "user.deleted" or kind in USER_STATES:
+        yield from removed(request, kind)
+    elif kind.startswith("ticket.csat_"):
+        yield from surveyed_by_event(request, kind)
+    elif kind.startswith("article.vote_"):
+        yield from vote(request, kind)
+    elif in_help_centre(kind):
+        yield from entry(request, kind)
     elif kind in TYPES and kind.startswith("user."):
         yield from person_changed(request, kind)
     elif kind in TYPES:
@@ -245,9 +274,9 @@ def speaker(request: Request, change: Any) -> str:
     wanted = text(request.settings, "automatic_messages") or "bots"
     if told in ("end_user", "agent"):
         return "customer" if told == "end_user" else "agent"
-    if told not in ("system", "trigger") or wanted == "none":
+    if wanted == "none" or ("bot" not in told and told not in ("system", "trigger")):
         return ""
-    if "bot" in by:
+    if "bot" in by or "bot" in told:
         return "bot"
     return "system" if wanted == "all" else ""
 
@@ -265,6 +294,21 @@ def rating(request: Request) -> Iterator[Event]:
         yield answer_event(
             request, ticket, answered, kept(score=scores[0], scale=[0, 1], comment=text(told, "comment"))
         )
+
+
+def surveyed_by_event(request: Request, kind: str) -> Iterator[Event]:
+    """The same survey by the desk's own events. It is asked by a form: no scale, so that no text is taken for an answer."""
+    ticket, moment = ticket_of(request), moment_of(request)
+    number, given = ticket_id(ticket), pick(request.object, "event", "satisfaction_score")
+    word = (text(given, "score") or current(request)).strip().lower()
+    scores = [score for name, score in (("good", 1), ("bad", 0)) if word.startswith(name)]
+    survey = f"ticket/{number}"
+    if kind == "ticket.csat_requested":
+        asked = answer_event(request, ticket, (f"rating/{number}", f"sent@{moment}", moment, survey), {}, kind)
+        yield replace(asked, direction="out", actor="system", summary=f"Asked to rate ticket #{number}")
+    elif scores:
+        details = kept(score=scores[0], scale=[0, 1], comment=text(given, "comment"))
+        yield answer_event(request, ticket, (f"rating/{number}", f"{word}@{moment}", moment, survey), details, kind)
 
 
 def survey_answers(request: Request) -> Iterator[Event]:
@@ -295,7 +339,7 @@ def answer_event(
         occurred_at=moment,
         identities=people(request, ticket, "customer"),
         refs=(*refs_of(request, ticket), Ref("survey", survey, account(request))),
-        summary=f"Rated ticket #{ticket_id(ticket)}: {details['score']} of {details['scale'][1]}",
+        summary=f"Rated ticket #{ticket_id(ticket)}: {details['score']} of {details['scale'][1]}" if details else "",
         text=text(details, "comment"),
         details=details | {"survey": survey},
         link=link_of(request, ticket_id(ticket)),
@@ -315,10 +359,123 @@ def remark(answers: list[Node]) -> str:
     return next((told for each in answers if (told := text(each, "value") or text(each, "text"))), "")
 
 
+def in_help_centre(kind: str) -> bool:
+    return kind in TYPES and kind.startswith(("article.", "community_post."))
+
+
+def entry(request: Request, kind: str) -> Iterator[Event]:
+    """A post, or a comment on a post or an article."""
+    author = entry_author(request)
+    person = person_of(request, {"requester_id": author})
+    staff = author in NO_USER or not served(person)
+    thread = thread_of(request, kind, text(posted(request), "author_id") if staff else author)
+    if thread and entry_id(request, kind) and not ours(request, author):
+        who = () if staff else identities_of(request, author, person)
+        yield written(request, kind, thread, who, {} if staff else names(request, person))
+
+
+def written(request: Request, kind: str, thread: str, who: tuple[Identity, ...], fields: dict[str, str]) -> Event:
+    told, title, moment = entry_words(request), entry_title(request), moment_of(request)
+    edited = kind.endswith("_changed")
+    return Event(
+        type="message",
+        channel="web",
+        direction="in" if who else "out",
+        actor="customer" if who else "agent",
+        object=entry_object(kind, entry_id(request, kind)),
+        version=f"changed@{moment}" if edited else "",
+        occurred_at=moment,
+        identities=who,
+        refs=(Ref("thread", thread, account(request)),),
+        summary=(title or told or "Wrote in the help centre")[:120],
+        text=told,
+        details=kept(subject=title, status="edited" if edited else ""),
+        fields=fields,
+        link=secure(text(looked_up(request), "html_url")),
+        provider_type=kind,
+        address=who[0].text if who else "",
+    )
+
+
+def vote(request: Request, kind: str) -> Iterator[Event]:
+    """Whether an article helped, by a customer who is logged in."""
+    voter, number, moment = entry_author(request), required(request.object, "detail", "id"), moment_of(request)
+    change = request.object.get("event")
+    found = VOTES.get((text(change, "value") or current(request)).lower(), "")
+    person = person_of(request, {"requester_id": voter})
+    if voter not in NO_USER and found and served(person):
+        yield Event(
+            type="visit",
+            channel="web",
+            object=f"article/{number}/{voter}",
+            version=f"{found}@{moment}",
+            occurred_at=moment,
+            identities=identities_of(request, voter, person),
+            summary=f"Found an article {found}: {text(change, 'title') or number}",
+            details={"vote": found, "article": number},
+            fields=names(request, person),
+            provider_type=kind,
+        )
+
+
+def entry_object(kind: str, number: str) -> str:
+    return f"post/{number}" if kind == "community_post.created" else f"{kind.rpartition('_')[0]}/{number}"
+
+
+def entry_title(request: Request) -> str:
+    return text(posted(request), "title") or text(request.object, "event", "title")
+
+
+def entry_author(request: Request) -> str:
+    """Whoever wrote or voted, as the webhook names him or as it was looked up."""
+    event = request.object.get("event")
+    told = (("comment", "author_id"), ("author_id",), ("comment", "author", "id"), ("author", "id"))
+    named = [text(event, *path) for path in (*told, ("voter_id",), ("user_id",))]
+    named += [text(looked_up(request), "author_id"), text(request.object, "detail", "user_id")]
+    return next((each for each in named if each), "")
+
+
+def entry_id(request: Request, kind: str) -> str:
+    if kind == "community_post.created":
+        return text(request.object, "detail", "id")
+    event = request.object.get("event")
+    return text(event, "comment", "id") or text(event, "comment_id") or text(event, "id")
+
+
+def thread_of(request: Request, kind: str, author: str) -> str:
+    """A customer's own part of a post or an article."""
+    where = "post" if kind.startswith("community_post.") else "article"
+    number = text(request.object, "detail", "id") or text(request.object, "detail", "post_id")
+    return f"{where}/{number}/{author}" if number and author not in NO_USER else ""
+
+
+def entry_words(request: Request) -> str:
+    event = request.object.get("event")
+    told = text(event, "comment", "body") or text(event, "body") or text(event, "details")
+    found = looked_up(request)
+    return replies.text_of(text(found, "body") or text(found, "details") or told)
+
+
+def looked_up(request: Request) -> Node:
+    """The comment or the post that `fetch` found."""
+    found = pick(request.fetched.get("comment"), "comment") or posted(request)
+    return found if isinstance(found, dict) else {}
+
+
+def posted(request: Request) -> Node:
+    found = pick(request.fetched.get("post"), "post")
+    return found if isinstance(found, dict) else {}
+
+
+def secure(address: str) -> str:
+    return address if address.startswith("https://") and address.isprintable() else ""
+
+
 def person_changed(request: Request, kind: str) -> Iterator[Event]:
     user, moment = request.object.get("detail"), moment_of(request)
     number = required(user, "id")
-    known = person_of(request, {"requester_id": number}) | kept(email=text(user, "email"), id=number)
+    told = kept(email=text(user, "email"), external_id=text(user, "external_id"), id=number)
+    known = person_of(request, {"requester_id": number}) | told
     if not (served(user if isinstance(user, dict) else {}) and served(known)):
         return
     others = merged_with(request, number) if kind == "user.merged" else ()
@@ -347,9 +504,15 @@ def merged_with(request: Request, number: str) -> Iterator[Identity | None]:
         yield scoped("desk", account(request), other, A3_VERIFIED)
 
 
-def removed(request: Request, kind: str) -> Event:
+def removed(request: Request, kind: str) -> Iterator[Event]:
+    """Only of customers: colleagues come and go too."""
+    user = request.object.get("detail")
+    if not served(user if isinstance(user, dict) else {}):
+        return
     number, moment = required(request.object, "detail", "id"), moment_of(request)
-    return Event(
+    yes, no = USER_STATES.get(kind, ("deleted", "deleted"))
+    state = yes if pick(request.object, "event", "current") is True else no
+    yield Event(
         type="system",
         channel="desk",
         actor="system",
@@ -358,9 +521,9 @@ def removed(request: Request, kind: str) -> Event:
         version=f"{kind}@{moment}",
         occurred_at=moment,
         identities=present(scoped("desk", account(request), number, A2_ATTESTED)),
-        summary="User deleted at the desk",
-        details={"status": "deleted", "user": number},
-        sensitive=True,
+        summary=f"User {state} at the desk",
+        details={"status": state, "user": number},
+        sensitive=state == "deleted",
         provider_type=kind,
     )
 
@@ -481,7 +644,14 @@ def identities_of(request: Request, number: str, person: Node) -> tuple[Identity
         email_identity(text(person, "email"), A1_ASSERTED),
         *(email_identity(text(each, "value"), attested(each)) for each in mails),
         phone_identity(text(person, "phone"), region(request), A1_ASSERTED),
+        known_outside(request, person),
     )
+
+
+def known_outside(request: Request, person: Node) -> Identity | None:
+    """The id that the organisation itself gave him at the desk, where the settings say whose ids these are."""
+    kind, _, scope = text(request.settings, "external_id").partition(":")
+    return scoped(kind, scope, person.get("external_id"), A2_ATTESTED) if kind in ANCHORS and scope else None
 
 
 def addresses(request: Request, number: str) -> list[Node]:
@@ -536,6 +706,9 @@ def fetch(request: Request, secrets: Secrets) -> Iterator[Fetch]:
     if not headers or not host(request) or not request.body or kind_of(request) not in TYPES:
         return
     kind, ticket = kind_of(request), ticket_of(request)
+    if in_help_centre(kind):
+        yield from help_centre(request, headers, kind)
+        return
     about_user = kind.startswith("user.")
     number, person = text(ticket, "id"), text(ticket, "id" if about_user else "requester_id")
     person = talking(request, kind, person)
@@ -548,6 +721,19 @@ def fetch(request: Request, secrets: Secrets) -> Iterator[Fetch]:
         subject = quote(f"zen:ticket:{number}", safe="")
         path = f"guide/survey_responses?filter%5Bsubject_zrns%5D={subject}"
         yield look_up(request, headers, "surveys", path, digest(request.body))
+
+
+def help_centre(request: Request, headers: Mapping[str, str], kind: str) -> Iterator[Fetch]:
+    """What was written, the post that it belongs to, and who wrote it."""
+    at, person = text(request.object, "time"), entry_author(request)
+    place, number = text(request.object, "detail", "id"), entry_id(request, kind)
+    if kind.startswith("community_post.") and NUMBER.match(place):
+        yield look_up(request, headers, "post", f"community/posts/{place}.json", at)
+    if "comment" in kind and NUMBER.match(place) and NUMBER.match(number):
+        where = f"help_center/articles/{place}" if kind.startswith("article.") else f"community/posts/{place}"
+        yield look_up(request, headers, "comment", f"{where}/comments/{number}.json", at)
+    if NUMBER.match(person) and person != "0":
+        yield look_up(request, headers, "user", f"users/{person}.json?include=identities", "")
 
 
 def look_up(request: Request, headers: Mapping[str, str], name: str, path: str, version: str) -> Fetch:
@@ -655,6 +841,7 @@ SOURCE = Source(
         "survey_max": Setting("Highest score", type="integer", default=5, help="Where an answer does not say it"),
         "good_rating": Setting("Word for a good rating", default="good", help="As the placeholder renders it"),
         "bad_rating": Setting("Word for a bad rating", default="bad"),
+        "external_id": Setting("What external ids of users are", help="Such as shop:tc.example; empty: of no use"),
         "merged_user": Setting(
             "Where a merge names the other user", default="event.previous", help="Path in the webhook of user.merged"
         ),
@@ -673,13 +860,19 @@ SOURCE = Source(
         "url_encode, and the fields of ticket.latest_comment, in placeholders of a trigger",
         "whether ticket.comment_added is sent for the first comment of a ticket",
         "identities as a side-load of one user",
+        "where events of comments and votes name their author, id and words; both are looked up where they can be",
+        "event.satisfaction_score of ticket.csat_received, and that it is not sent for the numeric survey",
     ),
     setup=(
         "Create a webhook with {hook_url}, subscribed to ticket.created, ticket.status_changed, ticket.comment_added, "
         "messaging_ticket.message_added, user.created, user.name_changed, user.identity_created, user.merged and "
         "user.deleted; reveal its signing secret and enter it.",
         "Create an API token and enter it with its agent's mail address and id: webhooks carry no addresses.",
-        "For satisfaction make a second webhook for a trigger: POST, JSON, same address. Add its secret beside the "
+        "For the help centre subscribe it to article.comment_created, article.comment_changed, article.vote_created, "
+        "article.vote_changed, community_post.created, community_post.comment_created and "
+        "community_post.comment_changed; for users also to user.identity_deleted, user.external_id_changed, "
+        "user.active_changed and user.suspended_changed.",
+        "For satisfaction subscribe it to ticket.csat_requested and ticket.csat_received, or make a second webhook for a trigger: POST, JSON, same address. Add its secret beside the "
         "first with a rotation. The trigger on a changed rating sends the template with satisfaction as its event.",
         "Template of a trigger; its first word says what it tells: ticket, comment or satisfaction. For an order "
         "number fill in ticket.ticket_field_<id> with url_encode at order: " + TEMPLATE,

@@ -59,6 +59,14 @@ class Request:
         return self.json
 
     @cached_property
+    def peek(self) -> dict[str, Any]:
+        """The body as one JSON object, empty where it is none: for keys and handshakes, which never raise."""
+        try:
+            return self.object
+        except PayloadMalformed:
+            return {}
+
+    @cached_property
     def form(self) -> list[tuple[str, str]]:
         """The body as a URL-encoded form, order and repeats kept. Raises PayloadMalformed."""
         try:

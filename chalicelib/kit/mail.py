@@ -25,6 +25,7 @@ Headers = Sequence[tuple[str, str]]
 LONGEST_HEADER = 4000
 MOST_RESULTS = 20
 MOST_ORDERS = 5
+MOST_ADDRESSES = 50
 LATEST, EARLIEST = 3_600_000, -7 * 86_400_000
 """Milliseconds by which a mail's own date may differ from when it was taken in."""
 AUTOMATIC = frozenset({"bulk", "junk", "list", "auto_reply"})
@@ -32,6 +33,8 @@ _ID = re.compile(r"<([^<>\s]{1,250})>")
 _OFFSET = re.compile(r"([+-][0-9]{2}):([0-9]{2})\s*\Z")
 _SECTION = re.compile(r'(?:[^;"\\]|\\.|"(?:[^"\\]|\\.)*+")++', re.DOTALL)
 _PAIR = re.compile(r'(?<!\S)([^\s="]++)\s*+=\s*+("(?:[^"\\]|\\.)*+"|[^\s"]++)', re.DOTALL)
+_MAILBOX = re.compile(r'(?:[^",;:<>]|"(?:[^"\\]|\\.)*+"|<[^<>]*+>)++', re.DOTALL)
+_ANGLED = re.compile(r"(.*)<([^<>]*)>\s*\Z", re.DOTALL)
 _HANDED_OVER = re.compile(r"from\s+\S{1,255}\s+\((\S{1,255})\s+\[[^\]\s]{1,60}\]\)", re.IGNORECASE)
 _HOST = re.compile(r"(?:mx|mail|smtp)[a-z0-9-]{0,9}\.(.+\..+)", re.IGNORECASE)
 
@@ -185,6 +188,18 @@ def tag_of(address: str) -> str:
 def untagged(address: str) -> str:
     local, at, domain = address.rpartition("@")
     return (local.partition("+")[0] or local) + at + domain
+
+
+def addresses(value: str) -> list[tuple[str, str]]:
+    """(name, address) of the mailboxes in a From, To or Cc header whose encoded words are not decoded yet:
+    what they hide is a name and never an address. What is no address is left out."""
+    found = []
+    for each in _MAILBOX.findall(_without_comments(value[:LONGEST_HEADER]))[:MOST_ADDRESSES]:
+        angled = _ANGLED.match(each)
+        name, address = (angled[1], angled[2]) if angled else ("", each)
+        if email(address):
+            found.append((name.strip().strip('"').strip(), address.strip()))
+    return found
 
 
 def moment(date: str, received: str) -> str:

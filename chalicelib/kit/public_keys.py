@@ -81,11 +81,12 @@ class Signed:
 class RsaSignature:
     """RSA (PKCS #1 v1.5) over the text that `claim` makes of a request; it gives a reason where it finds none.
 
-    A `claim` may raise PayloadMalformed.
+    A `claim` may raise PayloadMalformed. `place`: where the signature is, `header` or `body`.
     """
 
     claim: Callable[[Request], Signed | str]
     key_name: str = "public_key"
+    place: str = "header"
     covers_body = True
     timed = False
 

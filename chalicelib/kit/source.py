@@ -83,6 +83,8 @@ class Source:
     dedupe: Callable[[Request], str | None] | None = None
     handshake: Callable[[Request, Secrets], Answer | None] | None = None
     handshake_first: bool = False
+    handshake_proves: bool = False
+    """It is we who prove something: whoever asks gets an answer that only our secret makes."""
     fetch: Callable[[Request, Secrets], Iterable[Fetch]] | None = None
     certificate: Callable[[Request], str] | None = None
     """The https address of the certificate that the request says it is signed with, empty unless all that can be

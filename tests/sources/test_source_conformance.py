@@ -258,7 +258,19 @@ def test_a_handshake_is_answered_or_refused(case: Case) -> None:
 
 
 @each_handshake
+def test_our_proof_is_made_with_our_secret(case: Case) -> None:
+    if not case.source.handshake_proves:
+        pytest.skip("asks for a proof")
+    for secrets in ({}, dict.fromkeys(case.secrets, ("",))):
+        assert exchanged(case, case.request, secrets) is None
+    other = exchanged(case, case.request, dict.fromkeys(case.secrets, ("wrong",)))
+    assert other != case.answer if case.answer else other is None
+
+
+@each_handshake
 def test_only_who_knows_the_secrets_is_answered(case: Case) -> None:
+    if case.source.handshake_proves:
+        pytest.skip("answers everybody")
     assert (
         exchanged(case, case.request, {name: ("wrong", *values) for name, values in case.secrets.items()})
         == case.answer

@@ -41,6 +41,8 @@ def receive(table: Table, connection_id: str, request: Request) -> Answer:
         raise SignatureInvalid(reason)
     if answer := _handshake(hook, request):
         return answer
+    if hook.source.opened:
+        request = replace(request, body=hook.source.opened(request, hook.secrets))
     queues.send(queues.INBOX, to_message(arrive(hook.source, request)), group=connection_id)
     return hook.source.answer if isinstance(hook.source.answer, Answer) else hook.source.answer(request)
 

@@ -85,6 +85,8 @@ class Source:
     handshake_first: bool = False
     handshake_proves: bool = False
     """It is we who prove something: whoever asks gets an answer that only our secret makes."""
+    opened: Callable[[Request, Secrets], bytes] | None = None
+    """The body as it was before the provider encrypted it: what is kept and normalized once `verify` accepted it."""
     fetch: Callable[[Request, Secrets], Iterable[Fetch]] | None = None
     certificate: Callable[[Request], str] | None = None
     """The https address of the certificate that the request says it is signed with, empty unless all that can be

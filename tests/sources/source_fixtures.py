@@ -52,7 +52,13 @@ class Case:
 
     @property
     def source(self) -> Source:
-        return sources.load(self.slug)
+        """As the engine runs it: what was encrypted is opened before it is normalized."""
+        found = sources.load(self.slug)
+        opened = found.opened
+        if opened is None:
+            return found
+        normalize = found.normalize
+        return replace(found, normalize=lambda sent: normalize(replace(sent, body=opened(sent, self.secrets))))
 
     @property
     def verifier(self) -> Any:

@@ -16,7 +16,8 @@ from functools import cached_property
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from chalicelib.kit import mail, mime, replies, tokens
+from chalicelib.errors import PayloadMalformed
+from chalicelib.kit import mail, mime, patterns, replies, tokens
 from chalicelib.kit.fields import email, email_identity, nobody, present
 from chalicelib.kit.shape import kept, text
 from chalicelib.kit.source import Setting
@@ -24,6 +25,7 @@ from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
 LONGEST_SUBJECT = 998
+ANY_STAMP = re.compile("")
 LONGEST_ADDRESS = 320
 SETTINGS: Mapping[str, Setting] = {
     "own_addresses": Setting(
@@ -158,7 +160,7 @@ def refs(letter: Letter) -> tuple[Ref, ...]:
 
 def handed(tags: list[str]) -> tuple[Ref, ...]:
     """The handover tokens among what stands after the plus of addresses."""
-    return tuple(Ref("token", token) for tag in tags[: tokens.MOST] if (token := tokens.bare(tag)))
+    return tuple(Ref("token", token) for tag in tags if (token := tokens.bare(tag)))[: tokens.MOST]
 
 
 def details(letter: Letter) -> dict[str, Any]:
@@ -198,6 +200,15 @@ def texts(settings: Mapping[str, Any], name: str) -> list[str]:
     return [each.strip() for each in found if isinstance(each, str)] if isinstance(found, list) else []
 
 
+def captured(settings: Mapping[str, Any], name: str, written: str, usual: str = "") -> str:
+    """What the pattern in a setting finds first. Raises PayloadMalformed for one that cannot be used."""
+    pattern = text(settings, name) or usual
+    try:
+        return next(iter(patterns.find(pattern, written, 1)), "") if pattern else ""
+    except ValueError as wrong:
+        raise PayloadMalformed(f"{name}: {wrong}") from wrong
+
+
 def passed(letter: Letter, servers: set[str]) -> bool:
     """Whether the results of one of `servers` say that the author's domain sent this."""
     domain = mail.domain_of(letter.sender)
@@ -209,7 +220,7 @@ def servers(letter: Letter) -> set[str]:
     return {each.lower() for each in texts(letter.settings, "authserv_ids")}
 
 
-def believed(letter: Letter, stamp: re.Pattern[str]) -> set[str]:
+def believed(letter: Letter, stamp: re.Pattern[str] = ANY_STAMP) -> set[str]:
     """Those of `authserv_ids` for whom the host speaks that handed the mail to the carrier, as the topmost
     `Received` says, which must be the carrier's own `stamp`: whoever sends straight to the carrier may have
     written their results himself. Hosts of another name are in `forwarders`."""
@@ -221,8 +232,11 @@ def believed(letter: Letter, stamp: re.Pattern[str]) -> set[str]:
 
 def within(address: str, networks: list[str]) -> bool:
     """Whether an IP address is one of, or lies in one of, the `networks`."""
+    return any(_within(address.strip(), each) for each in networks)
+
+
+def _within(address: str, network: str) -> bool:
     try:
-        found = ip_address(address.strip())
-        return any(found in ip_network(each, strict=False) for each in networks)
+        return ip_address(address) in ip_network(network, strict=False)
     except (ValueError, TypeError):
         return False

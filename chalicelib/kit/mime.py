@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
+from itertools import islice
 from typing import Any
 
 from chalicelib.errors import PayloadMalformed
@@ -21,7 +22,12 @@ from chalicelib.kit.shape import kept
 
 MOST_LINES = 400_000
 MOST_NESTED = 60
-"""Multiparts, and mails within mails, that a mail may declare: each costs a look at every line."""
+"""Multiparts, and mails within mails, that a mail may declare."""
+MOST_LOOKS = 10_000_000
+"""Of lines times multiparts: the parser looks for every boundary in every line."""
+MOST_PARTS = 1000
+MOST_PARAMETERS = 40
+"""Of one header: what reads them takes the square of their number."""
 MOST_HEADERS = 500
 MOST_FILES = 50
 LONGEST_HEADER = 8000
@@ -59,12 +65,13 @@ def read(raw: bytes) -> Mail:
 
     if raw.count(b"\n") > MOST_LINES:
         raise PayloadMalformed(f"a mail of more than {MOST_LINES} lines")
-    if max(len(_MULTIPART.findall(raw)), len(_WITHIN.findall(raw))) > MOST_NESTED:
-        raise PayloadMalformed(f"a mail of more than {MOST_NESTED} multiparts or mails within it")
+    nested = max(len(_MULTIPART.findall(raw)), len(_WITHIN.findall(raw)))
+    if nested > MOST_NESTED or nested * raw.count(b"\n") > MOST_LOOKS:
+        raise PayloadMalformed(f"a mail of {nested} multiparts or mails within it: too many for its length")
     found = BytesParser(policy=compat32).parsebytes(raw)
     if not found.keys():
         raise PayloadMalformed("no mail: it has no headers")
-    leaves = list(_leaves(found))
+    leaves = list(islice(_leaves(found), MOST_PARTS))
     said = [(_kind(part), _said(part)) for part in leaves if not _is_file(part)]
     return Mail(
         headers=_headers(found),
@@ -100,6 +107,8 @@ def decoded(raw: bytes, charset: str = "") -> str:
 def parameter(message: Message, name: str, header: str) -> str:
     """A parameter of a header, however it is encoded. The parser itself loses what is not ASCII."""
     written = next((value for key, value in message.raw_items() if key.lower() == header), "")
+    if written.count(";") > MOST_PARAMETERS:
+        return ""
     alone = Message()
     alone[header] = _FOLD.sub("", _whole(written[:LONGEST_HEADER])).replace("\n", " ").replace("\r", " ")
     found = alone.get_param(name, header=header)

@@ -41,10 +41,14 @@ def receive(table: Table, connection_id: str, request: Request) -> Answer:
         raise SignatureInvalid(reason)
     if answer := _handshake(hook, request):
         return answer
-    if hook.source.opened:
-        request = replace(request, body=hook.source.opened(request, hook.secrets))
-    queues.send(queues.INBOX, to_message(arrive(hook.source, request)), group=connection_id)
+    arrival = arrive(hook.source, opened(hook.source, request, hook.secrets))
+    queues.send(queues.INBOX, to_message(arrival), group=connection_id)
     return hook.source.answer if isinstance(hook.source.answer, Answer) else hook.source.answer(request)
+
+
+def opened(source: Source, request: Request, known: Secrets) -> Request:
+    """A verified request as it was before its provider encrypted it."""
+    return replace(request, body=source.opened(request, known)) if source.opened else request
 
 
 def arrive(source: Source, request: Request, *, test: bool = False) -> Arrival:

@@ -27,6 +27,7 @@ def test_what_is_kept_is_open(memory_aws: dict[str, str], monkeypatch: pytest.Mo
         verify=lambda request, known: None if request.body.startswith(b"}") else "not sealed",
         dedupe=lambda request: request.body.decode(),
         opened=opened,
+        sample=lambda known, url, settings: Request("POST", url, (), b"}0{", "2026-01-01T11:00:00.000Z"),
     )
     monkeypatch.setattr(sources, "slugs", lambda: ("sealer",))
     monkeypatch.setattr(sources, "load", lambda slug: source)
@@ -39,3 +40,6 @@ def test_what_is_kept_is_open(memory_aws: dict[str, str], monkeypatch: pytest.Mo
     api.work()
     (receipt,) = api.get("/v1/receipts")["receipts"]
     assert api.get(f"/v1/receipts/{receipt['id']}")["body"] == '{"a":1}!'
+    sample = api.call("POST", f"/v1/connections/{id}/test", 202)["receipt"]
+    api.work()
+    assert api.get(f"/v1/receipts/{sample}")["body"] == "{0}!"

@@ -13,7 +13,7 @@ HubError
 │   ├── Erased                  410  a customer that was erased
 │   └── InputInvalid            422  names each wrong field
 ├── PayloadMalformed            worker: receipt kept as malformed, replayable; never retried by itself
-├── FetchDelayed                worker: the vendor cannot answer now; back to the queue
+├── FetchDelayed                the vendor cannot answer now. worker: back to the queue; hook: 503, it sends again
 ├── DeliveryFailed              an attempt's outcome
 │   ├── Delayed                 429, 5xx: again at `retry_at`, up to 3 days, then parked
 │   ├── Unknown                 timeout or reset: look first, then as Delayed

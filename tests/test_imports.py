@@ -36,6 +36,7 @@ PLACES = {
     "phonenumbers": ["chalicelib.kit"],
     "idna": ["chalicelib.kit"],
     "cryptography": ["chalicelib.kit"],
+    "defusedxml": ["chalicelib.kit"],
     "jmespath": ["chalicelib.kit"],
     "aws_lambda_powertools": ["chalicelib.telemetry"],
     "msgspec": ["chalicelib"],

@@ -13,7 +13,7 @@ from chalicelib import destinations
 from chalicelib.api import wishes
 from chalicelib.api.answers import Call, Reply, base_url, next_cursor, wrong
 from chalicelib.errors import Conflict, NotFound
-from chalicelib.ingest.receive import arrive, source_of
+from chalicelib.ingest.receive import arrive, opened, source_of
 from chalicelib.kit.request import Request
 from chalicelib.kit.source import Secrets
 from chalicelib.model import instants
@@ -139,7 +139,7 @@ def test(call: Call, id: str) -> Reply:
     sample = _as_received(_signed(source.sample, plain, hook_url(call, id), connection), connection)
     if reason := source.verify(sample, plain):
         raise wrong("/secrets", f"the sample does not verify: {reason}")
-    arrival = arrive(source, replace(sample, received_at=instants.now()), test=True)
+    arrival = arrive(source, replace(opened(source, sample, plain), received_at=instants.now()), test=True)
     queues.send(queues.INBOX, to_message(arrival), group=id)
     pk, sk = receipts.key_of(id, arrival.at, arrival.id)
     return Reply({"receipt": receipts.public_id(pk, sk)}, 202)

@@ -59,7 +59,8 @@ def _ask(wanted: Fetch, request: Request) -> Any:
         allow_private=settings().allow_private_destinations,
     )
     try:
-        return http.request("GET", wanted.path).json()
+        reply = http.request("GET", wanted.path)
+        return {"status": reply.status} if wanted.confirms else reply.json()
     except Delayed as wrong:
         raise FetchDelayed(f"{wanted.name}: {wrong.reason}") from wrong
     except DeliveryFailed as wrong:

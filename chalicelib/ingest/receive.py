@@ -8,10 +8,12 @@ from chalicelib import destinations, sources
 from chalicelib.errors import ConnectionUnknown, SignatureInvalid, TooLarge
 from chalicelib.ingest.arrival import Arrival, keep_headers, to_message
 from chalicelib.kit.request import MAX_BODY, Request
-from chalicelib.kit.source import Answer, Source
+from chalicelib.kit.source import Answer, Secrets, Source
 from chalicelib.model.connection import DISABLED, Connection
 from chalicelib.store import connections, ids, queues, secrets
 from chalicelib.store.table import Table
+
+CERTIFICATE = "certificate"
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ def receive(table: Table, connection_id: str, request: Request) -> Answer:
     """What the provider is told.
 
     Raises ConnectionUnknown, SignatureInvalid, TooLarge; none of them has cost a paid call
-    beyond the cached read of the connection and one note a minute.
+    beyond the cached read of the connection and one note a minute. Raises FetchDelayed where the
+    certificate of a request cannot be had now: the provider sends it again.
     """
     if len(request.body) > MAX_BODY:
         raise TooLarge(f"the body has {len(request.body)} bytes; {MAX_BODY} is the limit")
@@ -33,13 +36,19 @@ def receive(table: Table, connection_id: str, request: Request) -> Answer:
     request = replace(request, settings=hook.connection.settings, connection=connection_id)
     if hook.source.handshake_first and (answer := _handshake(hook, request)):
         return answer
-    if reason := hook.source.verify(request, hook.secrets):
+    if reason := hook.source.verify(request, _keys(hook, request)):
         connections.note_refusal(table, connection_id, reason)
         raise SignatureInvalid(reason)
     if answer := _handshake(hook, request):
         return answer
-    queues.send(queues.INBOX, to_message(arrive(hook.source, request)), group=connection_id)
+    arrival = arrive(hook.source, opened(hook.source, request, hook.secrets))
+    queues.send(queues.INBOX, to_message(arrival), group=connection_id)
     return hook.source.answer if isinstance(hook.source.answer, Answer) else hook.source.answer(request)
+
+
+def opened(source: Source, request: Request, known: Secrets) -> Request:
+    """A verified request as it was before its provider encrypted it."""
+    return replace(request, body=source.opened(request, known)) if source.opened else request
 
 
 def arrive(source: Source, request: Request, *, test: bool = False) -> Arrival:
@@ -79,6 +88,16 @@ def _hook(table: Table, connection_id: str) -> Hook:
     if connection is None or source is None or connection.status == DISABLED:
         raise ConnectionUnknown("no such connection, or it receives nothing")
     return Hook(connection, source, secrets.decrypt_all(connection_id, connection.secrets))
+
+
+def _keys(hook: Hook, request: Request) -> Secrets:
+    """The secrets, with the certificate that the request names where the source takes one and none is configured."""
+    if hook.source.certificate is None or hook.secrets.get(CERTIFICATE):
+        return hook.secrets
+    from chalicelib.ingest import certificates
+
+    address = hook.source.certificate(request)
+    return hook.secrets | ({CERTIFICATE: (certificates.look_up(address),)} if address else {})
 
 
 def _handshake(hook: Hook, request: Request) -> Answer | None:

@@ -41,7 +41,7 @@ class Fetch:
 
     `name` is the key under `request.fetched`. `path` is joined to `settings.base_url` or `base`.
     The answer is cached a day per connection and `version` (which state of the object is wanted),
-    and kept with the receipt.
+    and kept with the receipt. `confirms`: it is no document, only that it came counts: {"status": 200}.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Fetch:
     base: str
     headers: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
+    confirms: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,14 @@ class Source:
     dedupe: Callable[[Request], str | None] | None = None
     handshake: Callable[[Request, Secrets], Answer | None] | None = None
     handshake_first: bool = False
+    handshake_proves: bool = False
+    """It is we who prove something: whoever asks gets an answer that only our secret makes."""
+    opened: Callable[[Request, Secrets], bytes] | None = None
+    """The body as it was before the provider encrypted it: what is kept and normalized once `verify` accepted it."""
     fetch: Callable[[Request, Secrets], Iterable[Fetch]] | None = None
+    certificate: Callable[[Request], str] | None = None
+    """The https address of the certificate that the request says it is signed with, empty unless all that can be
+    judged without it is right. The engine hands it to `verify` as the secret `certificate`, unless one is configured."""
     answer: Callable[[Request], Answer] | Answer = Answer()
     own_system: bool = False
     settings: Mapping[str, Setting] = field(default_factory=dict)

@@ -40,7 +40,8 @@ def verifier(vector: dict[str, Any]) -> Verifier:
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
 def test_vector(vector: dict[str, Any]) -> None:
     secrets = {name: tuple(values) for name, values in vector["secrets"].items()}
-    where = {"url": vector["url"]} if "url" in vector else {}
+    url = vector.get("url", "")
+    where = {"url": url, "query": tuple(parse_qsl(url.partition("?")[2]))} if url else {}
     sent = request(
         vector["headers"],
         vector["body"].encode(),

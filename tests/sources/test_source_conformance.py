@@ -121,8 +121,26 @@ def test_without_its_authentication_it_is_refused(case: Case) -> None:
     ]
     if isinstance(case.verifier, PathSecret):
         alone = [replace(case.request, url=case.request.url.rpartition("/")[0])]
+    alone += list(elsewhere(case))
     assert any(verdict(case, request) for request in alone)
-    assert verdict(case, replace(case.request, headers=(), url=case.request.url.partition("/hooks/")[0]))
+    nothing = replace(case.request, headers=(), query=(), url=case.request.url.partition("/hooks/")[0])
+    assert verdict(case, replace(nothing, body=b"{}") if place_of(case) == "body" else nothing)
+
+
+def place_of(case: Case) -> str:
+    """Where a scheme has its signature: in a header, unless it says otherwise."""
+    return str(getattr(case.verifier, "place", "header"))
+
+
+def elsewhere(case: Case) -> Iterator[Request]:
+    """Without each part of the query, or of the JSON body, where the signature is there."""
+    if place_of(case) == "query":
+        for one in case.request.query:
+            yield replace(case.request, query=tuple(pair for pair in case.request.query if pair != one))
+    if place_of(case) == "body":
+        for name in json.loads(case.request.body):
+            told = {key: value for key, value in json.loads(case.request.body).items() if key != name}
+            yield replace(case.request, body=json.dumps(told).encode())
 
 
 @each_case
@@ -155,7 +173,7 @@ def test_hostile_headers_are_refused_with_a_reason(case: Case) -> None:
         for value in values:
             refused = verdict(case, replace(case.request, headers=(*others, (name, value))))
             assert refused or not needed or name.lower() in ("content-type", "host"), (name, value)
-    assert decisive or isinstance(case.verifier, PathSecret)
+    assert decisive or isinstance(case.verifier, PathSecret) or place_of(case) != "header"
 
 
 @each_case
@@ -240,7 +258,19 @@ def test_a_handshake_is_answered_or_refused(case: Case) -> None:
 
 
 @each_handshake
+def test_our_proof_is_made_with_our_secret(case: Case) -> None:
+    if not case.source.handshake_proves:
+        pytest.skip("asks for a proof")
+    for secrets in ({}, dict.fromkeys(case.secrets, ("",))):
+        assert exchanged(case, case.request, secrets) is None
+    other = exchanged(case, case.request, dict.fromkeys(case.secrets, ("wrong",)))
+    assert other != case.answer if case.answer else other is None
+
+
+@each_handshake
 def test_only_who_knows_the_secrets_is_answered(case: Case) -> None:
+    if case.source.handshake_proves:
+        pytest.skip("answers everybody")
     assert (
         exchanged(case, case.request, {name: ("wrong", *values) for name, values in case.secrets.items()})
         == case.answer

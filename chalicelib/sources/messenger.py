@@ -353,7 +353,8 @@ def linked(request: Request, turn: Turn, told: Mapping[str, Any]) -> Iterator[Ev
     """An account of the organisation's own login was linked, or no more.
 
     Only where `link_issuer` says that its login page returns the login subject as authorization code
-    does that code name an account; any other is a secret, and is kept nowhere.
+    does that code name an account; any other is a secret, and is kept nowhere. From an unlinking on,
+    what is written there is no more that account's, until it is linked again.
     """
     status, issuer = text(told, "status"), text(request.settings, "link_issuer")
     if status not in ("linked", "unlinked") or not turn.person:
@@ -368,6 +369,7 @@ def linked(request: Request, turn: Turn, told: Mapping[str, Any]) -> Iterator[Ev
         refs=refs(turn),
         summary=f"Account {status}",
         details=kept(status=status, issuer=issuer),
+        ends=present(turn.identity()) if issuer and status == "unlinked" else (),
     )
 
 

@@ -50,6 +50,9 @@ MALFORMED: list[bytes] = [
 ]
 JUNK: list[Any] = [None, "", "x", 0, -1, True, 1.5, [], {}, [None, 1, "x", {}], {"id": {}}, "\u0000", "9" * 400]
 
+PROBES = frozenset({"HEAD", "OPTIONS"})
+"""Methods that ask whether somebody is at home and what he permits: whoever asks gets the same empty answer."""
+
 each_case = pytest.mark.parametrize("case", ALL, ids=name_of)
 each_handshake = pytest.mark.parametrize("case", HANDSHAKES, ids=name_of)
 each_slug = pytest.mark.parametrize("slug", sources.slugs())
@@ -76,7 +79,8 @@ def exchanged(case: Case, request: Request, secrets: Any = None) -> Any:
     if source.handshake is None or not (source.handshake_first or source.verify(request, known) is None):
         return None
     found = source.handshake(request, known)
-    return found and {"status": found.status, "media_type": found.media_type, "body": found.body}
+    headers = {"headers": dict(found.headers)} if found and found.headers else {}
+    return found and {"status": found.status, "media_type": found.media_type, "body": found.body} | headers
 
 
 @each_case
@@ -245,8 +249,18 @@ def test_only_who_knows_the_secrets_is_answered(case: Case) -> None:
         exchanged(case, case.request, {name: ("wrong", *values) for name, values in case.secrets.items()})
         == case.answer
     )
-    for secrets in ({}, dict.fromkeys(case.secrets, ("",)), dict.fromkeys(case.secrets, ("wrong",))):
+    for secrets in ({}, dict.fromkeys(case.secrets, ("",))):
         assert exchanged(case, case.request, secrets) is None
+    if case.request.method not in PROBES:
+        assert exchanged(case, case.request, dict.fromkeys(case.secrets, ("wrong",))) is None
+
+
+@each_handshake
+def test_a_probe_learns_nothing(case: Case) -> None:
+    if not case.answer or case.request.method not in PROBES:
+        pytest.skip("no probe that is answered")
+    body, told = case.answer["body"], json.dumps(case.answer)
+    assert body == "" and not [value for values in case.secrets.values() for value in values if value in told]
 
 
 @each_handshake

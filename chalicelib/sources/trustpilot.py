@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit.fields import instant
+from chalicelib.kit.parts import each_part
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import path_secret
@@ -31,10 +32,14 @@ Node = Mapping[str, Any]
 
 def normalize(request: Request) -> Iterator[Event]:
     """Reviews of products, and of other business units where the setting names one, are left out."""
-    for told in objects(request.object, "events"):
-        kind, review = text(told, "eventName"), pick(told, "eventData")
-        if kind in TYPES and ours(request, review):
-            yield withdrawn(request, review, kind) if TYPES[kind] == "system" else reviewed(request, review, kind)
+    parts = ((f"events[{number}]", told) for number, told in enumerate(objects(request.object, "events")))
+    yield from each_part(parts, lambda told: about(request, told))
+
+
+def about(request: Request, told: Node) -> Iterator[Event]:
+    kind, review = text(told, "eventName"), pick(told, "eventData")
+    if kind in TYPES and ours(request, review):
+        yield withdrawn(request, review, kind) if TYPES[kind] == "system" else reviewed(request, review, kind)
 
 
 def ours(request: Request, review: Any) -> bool:
@@ -119,9 +124,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'"title":"Test","text":"Test","stars":5,"createdAt":"2026-01-01T11:00:00.000Z"}}]}'
     )
     connection, headers = url.rpartition("/hooks/")[2], (("content-type", "application/json"),)
-    unsigned = Request(
-        "POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings, connection=connection
-    )
+    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings, connection=connection)
     return SECRET.sign(unsigned, secrets)
 
 

@@ -108,7 +108,7 @@ def typed(request: Request, response: Any) -> tuple[Identity, ...]:
 def scores(request: Request, response: Any) -> list[Node]:
     """Every answer on a scale: kind, ref, question, score, and its scale where that is known."""
     fields = {text(each, "id"): each for each in objects(response, "definition", "fields")}
-    found = []
+    found: list[Node] = []
     for answer in objects(response, "answers"):
         kind, number = text(answer, "field", "type"), answer.get("number")
         if kind in STEPS and isinstance(number, int) and not isinstance(number, bool):
@@ -199,7 +199,9 @@ SOURCE = Source(
         "score_field": Setting("Question that counts", help="Its reference; default: the first nps, else the first"),
         "comment_field": Setting("Question for the comment", help="Its reference or id; default: the first long text"),
         "scales": Setting(
-            "Scales", type="object", help="Reference or id of a question → [lowest, highest], where it is not 0–10 or 1–5"
+            "Scales",
+            type="object",
+            help="Reference or id of a question → [lowest, highest], where it is not 0–10 or 1–5",
         ),
         "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
     },

@@ -207,6 +207,7 @@ def stored(api: Api, connection: str) -> bytes:
     ("settings", "secret", "headers", "below"),
     [
         ({"auth": "bearer"}, {"token": "hush"}, [("Authorization", "Bearer hush")], ""),
+        ({"auth": "bearer"}, {"token": "hush"}, [], "?access_token=hush"),
         ({"auth": "basic", "username": "u"}, {"password": "hush"}, [("Authorization", "Basic dTpodXNo")], ""),
         ({"auth": "path"}, {"path_secret": "hush"}, [], "/hush"),
         ({"auth": "path"}, {"path_secret": "hu/sh é"}, [], "/hu%2Fsh%20%C3%A9"),
@@ -218,7 +219,9 @@ def test_what_authenticates_is_not_kept(
     made = api.connect(settings=settings, secrets=secret, mapping=None)["id"]
     more = [("Cookie", "sid=hush"), ("X-Api-Key", "hush"), ("X-Some-Token", "hush"), ("Proxy-Authorization", "hush")]
     more += [("X-Other", "kept"), ("X-My-Secret", "hush")]
-    answer = api.send("POST", f"/hooks/{made}{below}?a=1&a=2&b=", b'{"a":1}', [*headers, *more], key="")
+    answer = api.send(
+        "POST", f"/hooks/{made}{below}{'&' if '?' in below else '?'}a=1&a=2&b=", b'{"a":1}', [*headers, *more], key=""
+    )
     assert answer.status == 200, answer.raw
     assert posted(api, f"/hooks/{made}/wrong", b"{}").status == 401
     api.work()

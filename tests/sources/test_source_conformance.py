@@ -251,7 +251,7 @@ def test_only_who_knows_the_secrets_is_answered(case: Case) -> None:
     )
     for secrets in ({}, dict.fromkeys(case.secrets, ("",))):
         assert exchanged(case, case.request, secrets) is None
-    if case.request.method not in PROBES:
+    if case.request.method not in PROBES or verdict(case, case.request) is None:
         assert exchanged(case, case.request, dict.fromkeys(case.secrets, ("wrong",))) is None
 
 
@@ -318,6 +318,14 @@ def test_the_declaration_is_complete(slug: str) -> None:
         assert not setting.choices or setting.default is None or setting.default in setting.choices
     assert all(secret.default is None for secret in source.secrets.values())
     assert {name for case in cases(slug) for name in case.secrets} <= source.secrets.keys()
+
+
+@each_slug
+def test_every_template_is_right_and_shown_by_a_fixture(slug: str) -> None:
+    source = sources.load(slug)
+    for name, template in source.templates.items():
+        assert source.check_mapping and source.check_mapping(template, {}) == [], name
+        assert any(case.request.mapping is template and case.expected for case in cases(slug)), name
 
 
 @each_slug

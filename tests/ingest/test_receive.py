@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -322,3 +323,34 @@ def test_a_body_that_expired_in_s3_ends_visible(api: Api, monkeypatch: pytest.Mo
     (shown,) = api.get("/v1/receipts", verdict="failed")["receipts"]
     assert (shown["connection"], shown["reason"]) == ("unreadable", "ValueError at arrival.py:88")
     assert blobs.get("inbox/con_x/arr_y") is None
+
+
+def test_a_protocol_may_put_below_the_hook(api: Api) -> None:
+    """An application service's transactions and questions; what is below the hook is not kept with the receipt."""
+    asked = {"provider": "matrix", "name": "rooms", "secrets": {"hs_token": "hush"}}
+    made = api.call("POST", "/v1/connections", 201, asked)["id"]
+    below, token = f"/hooks/{made}/_matrix/app/v1", [("Authorization", "Bearer hush")]
+    said = {"type": "m.room.message", "sender": "@jan:example.nl", "room_id": "!r:example.nl", "event_id": "$1"}
+    raw = json.dumps({"events": [said | {"content": {"body": "Hoi"}, "origin_server_ts": 1788253200000}]}).encode()
+    json_token = [*token, ("Content-Type", "application/json")]
+    for _ in range(2):
+        told = api.send("PUT", f"{below}/transactions/14", raw, json_token, key="")
+        assert (told.status, told.json) == (200, {})
+    asking = api.send("GET", f"{below}/users/%40x%3Aexample.nl", b"", token, key="")
+    assert (asking.status, asking.json) == (404, {"errcode": "M_NOT_FOUND"})
+    assert api.send("PUT", f"{below}/transactions/15", raw, key="").status == 401
+    api.work()
+    found = api.get("/v1/receipts")["receipts"]
+    assert sorted((each["verdict"], each["delivery_key"]) for each in found) == [
+        ("accepted", "14"),
+        ("duplicate", "14"),
+    ]
+    assert b"transactions" not in stored(api, made)
+
+
+@pytest.mark.parametrize("depth", range(1, 9))
+def test_a_path_secret_is_the_whole_rest_of_the_path(api: Api, depth: int) -> None:
+    """However deep: at most six segments reach the hub, and none of them may be too much."""
+    made = api.connect(settings={"auth": "path"}, secrets={"path_secret": "hush"}, mapping=None)["id"]
+    status = posted(api, f"/hooks/{made}/hush" + "/x" * (depth - 1), b"{}").status
+    assert status == (200 if depth == 1 else 401 if depth <= 6 else 403)

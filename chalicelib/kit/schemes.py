@@ -41,12 +41,30 @@ class BearerToken:
         return replace(request, query=query, url=f"{request.url.partition('?')[0]}?{told}")
 
 
+def _jwt(settings: Mapping[str, Any]) -> Any:
+    """A token that runs out; what it says of the body counts where the setting names that claim."""
+    from chalicelib.kit.jwt import jwt_signature
+
+    header, names = text(settings, "header") or "Authorization", {"issuer": "iss", "audience": "aud"}
+    return jwt_signature(
+        header=header,
+        prefix=text(settings, "prefix") or ("Bearer " if header.lower() == "authorization" else ""),
+        algorithms=(text(settings, "jwt_algorithm") or JWT_ALGORITHMS[0],),
+        claims={claim: told for name, claim in names.items() if (told := text(settings, name))},
+        required=("exp",),
+        body_claim=text(settings, "body_claim"),
+        tolerance=0,
+    )
+
+
+JWT_ALGORITHMS = ("HS256", "HS384", "HS512", "RS256")
 SCHEMES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "hmac": signatures.from_settings,
     "bearer": lambda settings: BearerToken(),
     "basic": lambda settings: signatures.basic_auth(),
     "path": lambda settings: signatures.path_secret(),
     "standard_webhooks": lambda settings: signatures.standard_webhooks(),
+    "jwt": _jwt,
 }
 
 
@@ -94,10 +112,16 @@ SETTINGS: Mapping[str, Setting] = {
     "timestamp_unit": Setting("Timestamp unit", default="s", choices=signatures.UNITS),
     "tolerance": Setting("Tolerance", type="integer", default=300, help="Seconds, to both sides"),
     "username": Setting("User name", help="For basic authentication"),
+    "jwt_algorithm": Setting("JWT algorithm", default="HS256", choices=JWT_ALGORITHMS),
+    "issuer": Setting("JWT issuer", help="What its claim iss must be"),
+    "audience": Setting("JWT audience", help="What its claim aud must be, as one text"),
+    "body_claim": Setting("JWT claim with the body's SHA-256", help="In hex; without it a token covers no body"),
     "dedupe_header": Setting("Delivery id header", help="What a retry of the sender repeats"),
 }
 SECRETS: Mapping[str, Setting] = {
-    "signing_secret": Setting("Signing secret", help="hmac, standard_webhooks (whsec_ or whpk_)"),
+    "signing_secret": Setting(
+        "Signing secret", help="hmac, standard_webhooks (whsec_ or whpk_), jwt (for RS256: the public key as PEM)"
+    ),
     "token": Setting("Token", help="bearer: in the header, or as the parameter access_token"),
     "password": Setting("Password", help="basic"),
     "path_secret": Setting("Path secret", help="path: the sender posts to {hook_url}/<secret>"),

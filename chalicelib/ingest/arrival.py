@@ -17,7 +17,6 @@ from chalicelib.store.codec import pack, unpack
 
 LARGEST_MESSAGE = 256 * 1024
 SECRET_HEADER = re.compile(r"authorization|cookie|secret|api-?key|password|^x-.*-token$", re.IGNORECASE)
-SECRET_PARAMETER = re.compile(r"^(?:access_token|token|password|secret|api-?_?key)$", re.IGNORECASE)
 
 
 class Arrival(msgspec.Struct, frozen=True, array_like=True):
@@ -53,6 +52,9 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True):
 def keep_headers(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     """The headers worth keeping: what authenticates is not, once it has done so."""
     return tuple((name, "(redacted)" if SECRET_HEADER.search(name) else value) for name, value in headers)
+
+
+SECRET_PARAMETER = re.compile(r"^(?:access_token|token|password|secret|api[-_]?key)$", re.IGNORECASE)
 
 
 def keep_query(query: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:

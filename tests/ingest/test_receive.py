@@ -354,3 +354,15 @@ def test_a_path_secret_is_the_whole_rest_of_the_path(api: Api, depth: int) -> No
     made = api.connect(settings={"auth": "path"}, secrets={"path_secret": "hush"}, mapping=None)["id"]
     status = posted(api, f"/hooks/{made}/hush" + "/x" * (depth - 1), b"{}").status
     assert status == (200 if depth == 1 else 401 if depth <= 6 else 403)
+
+
+def test_a_probe_is_told_that_somebody_is_at_home_and_nothing_else(api: Api) -> None:
+    """A vendor that looks before it makes a webhook signs nothing; whatever else is unsigned stays refused."""
+    settings, secrets = {"client_id": "c"}, {"client_secret": "s", "access_token": "t"}
+    asked = {"provider": "surveymonkey", "name": "survey", "settings": settings, "secrets": secrets}
+    hook = "/hooks/" + api.call("POST", "/v1/connections", 201, asked)["id"]
+    probed = api.send("HEAD", hook, key="")
+    assert (probed.status, probed.raw) == (200, b"")
+    assert [api.send(method, hook, key="").status for method in ("GET", "POST", "PUT", "OPTIONS")] == [401] * 4
+    api.work()
+    assert api.get("/v1/receipts")["receipts"] == []

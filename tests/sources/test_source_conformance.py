@@ -79,8 +79,10 @@ def exchanged(case: Case, request: Request, secrets: Any = None) -> Any:
     if source.handshake is None or not (source.handshake_first or source.verify(request, known) is None):
         return None
     found = source.handshake(request, known)
-    headers = {"headers": dict(found.headers)} if found and found.headers else {}
-    return found and {"status": found.status, "media_type": found.media_type, "body": found.body} | headers
+    if found is None:
+        return None
+    told = {"status": found.status, "media_type": found.media_type, "body": found.body}
+    return told | ({"headers": dict(found.headers)} if found.headers else {})
 
 
 @each_case

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from chalicelib.kit import signatures
 from chalicelib.kit.request import Request
@@ -17,7 +16,7 @@ QUERY_TOKEN = "access_token"  # noqa: S105
 
 @dataclass(frozen=True)
 class BearerToken:
-    """RFC 6750: the token in the header Authorization, or as the parameter `access_token` of the URL; never both."""
+    """RFC 6750: the token in the header Authorization or, where there is none, once as the parameter `access_token`."""
 
     key_name: str = "token"
     covers_body = False
@@ -32,13 +31,7 @@ class BearerToken:
         return None if accepted else "the token does not match"
 
     def sign(self, request: Request, secrets: Secrets) -> Request:
-        """In the URL where it has a place for it, else in the header."""
-        token = signatures.keys_of(secrets, self.key_name)[0]
-        if not any(name == QUERY_TOKEN for name, _ in request.query):
-            return signatures.static_token(key_name=self.key_name).sign(request, secrets)
-        query = tuple((name, token if name == QUERY_TOKEN else value) for name, value in request.query)
-        told = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query)
-        return replace(request, query=query, url=f"{request.url.partition('?')[0]}?{told}")
+        return signatures.static_token(key_name=self.key_name).sign(request, secrets)
 
 
 def _jwt(settings: Mapping[str, Any]) -> Any:

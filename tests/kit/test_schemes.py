@@ -41,11 +41,10 @@ def test_a_scheme_that_is_none_accepts_nothing() -> None:
 
 
 def test_a_bearer_token_may_be_in_the_url() -> None:
-    bearer, token = {"auth": "bearer"}, (("a", "1"), ("access_token", ""))
-    signed = schemes.sign(request(settings=bearer, query=token, url=HOOK + "?a=1&access_token="), KEYS)
-    assert signed.url == HOOK + "?a=1&access_token=n%C3%A4ive%2Ftoken"
-    assert schemes.verify(signed, KEYS) is None
-    assert schemes.verify(replace(signed, query=(("a", "1"), ("access_token", "wrong"))), KEYS)
+    bearer = {"auth": "bearer"}
+    assert schemes.verify(request(settings=bearer, query=(("a", "1"), ("access_token", "näive/token"))), KEYS) is None
+    assert schemes.verify(request(settings=bearer, query=(("a", "1"), ("access_token", "wrong"))), KEYS)
+    assert schemes.verify(request(settings=bearer, query=(("access_token", ""),)), {"token": ("",)})
 
 
 def test_a_bearer_token_in_two_places_is_none() -> None:

@@ -71,18 +71,19 @@ def _gathered(events: Iterable[Event], source: Source, connection: Connection) -
     Raises PayloadMalformed where nothing of the request counts.
     """
     found: list[Event] = []
-    flaws: list[str] = []
+    flaws: list[tuple[str, str]] = []
     try:
         for number, event in enumerate(events):
             if number >= MAX_EVENTS:
                 raise PayloadMalformed(f"more than {MAX_EVENTS} events in one request")
             if complaint := _complaint(event):
-                flaws.append(f"event {number}: {complaint}")
+                flaws.append((f"event {number}: ", complaint))
             else:
                 found.append(_stamped(event, source, connection))
     except PartlyMalformed as partly:
-        flaws.append(str(partly))
-    return found, flaws
+        flaws.append(("", str(partly)))
+    alone = not found and len(flaws) == 1
+    return found, [complaint if alone else name + complaint for name, complaint in flaws]
 
 
 def _stamped(event: Event, source: Source, connection: Connection) -> Event:

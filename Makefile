@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run demo demo-load lint test check nightly bench clean
+.PHONY: run demo demo-load lint test check nightly bench homeserver clean
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
@@ -33,6 +33,13 @@ nightly: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench
+
+# A real homeserver (242 MB, in an environment of its own): what is said in its rooms, on the customer's timeline.
+HOMESERVER := $(VENV)/homeserver
+homeserver: $(STAMP)
+	@test -x $(HOMESERVER)/bin/python || $(PYTHON) -m venv $(HOMESERVER)
+	@$(HOMESERVER)/bin/python -m pip install --quiet --disable-pip-version-check matrix-synapse==1.163.2
+	HOMESERVER_PYTHON=$(CURDIR)/$(HOMESERVER)/bin/python $(BIN)/python -m pytest tests/test_homeserver.py
 
 # Keeps .draad: the data of the local hub is not ours to throw away.
 clean:

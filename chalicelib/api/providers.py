@@ -46,9 +46,8 @@ def show(call: Call, slug: str) -> Reply:
     source, destination = declared(slug)
     settings, secrets = fields_of(slug)
     steps = [*(source.setup if source else ()), *(destination.setup if destination else ())]
-    return Reply(
-        summary(slug) | {"setup": steps, "settings": schema(settings), "secrets": schema(secrets, secret=True)}
-    )
+    shown = {"setup": steps, "settings": schema(settings), "secrets": schema(secrets, secret=True)}
+    return Reply(summary(slug) | shown | {"templates": dict(source.templates) if source else {}})
 
 
 def all_slugs() -> list[str]:

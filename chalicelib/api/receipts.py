@@ -57,11 +57,16 @@ class Asked:
             yield [self._run(self._of_day(each, day, before)) for each in connections]
 
     def indexed(self, connections: list[str]) -> Iterator[list[paging.Run]]:
-        """Malformed and failed ones have an index, so that a few among millions are found."""
+        """Malformed and failed ones have an index, so that a few among millions are found. Those of which only a
+        part could not be read are among the malformed ones."""
         yield [self._run(self._of_index(each)) for each in connections]
 
     def _run(self, rows: Iterator[Item]) -> paging.Run:
-        return paging.run(rows, lambda item: self.verdict in ("", item["vd"]), self.end, self.call.limit())
+        return paging.run(rows, self._fits, self.end, self.call.limit())
+
+    def _fits(self, item: Item) -> bool:
+        partly = item["vd"] in receipts.BECAME_EVENTS and bool(item.get("why"))
+        return self.verdict in ("", item["vd"]) or (partly and self.verdict == "malformed")
 
     def _of_day(self, connection: str, day: str, before: str) -> Iterator[Item]:
         while True:

@@ -54,6 +54,13 @@ def keep_headers(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str],
     return tuple((name, "(redacted)" if SECRET_HEADER.search(name) else value) for name, value in headers)
 
 
+SECRET_PARAMETER = re.compile(r"^(?:access_token|token|password|secret|api[-_]?key)$", re.IGNORECASE)
+
+
+def keep_query(query: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, "(redacted)" if SECRET_PARAMETER.search(name) else value) for name, value in query)
+
+
 def encode(arrival: Arrival) -> bytes:
     return pack(msgspec.msgpack.encode(arrival))
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from chalicelib.errors import PayloadMalformed
+from chalicelib.errors import PartlyMalformed, PayloadMalformed
 from chalicelib.ingest.arrival import Arrival
 from chalicelib.ingest.fetch import fetch_all, forget_all
 from chalicelib.ingest.receive import source_of
@@ -30,7 +30,8 @@ MAX_EVENTS = 1000
 
 @dataclass(frozen=True)
 class Reading:
-    """`verdict` is a first one: accepted events may still turn out to be duplicates."""
+    """`verdict` is a first one: accepted events may still turn out to be duplicates. Accepted with a `reason`:
+    it names the parts that could not be read."""
 
     verdict: str
     events: tuple[Event, ...] = ()
@@ -50,10 +51,11 @@ def read(table: Table, arrival: Arrival, connection: Connection, fetched: dict[s
         if fetched is None:
             plain = secrets.decrypt_all(connection.id, connection.secrets) if source.fetch else {}
             fetched = fetch_all(table, source, arrival.request(connection), plain)
-        found = tuple(_stamped(source.normalize(arrival.request(connection, fetched)), source, connection))
+        found, flaws = _gathered(source.normalize(arrival.request(connection, fetched)), source, connection)
     except PayloadMalformed as wrong:
         return Reading(MALFORMED, reason=str(wrong), fetched=fetched or {})
-    return Reading(ACCEPTED if found else IGNORED, found, fetched=fetched)
+    verdict = ACCEPTED if found else MALFORMED if flaws else IGNORED
+    return Reading(verdict, tuple(found), reason="; ".join(flaws), fetched=fetched)
 
 
 def forget(table: Table, arrival: Arrival, connection: Connection) -> None:
@@ -63,33 +65,45 @@ def forget(table: Table, arrival: Arrival, connection: Connection) -> None:
         forget_all(table, source, arrival.request(connection), secrets.decrypt_all(connection.id, connection.secrets))
 
 
-def _stamped(events: Iterable[Event], source: Source, connection: Connection) -> Iterable[Event]:
-    for number, event in enumerate(events):
-        if number >= MAX_EVENTS:
-            raise PayloadMalformed(f"more than {MAX_EVENTS} events in one request")
-        _check(event)
-        scoped = msgspec.structs.replace(event, refs=_scoped_refs(event, source, connection) + _tokens(event))
-        yield stamp(scoped, connection.id, connection.provider)
+def _gathered(events: Iterable[Event], source: Source, connection: Connection) -> tuple[list[Event], list[str]]:
+    """The events, and what is wrong with those that are none: a bad part of a batch costs no other part.
+
+    Raises PayloadMalformed where nothing of the request counts.
+    """
+    found: list[Event] = []
+    flaws: list[tuple[str, str]] = []
+    try:
+        for number, event in enumerate(events):
+            if number >= MAX_EVENTS:
+                raise PayloadMalformed(f"more than {MAX_EVENTS} events in one request")
+            if complaint := _complaint(event):
+                flaws.append((f"event {number}: ", complaint))
+            else:
+                found.append(_stamped(event, source, connection))
+    except PartlyMalformed as partly:
+        flaws.append(("", str(partly)))
+    alone = not found and len(flaws) == 1
+    return found, [complaint if alone else name + complaint for name, complaint in flaws]
 
 
-def _check(event: Event) -> None:
+def _stamped(event: Event, source: Source, connection: Connection) -> Event:
+    scoped = msgspec.structs.replace(event, refs=_scoped_refs(event, source, connection) + _tokens(event))
+    return stamp(scoped, connection.id, connection.provider)
+
+
+def _complaint(event: Event) -> str:
+    """What is wrong with an event, if anything."""
     closed = (("type", TYPES), ("channel", CHANNELS), ("direction", DIRECTIONS), ("actor", ACTORS))
     for name, allowed in closed:
         if getattr(event, name) not in allowed:
-            raise PayloadMalformed(f"{name} is {getattr(event, name)!r}: not one of {', '.join(sorted(allowed))}")
-    if not event.occurred_at:
-        raise PayloadMalformed("occurred_at is missing")
-    if not event.object:
-        raise PayloadMalformed("object is missing")
-    counted: tuple[tuple[str, Sized], ...] = (
-        ("identities", event.identities),
-        ("refs", event.refs),
-        ("ends", event.ends),
-        ("begins", event.begins),
-    )
-    for name, found in counted:
-        if len(found) > MOST_NAMED:
-            raise PayloadMalformed(f"{name} has {len(found)} entries: at most {MOST_NAMED}")
+            return f"{name} is {getattr(event, name)!r}: not one of {', '.join(sorted(allowed))}"
+    for name in ("occurred_at", "object"):
+        if not getattr(event, name):
+            return f"{name} is missing"
+    for name in ("identities", "refs", "ends", "begins"):
+        if (count := len(getattr(event, name))) > MOST_NAMED:
+            return f"{name} has {count} entries: at most {MOST_NAMED}"
+    return ""
 
 
 def _scoped_refs(event: Event, source: Source, connection: Connection) -> tuple[Ref, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from chalicelib import destinations, sources
 from chalicelib.errors import ConnectionUnknown, SignatureInvalid, TooLarge
-from chalicelib.ingest.arrival import Arrival, keep_headers, to_message
+from chalicelib.ingest.arrival import Arrival, keep_headers, keep_query, to_message
 from chalicelib.kit.request import MAX_BODY, Request
 from chalicelib.kit.source import Answer, Secrets, Source
 from chalicelib.model.connection import DISABLED, Connection
@@ -61,7 +61,7 @@ def arrive(source: Source, request: Request, *, test: bool = False) -> Arrival:
         method=request.method,
         url=_without_path_secret(request),
         headers=keep_headers(request.headers),
-        query=request.query,
+        query=keep_query(request.query),
         body=request.body,
         key=key or "",
         test=test,

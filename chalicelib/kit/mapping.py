@@ -16,14 +16,15 @@ https://jmespath.org/specification.html
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from chalicelib.errors import PayloadMalformed
+from chalicelib.errors import PartlyMalformed, PayloadMalformed
 from chalicelib.kit.expressions import Search, compiled, truthy
+from chalicelib.kit.parts import each_part
 from chalicelib.kit.reading import ADDRESSES, PARTS, TEXTS, Reading
 from chalicelib.model.event import Event, digest
 
@@ -39,30 +40,48 @@ Mistakes = list[dict[str, str]]
 def events(mapping: Any, body: Any, settings: Mapping[str, Any], connection: str) -> Iterator[Event]:
     """The events that `body` (parsed) holds. Without a mapping: none.
 
-    Raises PayloadMalformed naming the field that cannot be filled, or the mapping's mistake.
+    Raises PayloadMalformed naming the field that cannot be filled, or the mapping's mistake; PartlyMalformed
+    after the events of all other elements.
     """
+    yield from reader(mapping, settings, connection)(body)
+
+
+def reader(mapping: Any, settings: Mapping[str, Any], connection: str) -> Callable[[Any], Iterator[Event]]:
+    """`events` for several bodies, under one budget of steps. Raises PayloadMalformed for the mapping's mistake."""
     wrong = check(mapping, settings) if mapping else []
     if wrong:
         raise PayloadMalformed(f"{wrong[0]['pointer']}: {wrong[0]['detail']}")
     search = Search()
-    for block in _blocks(mapping):
-        for element in _elements(search, block, body):
+
+    def read(body: Any) -> Iterator[Event]:
+        def of(part: tuple[list[dict[str, Any]], Any]) -> Iterator[Event]:
+            rules, element = part
             scene = element | {"_body": body} if isinstance(element, dict) and element is not body else element
-            yield from _of_element(block["rules"], element, Reading(search, scene, settings, connection))
+            return _of_element(rules, element, Reading(search, scene, settings, connection))
+
+        return each_part(_parts(search, mapping, body), of)
+
+    return read
 
 
 def preview(mapping: Any, body: Any, settings: Mapping[str, Any], connection: str) -> dict[str, Any]:
     """{"events": [event, …], "errors": [{"pointer", "detail"}, …]}: what the mapping makes of a real body."""
     found: list[dict[str, Any]] = []
-    errors = check(mapping, settings)
+    errors: list[dict[str, Any]] = [*check(mapping, settings)]
     try:
         found.extend(
             msgspec.to_builtins(event) for event in ([] if errors else events(mapping, body, settings, connection))
         )
+    except PartlyMalformed as partly:
+        errors = [_unfilled(reason) | {"element": part} for part, reason in partly.flaws]
     except PayloadMalformed as wrong:
-        field, _, detail = str(wrong).partition(": ")
-        errors = [{"pointer": f"/mapping/{field}", "detail": detail or field}]
+        errors = [_unfilled(str(wrong))]
     return {"events": found, "errors": errors}
+
+
+def _unfilled(reason: str) -> dict[str, str]:
+    field, _, detail = reason.partition(": ")
+    return _mistake(f"/mapping/{field}", detail or field)
 
 
 def check(mapping: Any, settings: Mapping[str, Any] | None = None) -> Mistakes:
@@ -168,15 +187,20 @@ def _unknown(pointer: str, name: str, known: frozenset[str]) -> dict[str, str]:
     return _mistake(pointer, f"is no such field{f': {near[0]}?' if near else ''}")
 
 
-def _blocks(mapping: Any) -> Iterator[dict[str, Any]]:
-    for entry in mapping if isinstance(mapping, list) else [mapping] if mapping else []:
-        yield {"each": entry.get("each", "@"), "rules": entry["rules"]} if "rules" in entry else {"rules": [entry]}
+def _parts(search: Search, mapping: Any, body: Any) -> Iterator[tuple[str, tuple[list[dict[str, Any]], Any]]]:
+    """(name, (rules, element)) for each element of each block, and the whole body for each rule outside of one."""
+    entries = mapping if isinstance(mapping, list) else [mapping] if mapping else []
+    for place, entry in enumerate(entries):
+        if "rules" not in entry:
+            yield f"rule {place}", ([entry], body)
+            continue
+        each = entry.get("each", "@")
+        for number, element in enumerate(_elements(search, each, body)):
+            yield f"{each.removesuffix('[]')}[{number}]", (entry["rules"], element)
 
 
-def _elements(search: Search, block: Mapping[str, Any], body: Any) -> list[Any]:
-    if "each" not in block:
-        return [body]
-    found = search.value(block["each"], body, "each")
+def _elements(search: Search, each: str, body: Any) -> list[Any]:
+    found = search.value(each, body, "each")
     if found is None:
         return []
     elements = found if isinstance(found, list) else [found]

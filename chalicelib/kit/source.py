@@ -107,5 +107,7 @@ class Source:
     docs: str = ""
     check_mapping: Callable[[Any, Mapping[str, Any]], list[dict[str, str]]] | None = None
     """(mapping, settings) → mistakes as {"pointer", "detail"}. None: takes no mapping."""
+    templates: Mapping[str, Any] = field(default_factory=dict)
+    """Name → a mapping that is ready to be used, as the catalogue shows it."""
     sample: Callable[[Secrets, str, Mapping[str, Any]], Request] | None = None
     """A signed test request for `POST /v1/connections/{id}/test`; (secrets, hook url, settings)."""

@@ -17,6 +17,8 @@ from chalicelib.store.table import EXISTS, Item, Page, Put, Table, Update, live,
 LARGEST_BODY = 9 * 1024
 """Above this, S3 is cheaper than write units."""
 NEEDS_ATTENTION = frozenset({"malformed", "failed"})
+BECAME_EVENTS = frozenset({"accepted", "duplicate"})
+"""With a reason, which names the parts that did not, these need attention too."""
 
 
 class Produced(msgspec.Struct, frozen=True, array_like=True):
@@ -84,7 +86,7 @@ def item_of(
         blobs.put(item["s3"], packed)
     else:
         item["b"] = packed
-    if verdict in NEEDS_ATTENTION:
+    if verdict in NEEDS_ATTENTION or (reason and verdict in BECAME_EVENTS):
         item |= {"gpk": f"M#{connection}", "gsk": sk}
     optional = {"why": reason[:500], "key": key, "test": test or None}
     item |= {name: value for name, value in optional.items() if value}

@@ -21,7 +21,7 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   survey sent             R#address     S#occ#eid         ref lo hi sub sc
   number said             R#address     T#occ#eid         n hm ch th
   handover token          TOK#hash      -                 ref ch until by ntf lgn used
-  receipt                 I#c#d         recv#rid          vd b or s3, evs ft why key; gpk M#c if malformed or failed
+  receipt                 I#c#d         recv#rid          vd b or s3, evs ft why key; gpk M#c if malformed, even in part, or failed
   days with deliveries    L#c           d                 (once a day, so that lists know where to look)
   delivery                L#c#d         occ#eid#kind      st n at ms ref to nd why ex; gpk DUE#0-7 | PARK#c | HELD#c
   connection              CONN          c                 b ver

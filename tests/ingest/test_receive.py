@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -207,6 +208,7 @@ def stored(api: Api, connection: str) -> bytes:
     ("settings", "secret", "headers", "below"),
     [
         ({"auth": "bearer"}, {"token": "hush"}, [("Authorization", "Bearer hush")], ""),
+        ({"auth": "bearer"}, {"token": "hush"}, [], "?access_token=hush"),
         ({"auth": "basic", "username": "u"}, {"password": "hush"}, [("Authorization", "Basic dTpodXNo")], ""),
         ({"auth": "path"}, {"path_secret": "hush"}, [], "/hush"),
         ({"auth": "path"}, {"path_secret": "hu/sh é"}, [], "/hu%2Fsh%20%C3%A9"),
@@ -218,7 +220,9 @@ def test_what_authenticates_is_not_kept(
     made = api.connect(settings=settings, secrets=secret, mapping=None)["id"]
     more = [("Cookie", "sid=hush"), ("X-Api-Key", "hush"), ("X-Some-Token", "hush"), ("Proxy-Authorization", "hush")]
     more += [("X-Other", "kept"), ("X-My-Secret", "hush")]
-    answer = api.send("POST", f"/hooks/{made}{below}?a=1&a=2&b=", b'{"a":1}', [*headers, *more], key="")
+    answer = api.send(
+        "POST", f"/hooks/{made}{below}{'&' if '?' in below else '?'}a=1&a=2&b=", b'{"a":1}', [*headers, *more], key=""
+    )
     assert answer.status == 200, answer.raw
     assert posted(api, f"/hooks/{made}/wrong", b"{}").status == 401
     api.work()
@@ -319,3 +323,46 @@ def test_a_body_that_expired_in_s3_ends_visible(api: Api, monkeypatch: pytest.Mo
     (shown,) = api.get("/v1/receipts", verdict="failed")["receipts"]
     assert (shown["connection"], shown["reason"]) == ("unreadable", "ValueError at arrival.py:88")
     assert blobs.get("inbox/con_x/arr_y") is None
+
+
+def test_a_protocol_may_put_below_the_hook(api: Api) -> None:
+    """An application service's transactions and questions; what is below the hook is not kept with the receipt."""
+    asked = {"provider": "matrix", "name": "rooms", "secrets": {"hs_token": "hush"}}
+    made = api.call("POST", "/v1/connections", 201, asked)["id"]
+    below, token = f"/hooks/{made}/_matrix/app/v1", [("Authorization", "Bearer hush")]
+    said = {"type": "m.room.message", "sender": "@jan:example.nl", "room_id": "!r:example.nl", "event_id": "$1"}
+    raw = json.dumps({"events": [said | {"content": {"body": "Hoi"}, "origin_server_ts": 1788253200000}]}).encode()
+    json_token = [*token, ("Content-Type", "application/json")]
+    for _ in range(2):
+        told = api.send("PUT", f"{below}/transactions/14", raw, json_token, key="")
+        assert (told.status, told.json) == (200, {})
+    asking = api.send("GET", f"{below}/users/%40x%3Aexample.nl", b"", token, key="")
+    assert (asking.status, asking.json) == (404, {"errcode": "M_NOT_FOUND"})
+    assert api.send("PUT", f"{below}/transactions/15", raw, key="").status == 401
+    api.work()
+    found = api.get("/v1/receipts")["receipts"]
+    assert sorted((each["verdict"], each["delivery_key"]) for each in found) == [
+        ("accepted", "14"),
+        ("duplicate", "14"),
+    ]
+    assert b"transactions" not in stored(api, made)
+
+
+@pytest.mark.parametrize("depth", range(1, 9))
+def test_a_path_secret_is_the_whole_rest_of_the_path(api: Api, depth: int) -> None:
+    """However deep: at most six segments reach the hub, and none of them may be too much."""
+    made = api.connect(settings={"auth": "path"}, secrets={"path_secret": "hush"}, mapping=None)["id"]
+    status = posted(api, f"/hooks/{made}/hush" + "/x" * (depth - 1), b"{}").status
+    assert status == (200 if depth == 1 else 401 if depth <= 6 else 403)
+
+
+def test_a_probe_is_told_that_somebody_is_at_home_and_nothing_else(api: Api) -> None:
+    """A vendor that looks before it makes a webhook signs nothing; whatever else is unsigned stays refused."""
+    settings, secrets = {"client_id": "c"}, {"client_secret": "s", "access_token": "t"}
+    asked = {"provider": "surveymonkey", "name": "survey", "settings": settings, "secrets": secrets}
+    hook = "/hooks/" + api.call("POST", "/v1/connections", 201, asked)["id"]
+    probed = api.send("HEAD", hook, key="")
+    assert (probed.status, probed.raw) == (200, b"")
+    assert [api.send(method, hook, key="").status for method in ("GET", "POST", "PUT", "OPTIONS")] == [401] * 4
+    api.work()
+    assert api.get("/v1/receipts")["receipts"] == []

@@ -5,9 +5,9 @@ byte up to the end of the file, a last newline included. The URL is https + Host
 
 A request with a `case.answer.json` is a handshake: that is what it is answered with, null where it is refused.
 
-`connection.json` of the folder: `connection`, `settings`, `secrets` (name → list), `mapping`,
-`received_at`; the same under `cases` → case name, for what one case has otherwise. `private`: what signs
-in the place of secrets that only verify.
+`connection.json` of the folder: `connection`, `settings`, `secrets` (name → list), `mapping` or the
+name of a `template`, `received_at`; the same under `cases` → case name, for what one case has otherwise.
+`private`: what signs in the place of secrets that only verify.
 
     PYTHONPATH=. python tests/sources/source_fixtures.py [slug …]            sign every request anew after an edit
     PYTHONPATH=. python tests/sources/source_fixtures.py --expect [slug …]   also write missing `case.json`: read them!
@@ -98,7 +98,7 @@ def load(path: Path) -> Case:
         parse(path.read_bytes()),
         received_at=about.get("received_at", RECEIVED_AT),
         settings=about.get("settings", {}),
-        mapping=about.get("mapping"),
+        mapping=_mapping(path.parent.name, about),
         connection=about["connection"],
         fetched=json.loads(fetched.read_text("utf-8")) if fetched.exists() else {},
     )
@@ -133,6 +133,10 @@ def as_json(case: Case, request: Request | None = None) -> Any:
 
 def _answer(path: Path) -> Path:
     return path.with_suffix(".answer.json")
+
+
+def _mapping(slug: str, about: dict[str, Any]) -> Any:
+    return sources.load(slug).templates[about["template"]] if "template" in about else about.get("mapping")
 
 
 def _about(path: Path) -> dict[str, Any]:

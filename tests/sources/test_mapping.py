@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.errors import PayloadMalformed
+from chalicelib.errors import PartlyMalformed, PayloadMalformed
 from chalicelib.kit import mapping
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import Identity
@@ -237,7 +237,28 @@ def test_preview_shows_events_and_mistakes() -> None:
     assert found["errors"] == [] and found["events"][0]["text"] == "hoi"
     late = mapping.preview({"each": "[]", "rules": [AT]}, [BODY, {}], {}, "con_1")
     assert len(late["events"]) == 1
-    assert late["errors"] == [{"pointer": "/mapping/occurred_at", "detail": "is missing"}]
+    assert late["errors"] == [{"pointer": "/mapping/occurred_at", "detail": "is missing", "element": "[1]"}]
+    none = mapping.preview(AT, {}, {}, "con_1")
+    assert none == {"events": [], "errors": [{"pointer": "/mapping/occurred_at", "detail": "is missing"}]}
+
+
+def test_a_bad_element_costs_no_other() -> None:
+    block = {"each": "events[]", "rules": [AT | {"text": "id"}, AT | {"when": "two", "occurred_at": "two"}]}
+    body = {"events": [BODY | {"id": "a"}, {"id": "b"}, BODY | {"id": "c", "two": "x"}, "nothing", BODY | {"id": "d"}]}
+    found: list[str] = []
+    with pytest.raises(PartlyMalformed) as caught:
+        found.extend(
+            event.text for event in mapping.events([AT | {"text": "'whole'"}, block], BODY | body, {}, "con_1")
+        )
+    assert found == ["whole", "a", "d"]
+    assert [part for part, _ in caught.value.flaws] == ["events[1]", "events[2]", "events[3]"]
+    assert str(caught.value).startswith("3 of 6 parts could not be read: events[1]: occurred_at: is missing; ")
+
+
+def test_many_bad_elements_are_all_named() -> None:
+    block = {"each": "events", "rules": [AT]}
+    with pytest.raises(PartlyMalformed, match=r"9 of 9 parts.*events\[8\]$"):
+        made(block, {"events": [{}] * 9})
 
 
 @pytest.mark.parametrize(

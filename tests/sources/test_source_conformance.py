@@ -50,6 +50,9 @@ MALFORMED: list[bytes] = [
 ]
 JUNK: list[Any] = [None, "", "x", 0, -1, True, 1.5, [], {}, [None, 1, "x", {}], {"id": {}}, "\u0000", "9" * 400]
 
+PROBES = frozenset({"HEAD", "OPTIONS"})
+"""Methods that ask whether somebody is at home and what he permits: whoever asks gets the same empty answer."""
+
 each_case = pytest.mark.parametrize("case", ALL, ids=name_of)
 each_handshake = pytest.mark.parametrize("case", HANDSHAKES, ids=name_of)
 each_slug = pytest.mark.parametrize("slug", sources.slugs())
@@ -76,7 +79,10 @@ def exchanged(case: Case, request: Request, secrets: Any = None) -> Any:
     if source.handshake is None or not (source.handshake_first or source.verify(request, known) is None):
         return None
     found = source.handshake(request, known)
-    return found and {"status": found.status, "media_type": found.media_type, "body": found.body}
+    if found is None:
+        return None
+    told = {"status": found.status, "media_type": found.media_type, "body": found.body}
+    return told | ({"headers": dict(found.headers)} if found.headers else {})
 
 
 @each_case
@@ -275,8 +281,18 @@ def test_only_who_knows_the_secrets_is_answered(case: Case) -> None:
         exchanged(case, case.request, {name: ("wrong", *values) for name, values in case.secrets.items()})
         == case.answer
     )
-    for secrets in ({}, dict.fromkeys(case.secrets, ("",)), dict.fromkeys(case.secrets, ("wrong",))):
+    for secrets in ({}, dict.fromkeys(case.secrets, ("",))):
         assert exchanged(case, case.request, secrets) is None
+    if case.request.method not in PROBES or verdict(case, case.request) is None:
+        assert exchanged(case, case.request, dict.fromkeys(case.secrets, ("wrong",))) is None
+
+
+@each_handshake
+def test_a_probe_learns_nothing(case: Case) -> None:
+    if not case.answer or case.request.method not in PROBES:
+        pytest.skip("no probe that is answered")
+    body, told = case.answer["body"], json.dumps(case.answer)
+    assert body == "" and not [value for values in case.secrets.values() for value in values if value in told]
 
 
 @each_handshake
@@ -334,6 +350,14 @@ def test_the_declaration_is_complete(slug: str) -> None:
         assert not setting.choices or setting.default is None or setting.default in setting.choices
     assert all(secret.default is None for secret in source.secrets.values())
     assert {name for case in cases(slug) for name in case.secrets} <= source.secrets.keys()
+
+
+@each_slug
+def test_every_template_is_right_and_shown_by_a_fixture(slug: str) -> None:
+    source = sources.load(slug)
+    for name, template in source.templates.items():
+        assert source.check_mapping and source.check_mapping(template, {}) == [], name
+        assert any(case.request.mapping is template and case.expected for case in cases(slug)), name
 
 
 @each_slug

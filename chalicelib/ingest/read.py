@@ -25,7 +25,8 @@ PROVABLE = frozenset({"order", "receipt", "case"})
 HANDED = "token"
 MOST_NAMED = 20
 """Identities, and refs, of one event: what names more people is about nobody."""
-MAX_EVENTS = 1000
+MAX_EVENTS = 2000
+"""Of one request: what their receipt says of them fits in one item."""
 
 
 @dataclass(frozen=True)

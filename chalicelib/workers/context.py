@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from chalicelib import telemetry
@@ -23,6 +23,10 @@ from chalicelib.workers.batch import Batch, Record
 
 Lookup = Callable[[str], Connection | None]
 UNREADABLE = "unreadable"
+SLICE = 100
+"""Events of one request that are recorded at once."""
+REST = "rest"
+"""Kind of the job that records the others."""
 
 
 def take(records: list[Record]) -> None:
@@ -52,10 +56,12 @@ def take_arrival(
     arrival: Arrival,
     connection: Connection | None,
     fetched: dict[str, Any] | None,
-    before: Iterable[Produced] = (),
+    before: Sequence[Produced] = (),
+    start: int = 0,
 ) -> Item:
     """The receipt item of an arrival whose events are on their timelines. Also a replay's way:
-    `before` is what the receipt said of its events.
+    `before` is what the receipt said of its events. Of a large batch only the first SLICE events are
+    recorded here, for a worker has a minute; a job goes on with the rest: `start` is for that.
 
     Raises what `read` and `record` raise: the message is taken again.
     """
@@ -64,11 +70,14 @@ def take_arrival(
     found = reading.read(table, arrival, connection, fetched)
     lists = organisation.read(table)
     kept = {each.id: each.pk for each in before}
-    produced = [_recorded(table, arrival, event, lists, kept.get(event.id, ""), connection) for event in found.events]
-    _demanded(table, connection, found.events, produced, lists)
+    events = found.events[start : start + SLICE]
+    produced = [_recorded(table, arrival, event, lists, kept.get(event.id, ""), connection) for event in events]
+    _demanded(table, connection, events, produced, lists)
     if REFUSED in {each.verdict for each in produced}:
         reading.forget(table, arrival, connection)
-    return _receipt(arrival, found, tuple(produced), kept_days(connection, lists, receipt=True))
+    if start == 0 and len(found.events) > SLICE:
+        jobs.start(table, REST, {"receipt": receipts.key_of(arrival.connection, arrival.at, arrival.id)})
+    return _receipt(arrival, found, (*before[:start], *produced), kept_days(connection, lists, receipt=True))
 
 
 def kept_days(connection: Connection, lists: organisation.Organisation, receipt: bool = False) -> int:

@@ -7,6 +7,7 @@ plan      one stream record that failed             params: record {pk, sk}
 export    the customer that a privacy demand named    params: customer, demand
 redact    all that one account at a provider brought   params: connection, scope, at
 erase     one customer out of everything           params: as context/erase.py plans it
+rest      the events of a large batch after its first slice    params: receipt
 reapply   events that a late boundary divides       params: identity, at
 block     identities on the organisation's lists, or off them       params: on, off, at, by
 """
@@ -27,9 +28,10 @@ from chalicelib.store.jobs import Job, Turn
 from chalicelib.store.table import DynamoTable, Put, Table
 from chalicelib.workers import context, erase, fanout, reapply, redact
 from chalicelib.workers.batch import Batch, Record
-from chalicelib.workers.context import take_arrival
+from chalicelib.workers.context import SLICE, take_arrival
 
 PAGE = 25
+RECEIPT_TRIES = 60
 END = "\U0010ffff"
 STATES = ["HELD", "PARK"]
 """Indexes of open deliveries, in the order in which a redrive empties them."""
@@ -92,6 +94,23 @@ def _replay_one(table: Table, pk: str, sk: str) -> str:
     connection = connections.get(table, arrival.connection)
     table.write(Put(take_arrival(table, arrival, connection, receipt.fetched, receipt.produced)))
     return ""
+
+
+def _rest(table: Table, job: Job) -> Turn:
+    """The next slice of a large batch. Its receipt comes with the first one, a moment after this job."""
+    start, _, waited = (job.cursor or f"{SLICE}|0").partition("|")
+    receipt = receipts.get(table, *job.params["receipt"])
+    if receipt is None and int(waited) < RECEIPT_TRIES:
+        return Turn(f"{start}|{int(waited) + 1}", 0, delay=5)
+    packed = receipt.arrival() if receipt else None
+    if receipt is None or packed is None:
+        return Turn("", 0, ("the receipt of this batch is gone",))
+    arrival = arrivals.decode(packed)
+    connection = connections.get(table, arrival.connection)
+    table.write(Put(take_arrival(table, arrival, connection, receipt.fetched, receipt.produced, int(start))))
+    now = receipts.get(table, *job.params["receipt"])
+    done = len(now.produced) - int(start) if now else 0
+    return Turn(f"{int(start) + SLICE}|0" if done == SLICE else "", done)
 
 
 def _redrive(table: Table, job: Job) -> Turn:
@@ -169,6 +188,7 @@ KINDS: dict[str, Callable[[Table, Job], Turn]] = {
     "block": _block,
     "erase": erase.run,
     "reapply": reapply.run,
+    context.REST: _rest,
     "redact": redact.run,
     "export": _export,
 }

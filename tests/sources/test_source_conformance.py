@@ -19,7 +19,7 @@ from source_fixtures import FOLDER, Case, as_json, cases, handshakes, name_of
 from chalicelib import sources
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit.request import Request
-from chalicelib.kit.signatures import PathSecret
+from chalicelib.kit.signatures import BodyToken, PathSecret
 from chalicelib.kit.source import GRADES, Answer, Setting
 from chalicelib.model.event import ACTORS, CHANNELS, DIRECTIONS, REF_KINDS, TYPES, Event
 from chalicelib.model.identity import KINDS, parse
@@ -76,7 +76,10 @@ def exchanged(case: Case, request: Request, secrets: Any = None) -> Any:
     if source.handshake is None or not (source.handshake_first or source.verify(request, known) is None):
         return None
     found = source.handshake(request, known)
-    return found and {"status": found.status, "media_type": found.media_type, "body": found.body}
+    if found is None:
+        return None
+    told = {"status": found.status, "media_type": found.media_type, "body": found.body}
+    return told | ({"headers": dict(found.headers)} if found.headers else {})
 
 
 @each_case
@@ -121,8 +124,26 @@ def test_without_its_authentication_it_is_refused(case: Case) -> None:
     ]
     if isinstance(case.verifier, PathSecret):
         alone = [replace(case.request, url=case.request.url.rpartition("/")[0])]
+    body = case.request.body
+    if isinstance(case.verifier, BodyToken):
+        alone = [replace(case.request, body=each) for each in tokenless(body, case.verifier.path)]
+        assert all(verdict(case, request) for request in alone)
+        body = b"{}"
     assert any(verdict(case, request) for request in alone)
-    assert verdict(case, replace(case.request, headers=(), url=case.request.url.partition("/hooks/")[0]))
+    assert verdict(case, replace(case.request, headers=(), url=case.request.url.partition("/hooks/")[0], body=body))
+
+
+def tokenless(body: bytes, path: tuple[str, ...]) -> Iterator[bytes]:
+    """The body without its token, with an empty one, and with values that are no token."""
+    for other in (None, "", "x", 0, True, [], {}, ["x"]):
+        told = json.loads(body)
+        node = told
+        for name in path[:-1]:
+            node = node[name]
+        node[path[-1]] = other
+        yield json.dumps(told).encode()
+        del node[path[-1]]
+        yield json.dumps(told).encode()
 
 
 @each_case
@@ -155,7 +176,7 @@ def test_hostile_headers_are_refused_with_a_reason(case: Case) -> None:
         for value in values:
             refused = verdict(case, replace(case.request, headers=(*others, (name, value))))
             assert refused or not needed or name.lower() in ("content-type", "host"), (name, value)
-    assert decisive or isinstance(case.verifier, PathSecret)
+    assert decisive or isinstance(case.verifier, PathSecret | BodyToken)
 
 
 @each_case

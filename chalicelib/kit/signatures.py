@@ -165,7 +165,9 @@ class StaticToken:
         return None if any(same(octets(key), sent) for key in keys) else "the token does not match"
 
     def sign(self, request: Request, secrets: Secrets) -> Request:
-        return with_headers(request, {_named(self.header)[0]: self.prefix + keys_of(secrets, self.key_name)[0]})
+        names = _named(self.header)
+        name = next((name for name in names if request.header(name) is not None), names[0])
+        return with_headers(request, {name: self.prefix + keys_of(secrets, self.key_name)[0]})
 
 
 static_token = StaticToken

@@ -58,6 +58,12 @@ def entry(call: Call, provider_type: str, **more: Any) -> Event:
     )
 
 
+def inside(number: str) -> bool:
+    """Whether this is an extension of the house: two to six digits. A single 0 is a withheld number."""
+    digits = number.strip()
+    return 1 < len(digits) < 7 and digits.isascii() and digits.isdigit()
+
+
 def seconds(value: object) -> int | None:
     """Whole seconds from a number, its text, or h:mm:ss; None for what is none or over a week."""
     if isinstance(value, float) and 0 <= value < 604_800:

@@ -27,9 +27,9 @@ from chalicelib.model.identity import A2_ATTESTED, CHANNEL_SCOPED, Identity
 TYPES = {"message": "message", "user.end": "call", "acd.end": "call"}
 OPEN, BRIDGE = "open_messaging", "eventbridge"
 TOPIC = "v2.detail.events.conversation."
-KEY_HEADER = "x-api-key"
 CHANNELS = ("webchat", "app", "whatsapp", "messenger", "instagram", "telegram", "viber", "line", "x", "sms", "wechat")
 SIGNED = hmac_signature("X-Hub-Signature-256", "secret_token", encoding="base64", prefix="sha256=")
+KEYED = static_token("X-Api-Key", "", "api_key")
 
 Node = Mapping[str, Any]
 
@@ -169,7 +169,7 @@ def chosen(settings: Mapping[str, Any]) -> str:
 
 def scheme(settings: Mapping[str, Any]) -> Any:
     if chosen(settings) == BRIDGE:
-        return static_token(text(settings, "api_key_header") or KEY_HEADER, "", "api_key")
+        return KEYED
     return SIGNED if chosen(settings) == OPEN else None
 
 
@@ -210,7 +210,6 @@ SOURCE = Source(
             "Channel of the integration", default=CHANNELS[0], choices=CHANNELS, help="What customers see of it"
         ),
         "account": Setting("Account", help="Scope of the customers' ids; default: the integration's id"),
-        "api_key_header": Setting("Header of the key", default=KEY_HEADER, help="Of the EventBridge connection"),
         "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
     },
     secrets={

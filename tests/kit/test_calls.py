@@ -46,6 +46,13 @@ def test_a_withheld_number_and_an_extension_are_nobody(number: str) -> None:
     assert event.address == ""
 
 
+def test_an_extension_is_inside_the_house() -> None:
+    for number in ("10", "102", " 102 ", "123456"):
+        assert calls.inside(number)
+    for number in ("", "0", "1234567", "0612345678", "+3110", "anonymous", "1a", "٣٤"):
+        assert not calls.inside(number)
+
+
 @pytest.mark.parametrize(
     ("told", "found"),
     [(0, 0), (65, 65), ("65", 65), (65.9, 65), ("65.9", 65), ("1:05", 65), ("01:01:05", 3665), ("00:00:65", 65)]

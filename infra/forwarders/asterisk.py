@@ -22,14 +22,15 @@ spool folder before it is posted, and stays there until the hub has taken it. Wh
 listened, nobody knows.
 
 The state of a call is a set of channels that have its linkedid. Asterisk gives channels of two calls one linkedid
-when it connects them; two calls with a customer each stay two. Events may come in any order: a call is told
-`settle` seconds after its last channel has gone.
+when it connects them; two calls with a customer each stay two. Events of one moment come in any order: each waits `settle` seconds for
+those that happened before it, and a call is told that long after its last channel has gone.
 """
 
 from __future__ import annotations
 
 import configparser
 import hashlib
+import heapq
 import hmac
 import http.client
 import json
@@ -133,6 +134,23 @@ class Call:
         return any(message["Event"] != "Hangup" for _, message in self.messages)
 
 
+class Order:
+    """Events by the moment at which they happened, each once it has waited for earlier ones."""
+
+    def __init__(self, settle: float) -> None:
+        self.settle, self.count = settle, 0
+        self.held: list[tuple[float, int, float, Message]] = []
+
+    def add(self, message: Message, now: float) -> None:
+        self.count += 1
+        heapq.heappush(self.held, (stamp(message, now), self.count, now, message))
+
+    def ready(self, now: float) -> Iterator[tuple[float, Message]]:
+        while self.held and self.held[0][2] + self.settle <= now:
+            _, _, came, message = heapq.heappop(self.held)
+            yield came, message
+
+
 class Calls:
     """What the events say, as calls. No clock and no I/O: `now` is the moment when a message came."""
 
@@ -144,9 +162,7 @@ class Calls:
 
     def take(self, message: Message, now: float) -> bool:
         """False for what says nothing about a call that goes on."""
-        kind, at = message.get("Event", ""), stamp(message, now)
-        if kind not in RELEVANT or (kind == "VarSet" and message.get("Variable") not in VARIABLES):
-            return False
+        kind, at = message["Event"], stamp(message, now)
         seen = [self._seen(message, part, at, now) for part in PARTS.get(kind, ("",))]
         first = next((found for found in seen if found), None)
         if first is None:
@@ -188,7 +204,7 @@ class Calls:
             home = self.calls[number or name] = Call(number or name, at)
             self.homes[home.id] = home.id
         if number and number != home.id:
-            home = self._joined(home, number)
+            home = self._joined(home, number, at)
         channel = home.channels.get(name)
         if channel is None:
             channel = home.channels[name] = Channel(name, at, now)
@@ -199,19 +215,20 @@ class Calls:
     def _home(self, name: str) -> Call | None:
         return self.calls.get(self.homes.get(name, name))
 
-    def _joined(self, home: Call, number: str) -> Call:
+    def _joined(self, home: Call, number: str, at: float) -> Call:
         other = self._home(number)
         if other is None or other is home or (self._direction(home) and self._direction(other)):
             return home
-        return self._merge(home, other)
+        return self._merge(home, other, at)
 
-    def _merge(self, one: Call, two: Call) -> Call:
-        """The one with the customer goes on, or else the older, with everything of the other."""
+    def _merge(self, one: Call, two: Call, at: float) -> Call:
+        """The one with the customer goes on, or else the older, with everything of the other; whoever answered there
+        talks here from now on."""
         kept, lost = sorted((one, two), key=lambda each: (not self._direction(each), each.since, each.id))
         kept.origin = kept.first.id if kept.first else ""
         self.homes = {name: kept.id if home == lost.id else home for name, home in self.homes.items()}
         kept.channels |= lost.channels
-        kept.answers = lost.answers | kept.answers
+        kept.answers = dict.fromkeys(lost.answers, at) | kept.answers
         kept.bridges |= {name: kept.bridges.get(name, set()) | held for name, held in lost.bridges.items()}
         kept.failures, kept.transfers = kept.failures + lost.failures, kept.transfers + lost.transfers
         kept.messages = sorted(kept.messages + lost.messages, key=lambda each: each[0])
@@ -277,23 +294,26 @@ class Calls:
     def _blindtransfer(self, message: Message, call: Call, at: float) -> None:
         if message.get("Result") == "Success":
             by = message.get("TransfererCallerIDNum", "")
-            call.transfers.append(Transfer("blind", at, number_of(by), message.get("Extension", "")))
+            passed_on(call, Transfer("blind", at, number_of(by), message.get("Extension", "")))
 
     def _attendedtransfer(self, message: Message, call: Call, at: float) -> None:
-        """Either of the two may be the one with the customer. If both are, the first is passed on."""
+        """Either of the transferer's two calls may be the one with the customer, and they may be one by now."""
         if message.get("Result") != "Success":
             return
-        one, two = (self._home(message.get(f"{part}Uniqueid", "")) for part in ("OrigTransferer", "SecondTransferer"))
-        swapped = bool(one and two and not self._direction(one) and self._direction(two))
-        near, far = ("Second", "Orig") if swapped else ("Orig", "Second")
-        main = (two if swapped else one) or call
-        to = number_of(message.get(f"{far}TransfererConnectedLineNum", "")) or message.get(
-            "TransferTargetCallerIDNum", ""
-        )
-        by = number_of(message.get(f"{near}TransfererCallerIDNum", ""))
-        main.transfers.append(Transfer("attended", at, by, to))
-        if one and two and one is not two and not (self._direction(one) and self._direction(two)):
-            self._merge(one, two)
+        both = [self._home(message.get(f"{part}Uniqueid", "")) for part in ("OrigTransferer", "SecondTransferer")]
+        one, two = both[0] or call, both[1] or call
+        main = two if self._direction(two) and not self._direction(one) else one
+        by = number_of(message.get("OrigTransfererCallerIDNum", ""))
+        passed_on(main, Transfer("attended", at, by, self._target(message, main)))
+        if one is not two and not (self._direction(one) and self._direction(two)):
+            self._merge(one, two, at)
+
+    def _target(self, message: Message, call: Call) -> str:
+        """Who was on the transferer's other line: not the customer."""
+        lines = ("SecondTransfererConnectedLineNum", "OrigTransfererConnectedLineNum", "TransferTargetCallerIDNum")
+        customer = self._ends(call)[0][-8:]
+        found = (number_of(message.get(name, "")) for name in lines)
+        return next((each for each in found if each and each[-8:] != customer), "")
 
     def _due(self, call: Call, now: float) -> float:
         over = all(each.gone for each in call.channels.values())
@@ -343,17 +363,22 @@ class Calls:
         last = next((each for each in reversed(call.failures) if each in FAILURES), "")
         return FAILURES.get(last, "canceled")
 
+    def _answered(self, call: Call) -> float:
+        """When the customer had somebody on the line: an agent who dials has his own phone answer first."""
+        called = self._called(call) if self._direction(call) == "outbound" else None
+        return call.answers[called.id] if called else min(call.answers.values())
+
     def _transfers(self, call: Call, now: float, over: bool) -> Iterator[Report]:
         for number, each in enumerate(call.transfers, 1):
             if not each.told and (over or each.at + self.settings.settle <= now) and self._direction(call):
                 each.told = True
-                more = {"kind": each.kind, "transferred_by": each.by, "transferred_to": each.to}
+                more = {"kind": each.kind, "agent": each.by, "transferred_by": each.by, "transferred_to": each.to}
                 yield self._report(call, "call.transferred", f"transferred:{number}", each.at) | more
 
     def _ended(self, call: Call) -> Report:
         report = self._report(call, "call.ended", "ended", call.ended)
         told = [{"kind": each.kind, "at": iso(each.at), "by": each.by, "to": each.to} for each in call.transfers]
-        answered = min(call.answers.values()) if report["status"] == "completed" else None
+        answered = self._answered(call) if report["status"] == "completed" else None
         more = {
             "answered_at": iso(answered) if answered else None,
             "duration": round(call.ended - answered) if answered else None,
@@ -397,6 +422,18 @@ PARTS: dict[str, tuple[str, ...]] = {
     "AttendedTransfer": ("OrigTransferer", "SecondTransferer", "Transferee", "TransferTarget"),
 }
 """Which channels a message is about, by the prefix of their fields. Others are about one."""
+
+
+def passed_on(call: Call, found: Transfer) -> None:
+    """Unless it was told before."""
+    same = [each for each in call.transfers if (each.kind, each.by, each.to) == (found.kind, found.by, found.to)]
+    if not any(abs(each.at - found.at) < 1 for each in same):
+        call.transfers.append(found)
+
+
+def relevant(message: Message) -> bool:
+    kind = message.get("Event", "")
+    return kind in RELEVANT and (kind != "VarSet" or message.get("Variable") in VARIABLES)
 
 
 def stamp(message: Mapping[str, str], now: float) -> float:
@@ -447,8 +484,8 @@ class Journal:
         self.path = path
         self.told: set[str] = set()
 
-    def replay(self, calls: Calls) -> None:
-        """A line that a crash cut off is the last one, and says nothing."""
+    def entries(self) -> Iterator[tuple[float, Message]]:
+        """What calls go on said so far. A line that a crash cut off is the last one, and says nothing."""
         for line in self.path.read_text("utf-8").splitlines() if self.path.exists() else ():
             try:
                 entry = json.loads(line)
@@ -457,7 +494,7 @@ class Journal:
             if "told" in entry:
                 self.told.add(entry["told"])
             else:
-                calls.take(entry["message"], entry["now"])
+                yield entry["now"], entry["message"]
 
     def add(self, **entry: Any) -> None:
         with self.path.open("a", encoding="utf-8") as file:
@@ -466,7 +503,7 @@ class Journal:
             self.told.add(entry["told"])
 
     def shorten(self, calls: Calls) -> None:
-        """Only what is still needed, once the file is long or nobody calls."""
+        """Only what is still needed, once the file is long or nobody calls. Nothing may wait for its turn."""
         size = self.path.stat().st_size if self.path.exists() else 0
         if not size or (calls.calls and size < LARGEST_JOURNAL):
             return
@@ -582,10 +619,11 @@ class Forwarder:
 
     def __init__(self, ami: Ami, hub: Hub, folder: Path, settings: Settings, clock: Callable[[], float] = time.time):
         self.ami, self.hub, self.clock = ami, hub, clock
-        self.calls, self.spool = Calls(settings), Spool(folder)
+        self.calls, self.order, self.spool = Calls(settings), Order(settings.settle), Spool(folder)
         self.journal = Journal(folder / "journal")
         self.stopping, self.news = threading.Event(), threading.Event()
-        self.journal.replay(self.calls)
+        for now, message in self.journal.entries():
+            self.order.add(message, now)
 
     def run(self) -> None:
         """Until `stop`. What was seen is in the journal or in the spool by then."""
@@ -627,17 +665,27 @@ class Forwarder:
                 self.tell()
 
     def take(self, message: Message) -> None:
-        now = self.clock()
-        if self.calls.take(message, now):
+        if relevant(message):
+            now = self.clock()
             self.journal.add(now=now, message=message)
+            self.order.add(message, now)
+
+    def sync(self, listed: set[str], asked: float) -> None:
+        """What still waits for its turn came before the list was complete."""
+        for now, message in self.order.ready(float("inf")):
+            self.calls.take(message, now)
+        self.calls.sync(listed, asked, self.clock())
 
     def tell(self) -> None:
+        for now, message in self.order.ready(self.clock()):
+            self.calls.take(message, now)
         for report in self.calls.ready(self.clock()):
             if report["id"] not in self.journal.told:
                 self.spool.keep(report)
                 self.journal.add(told=report["id"])
                 self.news.set()
-        self.journal.shorten(self.calls)
+        if not self.order.held:
+            self.journal.shorten(self.calls)
 
 
 class Session:
@@ -684,7 +732,7 @@ class Session:
         if message.get("Event") == "CoreShowChannel":
             self.listed.add(message.get("Uniqueid", ""))
         if message.get("Event") == "CoreShowChannelsComplete":
-            self.forwarder.calls.sync(self.listed, self.asked, self.forwarder.clock())
+            self.forwarder.sync(self.listed, self.asked)
         self.forwarder.take(message)
 
 

@@ -4,14 +4,22 @@ https://docs.asterisk.org/Asterisk_22_Documentation/API_Documentation/AMI_Events
 
 One file, Python 3.11 or newer, nothing else:    python3 asterisk.py /etc/draad/forwarder.ini
 
-    [ami]                                   [hub]
-    host = 127.0.0.1                        url = https://hub.example.nl/hooks/con_…
-    port = 5038                             secret = the connection's signing secret
-    username = draad                        [spool]
-    secret = …                              folder = /var/spool/draad
-    events = call,dialplan                  [calls]
-                                            trunk = ^(PJSIP|SIP)/trunk-      server = pbx1
-                                            settle = 1.5                     internal_digits = 6
+    [ami]
+    host = 127.0.0.1
+    port = 5038
+    username = draad
+    secret = its secret in manager.conf
+    events = call,dialplan
+    [hub]
+    url = https://hub.example.nl/hooks/con_...
+    secret = the connection's signing secret
+    [spool]
+    folder = /var/spool/draad
+    [calls]
+    trunk = ^(PJSIP|SIP)/trunk-
+    server = pbx1
+    settle = 1.5
+    internal_digits = 6
 
 manager.conf needs `read = call,dialplan,reporting` and `write = reporting` for that user, and better has
 `timestampevents = yes`. Without `trunk`, whatever has no short number is outside.
@@ -481,7 +489,7 @@ class Journal:
     """The messages of calls that go on, and which reports are made already: what a restart needs."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.changed = path, True
         self.told: set[str] = set()
 
     def entries(self) -> Iterator[tuple[float, Message]]:
@@ -499,20 +507,24 @@ class Journal:
     def add(self, **entry: Any) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
+        self.changed = True
         if "told" in entry:
             self.told.add(entry["told"])
 
-    def shorten(self, calls: Calls) -> None:
-        """Only what is still needed, once the file is long or nobody calls. Nothing may wait for its turn."""
+    def shorten(self, calls: Calls, order: Order) -> None:
+        """Only what is still needed, once the file is long or nobody calls."""
         size = self.path.stat().st_size if self.path.exists() else 0
-        if not size or (calls.calls and size < LARGEST_JOURNAL):
+        if not size or not self.changed or ((calls.calls or order.held) and size < LARGEST_JOURNAL):
             return
-        needed = sorted((each for call in calls.calls.values() for each in call.messages), key=lambda each: each[0])
-        names = tuple(f"{calls.settings.server}/{name}:" for name in calls.calls)
-        self.told = {name for name in self.told if name.startswith(names)} if names else set()
+        needed = [each for call in calls.calls.values() for each in call.messages]
+        needed += [(now, message) for _, _, now, message in order.held]
+        needed.sort(key=lambda each: each[0])
+        names = {f"{calls.settings.server}/{name}" for name in (*calls.calls, *calls.finished)}
+        self.told = {name for name in self.told if name.partition(":")[0] in names}
         lines = [json.dumps({"now": now, "message": message}) for now, message in needed]
         lines += [json.dumps({"told": name}) for name in sorted(self.told)]
         durable(self.path, "".join(f"{line}\n" for line in lines).encode())
+        self.changed = False
 
 
 class Spool:
@@ -684,8 +696,7 @@ class Forwarder:
                 self.spool.keep(report)
                 self.journal.add(told=report["id"])
                 self.news.set()
-        if not self.order.held:
-            self.journal.shorten(self.calls)
+        self.journal.shorten(self.calls, self.order)
 
 
 class Session:

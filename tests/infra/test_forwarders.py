@@ -505,13 +505,20 @@ def test_a_journal_is_shortened_to_the_calls_that_go_on(tmp_path: Path, monkeypa
         journal.add(now=1.0, message={"Event": "Hangup", "Uniqueid": f"old.{place}"})
         journal.add(told=f"pbx1/old.{place}:ended")
     monkeypatch.setattr(asterisk, "LARGEST_JOURNAL", 100)
-    journal.shorten(calls)
+    order, late = Order(1.5), {"Event": "Hangup", "Uniqueid": number}
+    order.add(late, 2.0)
+    journal.shorten(calls, order)
     again = Journal(journal.path)
     (call,) = calls.calls.values()
-    assert list(again.entries()) == [*call.messages] and again.told == {f"pbx1/{number}:transferred:1"}
+    assert list(again.entries()) == [*call.messages, (2.0, late)] and again.told == {f"pbx1/{number}:transferred:1"}
     calls.calls.clear()
-    journal.shorten(calls)
-    assert journal.path.read_bytes() == b""
+    calls.finished[number] = EVER
+    journal.add(now=1.0, message=late)
+    journal.shorten(calls, Order(1.5))
+    assert list(again.entries()) == [] and again.told == {f"pbx1/{number}:transferred:1"}
+    before = journal.path.stat().st_mtime_ns
+    journal.shorten(calls, Order(1.5))
+    assert journal.path.stat().st_mtime_ns == before
 
 
 def test_the_settings_file_must_be_whole(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ spool folder before it is posted, and stays there until the hub has taken it. Wh
 listened, nobody knows.
 
 The state of a call is a set of channels that have its linkedid. Asterisk gives channels of two calls one linkedid
-when it connects them; two calls with a customer each stay two. Events of one moment come in any order: each waits `settle` seconds for
-those that happened before it, and a call is told that long after its last channel has gone.
+when it connects them; two calls with a customer each stay two. Events of one moment come in any order: each waits
+`settle` seconds for those that happened before it, and a call is told that long after its last channel has gone.
 """
 
 from __future__ import annotations

@@ -481,6 +481,25 @@ def test_killed_between_spool_and_hub_nothing_is_lost(pbx: Pbx, tmp_path: Path) 
     back.close()
 
 
+def test_what_was_told_before_it_was_killed_is_not_told_again(pbx: Pbx, hooks: Hooks, tmp_path: Path) -> None:
+    """While another call goes on, so that the journal still holds both."""
+    other = [
+        {"Event": "Newchannel", "Uniqueid": "1788337999.1", "Linkedid": "1788337999.1", "Channel": "PJSIP/trunk-1"}
+    ]
+    first = started(pbx, hooks.port, tmp_path)
+    until(lambda: pbx.logins)
+    pbx.play([*other, *messages(named("attended_transfer_to_outside"))])
+    until(lambda: len(hooks.taken) == 3)
+    kill(first)
+    pbx.listed = [{name: value for name, value in other[0].items() if name != "Event"}]
+    second = started(pbx, hooks.port, tmp_path)
+    until(lambda: pbx.logins == 2)
+    pbx.play([{"Event": "Hangup", "Uniqueid": "1788337999.1", "Linkedid": "1788337999.1", "Cause": "16"}])
+    until(lambda: names(hooks.taken)[-1] == "pbx1/1788337999.1:ended")
+    kill(second)
+    assert len(hooks.taken) == 4
+
+
 def test_a_journal_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal")
     for message in messages(named("inbound_completed")):

@@ -570,9 +570,9 @@ class Hub:
         connection = kind(parts.hostname or "", parts.port, timeout=self.timeout)
         try:
             connection.request("POST", parts.path, body, self.headers(body, now))
-            answer = connection.getresponse()
-            answer.read(65_536)
-            return answer.status
+            with connection.getresponse() as answer:
+                answer.read(65_536)
+                return answer.status
         except http.client.HTTPException as wrong:
             raise OSError(f"no answer: {wrong!r}") from wrong
         finally:

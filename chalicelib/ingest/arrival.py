@@ -16,7 +16,9 @@ from chalicelib.store import blobs
 from chalicelib.store.codec import pack, unpack
 
 LARGEST_MESSAGE = 256 * 1024
-SECRET_HEADER = re.compile(r"authorization|cookie|secret|api-?key|password|^x-.*-token$", re.IGNORECASE)
+SECRET_HEADER = re.compile(
+    r"authorization|cookie|secret|api-?key|password|^(?:x-.*|verification|validation)-token$", re.IGNORECASE
+)
 
 
 class Arrival(msgspec.Struct, frozen=True, array_like=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.errors import PayloadMalformed
@@ -44,3 +45,14 @@ def required(node: Any, *path: str) -> str:
 def kept(**found: Any) -> dict[str, Any]:
     """The named values that are there: no None, no empty text, list or object."""
     return {name: value for name, value in found.items() if value is not None and value not in ("", [], {})}
+
+
+def mapped(node: Any, usual: Mapping[str, str], other: Any) -> dict[str, str]:
+    """The texts of `node` by our names. `usual`: our name → where it is, with dots between (`caller.number`).
+    `other`, a setting, says where some of them are instead; an empty place is nowhere."""
+    places = {name: text(other, name) if name in _object(other) else place for name, place in usual.items()}
+    return {name: text(node, *place.split(".")).strip() if place else "" for name, place in places.items()}
+
+
+def _object(node: Any) -> dict[str, Any]:
+    return node if isinstance(node, dict) else {}

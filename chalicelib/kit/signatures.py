@@ -18,7 +18,11 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
 
-from chalicelib.kit.request import MAX_FORM_FIELDS, Request
+import msgspec
+
+from chalicelib.errors import PayloadMalformed
+from chalicelib.kit.request import MAX_FORM_FIELDS, Request, parse_json
+from chalicelib.kit.shape import pick
 from chalicelib.kit.source import Secrets
 from chalicelib.model import instants
 
@@ -70,7 +74,7 @@ class HmacSignature:
             return f"no {self.key_name} is configured"
         given = [raw for text in self._signatures(request) if (raw := decode(text, self.encoding))]
         if not given:
-            return f"no readable signature in {self._names()[0]}"
+            return f"no readable signature in {_named(self.header)[0]}"
         stamp = self._stamp(request)
         if late := self._untimely(stamp, request):
             return late
@@ -92,7 +96,7 @@ class HmacSignature:
             return "over must hold {body} and may hold {ts}, {method} and {url}"
         if "{ts}" in self.over and not self.timestamp_header:
             return "over holds {ts}, but no timestamp_header is set"
-        return None if self._names()[0] else "no signature header is set"
+        return None if _named(self.header)[0] else "no signature header is set"
 
     def sign(self, request: Request, secrets: Secrets) -> Request:
         """The request with signature (and timestamp) headers, by the first secret."""
@@ -100,15 +104,14 @@ class HmacSignature:
         raw = self._digest(keys_of(secrets, self.key_name)[0], self._signed(request, stamp))
         text = self.prefix + encode(raw, self.encoding)
         if self.timestamp_prefix:
-            return with_headers(request, {self._names()[0]: f"{self.timestamp_prefix}{stamp}{self.separator}{text}"})
+            return with_headers(
+                request, {_named(self.header)[0]: f"{self.timestamp_prefix}{stamp}{self.separator}{text}"}
+            )
         timed = {self.timestamp_header: stamp} if self.timestamp_header else {}
-        return with_headers(request, timed | {self._names()[0]: text})
-
-    def _names(self) -> tuple[str, ...]:
-        return (self.header,) if isinstance(self.header, str) else self.header
+        return with_headers(request, timed | {_named(self.header)[0]: text})
 
     def _signatures(self, request: Request) -> list[str]:
-        name = next((name for name in self._names() if request.header(name) is not None), "")
+        name = next((name for name in _named(self.header) if request.header(name) is not None), "")
         elements = _elements(request.header_values(name), self.separator)
         found = [element[len(self.prefix) :] for element in elements if element.startswith(self.prefix)]
         return found[:MOST_SIGNATURES]
@@ -142,9 +145,9 @@ hmac_signature = HmacSignature
 
 @dataclass(frozen=True)
 class StaticToken:
-    """A fixed text in a header. The scheme word of `prefix` may come in any case."""
+    """A fixed text in a header, or in the first present of several. The scheme word of `prefix` may come in any case."""
 
-    header: str = "Authorization"
+    header: str | tuple[str, ...] = "Authorization"
     prefix: str = "Bearer "
     key_name: str = "token"
     covers_body = False
@@ -154,17 +157,57 @@ class StaticToken:
         keys = keys_of(secrets, self.key_name)
         if not keys:
             return f"no {self.key_name} is configured"
-        given = request.header(self.header)
+        names = _named(self.header)
+        given = next((found for name in names if (found := request.header(name)) is not None), None)
         if given is None or given[: len(self.prefix)].lower() != self.prefix.lower():
-            return f"no token in {self.header}"
+            return f"no token in {names[0]}"
         sent = octets(given[len(self.prefix) :])
         return None if any(same(octets(key), sent) for key in keys) else "the token does not match"
 
     def sign(self, request: Request, secrets: Secrets) -> Request:
-        return with_headers(request, {self.header: self.prefix + keys_of(secrets, self.key_name)[0]})
+        names = _named(self.header)
+        name = next((name for name in names if request.header(name) is not None), names[0])
+        return with_headers(request, {name: self.prefix + keys_of(secrets, self.key_name)[0]})
 
 
 static_token = StaticToken
+
+
+@dataclass(frozen=True)
+class BodyToken:
+    """A fixed text inside the JSON body, under the names of `path`: it covers nothing but itself."""
+
+    path: tuple[str, ...] = ("token",)
+    key_name: str = "token"
+    covers_body = False
+    timed = False
+
+    def __call__(self, request: Request, secrets: Secrets) -> str | None:
+        keys = keys_of(secrets, self.key_name)
+        if not keys:
+            return f"no {self.key_name} is configured"
+        try:
+            given = pick(parse_json(request.body), *self.path)
+        except PayloadMalformed as wrong:
+            return f"no token in the body: {wrong}"
+        if not isinstance(given, str) or not given:
+            return f"no token under {'.'.join(self.path)}"
+        sent = octets(given)
+        return None if any(same(octets(key), sent) for key in keys) else "the token does not match"
+
+    def sign(self, request: Request, secrets: Secrets) -> Request:
+        """The request with its body encoded anew, unless it holds the token already. Raises PayloadMalformed."""
+        if self(request, secrets) is None:
+            return request
+        body = parse_json(request.body)
+        node = body
+        for name in self.path[:-1]:
+            node = node.setdefault(name, {})
+        node[self.path[-1]] = keys_of(secrets, self.key_name)[0]
+        return replace(request, body=msgspec.json.encode(body))
+
+
+body_token = BodyToken
 
 
 @dataclass(frozen=True)
@@ -331,6 +374,10 @@ def from_settings(settings: Mapping[str, Any]) -> HmacSignature:
     tolerance = settings.get("tolerance")
     seconds = tolerance if isinstance(tolerance, int) and 0 < tolerance <= 86400 else 300
     return HmacSignature(**({"header": "X-Signature"} | text), tolerance=seconds)
+
+
+def _named(header: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (header,) if isinstance(header, str) else header
 
 
 def _elements(values: list[str], separator: str) -> list[str]:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib.kit.request import Request
 from chalicelib.model.event import Event
+
+if TYPE_CHECKING:
+    from chalicelib.kit.http import Http
 
 Secrets = Mapping[str, tuple[str, ...]]
 """Secret name → all values valid now (several during a rotation), decrypted."""
@@ -50,6 +53,21 @@ class Fetch:
     headers: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
     confirms: bool = False
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """A subscription at the provider that ends unless somebody asks for more.
+
+    `ask(http, hook url) -> the moment when it now ends` prolongs it, or makes it where there is
+    none; `http` is the connection's at `settings.base_url` or `base`. It is asked again `ahead`
+    seconds before that end. `needs`: secrets without which the hub asks nothing.
+    """
+
+    base: str
+    ask: Callable[[Http, str], str]
+    ahead: int = 3600
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,6 +111,7 @@ class Source:
     certificate: Callable[[Request], str] | None = None
     """The https address of the certificate that the request says it is signed with, empty unless all that can be
     judged without it is right. The engine hands it to `verify` as the secret `certificate`, unless one is configured."""
+    renew: Renewal | None = None
     answer: Callable[[Request], Answer] | Answer = Answer()
     own_system: bool = False
     settings: Mapping[str, Setting] = field(default_factory=dict)

@@ -27,6 +27,7 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   connection              CONN          c                 b ver
   refusal note            C#c           REFUSED#minute    why
   fetched document        C#c           FETCH#h           b
+  subscription renewal    C#c           RENEW             due n ver ends
   API key                 KEY           sha256            id name scopes at used revoked
   job                     J#id          -                 kind st cursor done total errors; gpk JOBS
   erasure certificate     J#id          D#what            re at de

@@ -220,6 +220,7 @@ def test_what_authenticates_is_not_kept(
     made = api.connect(settings=settings, secrets=secret, mapping=None)["id"]
     more = [("Cookie", "sid=hush"), ("X-Api-Key", "hush"), ("X-Some-Token", "hush"), ("Proxy-Authorization", "hush")]
     more += [("X-Other", "kept"), ("X-My-Secret", "hush")]
+    more += [("Verification-Token", "hush"), ("Validation-Token", "hush")]
     answer = api.send(
         "POST", f"/hooks/{made}{below}{'&' if '?' in below else '?'}a=1&a=2&b=", b'{"a":1}', [*headers, *more], key=""
     )

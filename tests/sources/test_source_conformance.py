@@ -19,7 +19,7 @@ from source_fixtures import FOLDER, Case, as_json, cases, handshakes, name_of
 from chalicelib import sources
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit.request import Request
-from chalicelib.kit.signatures import PathSecret
+from chalicelib.kit.signatures import BodyToken, PathSecret
 from chalicelib.kit.source import GRADES, Answer, Setting
 from chalicelib.model.event import ACTORS, CHANNELS, DIRECTIONS, REF_KINDS, TYPES, Event
 from chalicelib.model.identity import KINDS, parse
@@ -127,6 +127,9 @@ def test_without_its_authentication_it_is_refused(case: Case) -> None:
     ]
     if isinstance(case.verifier, PathSecret):
         alone = [replace(case.request, url=case.request.url.rpartition("/")[0])]
+    if isinstance(case.verifier, BodyToken):
+        alone = [replace(case.request, body=each) for each in tokenless(case.request.body, case.verifier.path)]
+        assert all(verdict(case, request) for request in alone)
     alone += list(elsewhere(case))
     assert any(verdict(case, request) for request in alone)
     nothing = replace(case.request, headers=(), query=(), url=case.request.url.partition("/hooks/")[0])
@@ -135,7 +138,7 @@ def test_without_its_authentication_it_is_refused(case: Case) -> None:
 
 def place_of(case: Case) -> str:
     """Where a scheme has its signature: in a header, unless it says otherwise."""
-    return str(getattr(case.verifier, "place", "header"))
+    return "body" if isinstance(case.verifier, BodyToken) else str(getattr(case.verifier, "place", "header"))
 
 
 def elsewhere(case: Case) -> Iterator[Request]:
@@ -143,10 +146,23 @@ def elsewhere(case: Case) -> Iterator[Request]:
     if place_of(case) == "query":
         for one in case.request.query:
             yield replace(case.request, query=tuple(pair for pair in case.request.query if pair != one))
-    if place_of(case) == "body":
+    if place_of(case) == "body" and not isinstance(case.verifier, BodyToken):
         for name in json.loads(case.request.body):
             told = {key: value for key, value in json.loads(case.request.body).items() if key != name}
             yield replace(case.request, body=json.dumps(told).encode())
+
+
+def tokenless(body: bytes, path: tuple[str, ...]) -> Iterator[bytes]:
+    """The body without its token, with an empty one, and with values that are no token."""
+    for other in (None, "", "x", 0, True, [], {}, ["x"]):
+        told = json.loads(body)
+        node = told
+        for name in path[:-1]:
+            node = node[name]
+        node[path[-1]] = other
+        yield json.dumps(told).encode()
+        del node[path[-1]]
+        yield json.dumps(told).encode()
 
 
 @each_case

@@ -1,0 +1,159 @@
+"""VoIPGRID, as Voys and others sell it: call notifications.
+
+https://help.voys.nl/integraties/gespreksnotificaties/technische-specificaties
+
+A call is told at each of its moments; an entry is its end, and each transfer. The names of fields, statuses
+and reasons can be set, because traces of other resellers differ. Webhooks in the dial plan are another thing:
+their answer steers the call, so this must never be entered there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from chalicelib.kit import calls, signatures
+from chalicelib.kit.fields import DEFAULT_REGION, instant
+from chalicelib.kit.request import Request
+from chalicelib.kit.shape import kept, mapped, required, text
+from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.model.event import Event
+
+TYPES = {"ended": "call", "transferred": "call"}
+FIELDS = {
+    "call": "call_id",
+    "status": "status",
+    "reason": "reason",
+    "direction": "direction",
+    "at": "timestamp",
+    "duration": "duration",
+    "caller": "caller.number",
+    "caller_name": "caller.name",
+    "called": "destination.number",
+    "called_name": "destination.name",
+    "by": "redirector.name",
+    "merged": "merged_id",
+}
+STATUSES = {"ended": "ended", "warm-transfer": "transferred", "cold-transfer": "transferred"}
+"""Their word → a type of ours, or how a call ended. Others yield nothing."""
+REASONS = {
+    "completed": calls.COMPLETED,
+    "no-answer": calls.NO_ANSWER,
+    "abandoned": calls.NO_ANSWER,
+    "busy": calls.BUSY,
+    "failed": calls.FAILED,
+    "cancelled": calls.CANCELED,
+}
+SCHEMES: Mapping[str, Any] = {
+    "path": signatures.path_secret(),
+    "basic": signatures.basic_auth(),
+    "bearer": signatures.static_token(),
+}
+
+
+def normalize(request: Request) -> Iterator[Event]:
+    told = mapped(request.document, FIELDS, request.settings.get("fields"))
+    word = words(request, "statuses", STATUSES).get(told["status"].lower(), "")
+    out = told["direction"].lower() in ("outbound", "out", "outgoing")
+    customer, own = ("called", "caller") if out else ("caller", "called")
+    if (word not in TYPES and word not in calls.STATES) or calls.inside(told[customer]):
+        return
+    state = outcome(request, told, word)
+    moment = instant(told["at"], FIELDS["at"], text(request.settings, "zone") or "Europe/Amsterdam")
+    call = calls.Call(
+        number=required(told, "call"),
+        state=state,
+        at=moment,
+        customer=told[customer],
+        own=told[own],
+        out=out,
+        version=f"{state}@{moment}" if state == calls.TRANSFERRED else "ended",
+        region=text(request.settings, "region") or DEFAULT_REGION,
+        details=details(told, own),
+    )
+    yield calls.entry(call, "transferred" if state == calls.TRANSFERRED else "ended")
+
+
+def outcome(request: Request, told: Mapping[str, str], word: str) -> str:
+    if word != "ended":
+        return word
+    found = words(request, "reasons", REASONS).get(told["reason"].lower(), calls.COMPLETED)
+    return found if found in calls.STATES else calls.COMPLETED
+
+
+def details(told: Mapping[str, str], own: str) -> dict[str, Any]:
+    return kept(
+        duration=calls.seconds(told["duration"]),
+        reason=told["reason"],
+        agent=told[f"{own}_name"],
+        transferred_by=told["by"],
+        merged=told["merged"],
+    )
+
+
+def words(request: Request, name: str, usual: Mapping[str, str]) -> dict[str, str]:
+    """What a setting says in addition to, or instead of, our own list."""
+    named = request.settings.get(name)
+    other = named if isinstance(named, dict) else {}
+    return {**usual, **{word.lower(): text(other, word) for word in other}}
+
+
+def scheme(settings: Mapping[str, Any]) -> Any:
+    return SCHEMES.get(text(settings, "auth") or "path")
+
+
+def verify(request: Request, secrets: Secrets) -> str | None:
+    chosen = scheme(request.settings)
+    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
+    return reason
+
+
+def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
+    body = (
+        b'{"call_id":"sample-1","timestamp":"2026-01-01T11:00:00+00:00","status":"ended","version":"v2","reason":"no-answer",'
+        b'"direction":"inbound","caller":{"number":"anonymous","name":null},"destination":{"number":"+31201234567"}}'
+    )
+    headers, connection = (("content-type", "application/json"),), url.rpartition("/hooks/")[2]
+    moment = "2026-01-01T11:00:00.000Z"
+    unsigned = Request("POST", url, headers, body, moment, settings=settings, connection=connection)
+    signed: Request = (scheme(settings) or SCHEMES["path"]).sign(unsigned, secrets)
+    return signed
+
+
+SOURCE = Source(
+    name="VoIPGRID",
+    channel="voice",
+    types=TYPES,
+    normalize=normalize,
+    verify=verify,
+    settings={
+        "auth": Setting("Authentication", default="path", choices=tuple(SCHEMES)),
+        "username": Setting("User name", help="Of basic authentication"),
+        "fields": Setting(
+            "Fields", type="object", help=f"Our name → where it is, dots between, where it is not as in {FIELDS}"
+        ),
+        "statuses": Setting("Statuses", type="object", help=f"Their word → ended, {', '.join(calls.STATES)}"),
+        "reasons": Setting("Reasons", type="object", help=f"Their word → {', '.join(calls.STATES)}"),
+        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "zone": Setting("Time zone", default="Europe/Amsterdam", help="For moments without an offset"),
+    },
+    secrets={
+        "path_secret": Setting("Path secret", help="path: notifications go to {hook_url}/<path secret>"),
+        "password": Setting("Password", help="basic"),
+        "token": Setting("Token", help="bearer"),
+    },
+    grade="unverified",
+    unverified=(
+        "everything but the notification at the start of a call, whose fields the vendor's page shows: the statuses of "
+        "transfers, the reasons of an end, and the fields reason, duration, redirector and merged_id",
+        "whether notifications can carry credentials; the secret in the path needs none",
+        "which number is destination.number once a call was answered or passed on",
+    ),
+    setup=(
+        "Make up a path secret, and enter {hook_url}/<path secret> as the address of the call notifications module "
+        "(Gespreksnotificaties), not as a webhook in the dial plan",
+        "Call, look at the receipts, and set fields, statuses and reasons to what is in them; then replay them",
+    ),
+    docs="https://help.voys.nl/integraties/gespreksnotificaties/technische-specificaties",
+    sample=sample,
+)

@@ -121,8 +121,8 @@ def _conflicts(call: Call, person: Person) -> list[dict[str, Any]]:
 
 
 def receivers(call: Call) -> list[Connection]:
-    everyone = registered.everyone(call.table)
-    return [each for each in everyone if each.provider in destinations.slugs() and not each.deleted]
+    having = [each for each in registered.everyone(call.table) if each.provider in destinations.slugs()]
+    return [each for each in having if not each.deleted and destinations.load(each.provider).informed]
 
 
 def _contacts(items: Iterable[Item]) -> list[dict[str, Any]]:

@@ -17,10 +17,12 @@ import msgspec
 
 from chalicelib import destinations
 from chalicelib.errors import Busy, Delayed, DeliveryFailed, Gone, Rejected, Unauthorized
+from chalicelib.fanout import grants
 from chalicelib.fanout.plan import PersonOf
 from chalicelib.fanout.wants import reduced, reduced_customer
 from chalicelib.kit.destination import Destination
 from chalicelib.kit.retry import next_attempt
+from chalicelib.kit.source import Secrets
 from chalicelib.model import instants
 from chalicelib.model.connection import ACTIVE, DISABLED, UNAUTHORIZED, Connection
 from chalicelib.model.customer import Customer, Entry, Person
@@ -99,7 +101,7 @@ def deliver(office: Office, duty: Duty, *, tried: bool, failing: str = "") -> st
         return "held"
     if failing:
         return _put_off(office.table, duty, replace(attempt, count=attempt.count - 1), Delayed(failing))
-    return _attempted(_post(office, connection, duty, found), attempt, tried)
+    return _attempted(_Chance(office, connection, duty, found), attempt, tried)
 
 
 def _settled(row: Item, duty: Duty) -> bool:
@@ -114,19 +116,54 @@ def _attempt(row: Item | None) -> Attempt:
     return Attempt(row["n"] + 1, str(row.get("f", row["at"])), now) if row else Attempt(1, now, now)
 
 
-def _post(office: Office, connection: Connection, duty: Duty, found: Mapping[Key, Item]) -> Post:
-    destination = destinations.load(connection.provider)
+@dataclass(frozen=True)
+class _Chance:
+    """What one attempt has to go by, before there is a way out. `found`: as Post has it."""
+
+    office: Office
+    connection: Connection
+    duty: Duty
+    found: Mapping[Key, Item]
+
+    @property
+    def destination(self) -> Destination:
+        return destinations.load(self.connection.provider)
+
+
+def _posted(chance: _Chance, attempt: Attempt, tried: bool, begun: float) -> tuple[Post, str]:
+    """The way out, and what was made there; a token that is refused is asked for anew, once."""
+    connection, destination, table = chance.connection, chance.destination, chance.office.table
     plain = secrets.decrypt_all(connection.id, connection.secrets)
-    http = destination.http(connection.settings, plain, allow_private=settings().allow_private_destinations)
-    return Post(office, connection, destination, http, duty, found)
+    if destination.grant is None:
+        return _sent(chance, plain, "", attempt, tried, begun)
+    token = grants.held(table, connection, destination, plain)
+    try:
+        return _sent(chance, grants.joined(plain, token), token.base_url, attempt, tried, begun)
+    except Unauthorized:
+        grants.refused(table, connection.id, token)
+        token = grants.held(table, connection, destination, plain)
+        return _sent(chance, grants.joined(plain, token), token.base_url, attempt, tried, begun)
 
 
-def _attempted(post: Post, attempt: Attempt, tried: bool) -> str:
+def _sent(
+    chance: _Chance, plain: Secrets, base_url: str, attempt: Attempt, tried: bool, begun: float
+) -> tuple[Post, str]:
+    http = chance.destination.http(
+        chance.connection.settings,
+        plain,
+        base_url=base_url,
+        allow_private=settings().allow_private_destinations,
+    )
+    post = Post(chance.office, chance.connection, chance.destination, http, chance.duty, chance.found)
+    return post, _push_duty(post) if post.duty.kind == CONTACT else _append_duty(post, attempt, tried, begun)
+
+
+def _attempted(chance: _Chance, attempt: Attempt, tried: bool) -> str:
     begun = time.monotonic()
     try:
-        done = _push_duty(post) if post.duty.kind == CONTACT else _append_duty(post, attempt, tried, begun)
+        post, done = _posted(chance, attempt, tried, begun)
     except DeliveryFailed as failed:
-        return _failed(post, replace(attempt, ms=_since(begun)), failed)
+        return _failed(chance, replace(attempt, ms=_since(begun)), failed)
     if done and post.row and post.duty.kind == CONTACT:
         deliveries.delivered(post.table, post.duty, replace(attempt, ms=_since(begun)), done, "")
     return "delivered" if done else "dropped"
@@ -169,15 +206,18 @@ def _page_url(person: Person) -> str:
 
 
 def _append(post: Post, remote: str, entry: Entry, attempt: Attempt, tried: bool) -> str:
+    append = post.destination.append_activity
+    if append is None:
+        return ""
     if post.destination.keyed:
-        return post.destination.append_activity(post.http, remote, entry)
+        return append(post.http, remote, entry)
     fresh = deliveries.claim(post.table, post.duty, attempt, post.row)
     unsure = tried or not fresh or (post.row is not None and post.row["st"] in (CLAIMED, DELAYED))
     if unsure and post.destination.find_activity:
         found = post.destination.find_activity(post.http, remote, entry)
         if found:
             return found
-    return post.destination.append_activity(post.http, remote, entry)
+    return append(post.http, remote, entry)
 
 
 def push_contact(post: Post, person: Person) -> str:
@@ -221,20 +261,21 @@ def fingerprint(post: Post, customer: Customer) -> str:
     return digest(msgspec.json.encode(facts, order="deterministic"))
 
 
-def _failed(post: Post, attempt: Attempt, failed: DeliveryFailed) -> str:
+def _failed(chance: _Chance, attempt: Attempt, failed: DeliveryFailed) -> str:
     """Keep the outcome. A connection that is refused or gone is stopped, and nothing dropped."""
+    table, connection, duty = chance.office.table, chance.connection.id, chance.duty
     attempt = replace(attempt, reason=failed.reason, excerpt=failed.excerpt)
     match failed:
         case Delayed():
-            return _put_off(post.table, post.duty, attempt, failed)
+            return _put_off(table, duty, attempt, failed)
         case Unauthorized():
-            _stop(post.table, post.connection.id, UNAUTHORIZED, failed.reason)
-            deliveries.held(post.table, post.duty, attempt)
+            _stop(table, connection, UNAUTHORIZED, failed.reason)
+            deliveries.held(table, duty, attempt)
         case Gone():
-            _stop(post.table, post.connection.id, DISABLED, failed.reason)
-            deliveries.held(post.table, post.duty, attempt)
+            _stop(table, connection, DISABLED, failed.reason)
+            deliveries.held(table, duty, attempt)
         case Rejected() | _:
-            deliveries.parked(post.table, post.duty, attempt)
+            deliveries.parked(table, duty, attempt)
     return failed.outcome
 
 

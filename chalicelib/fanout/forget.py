@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from chalicelib import destinations
 from chalicelib.errors import Delayed, DeliveryFailed
+from chalicelib.fanout import grants
+from chalicelib.kit.source import Secrets
 from chalicelib.model.connection import Connection
 from chalicelib.settings import settings
 from chalicelib.store import contacts, secrets
@@ -37,9 +39,15 @@ def forget(table: Table, connection: Connection, nodes: Sequence[str]) -> Told:
         return Told(connection.id, UNABLE, "the connection was deleted: erase it there by hand")
     if destination.forget_contact is None:
         return Told(connection.id, UNABLE, "this system has no way to erase: ask its owner")
-    plain = secrets.decrypt_all(connection.id, connection.secrets)
-    http = destination.http(connection.settings, plain, allow_private=settings().allow_private_destinations)
+    plain: Secrets = secrets.decrypt_all(connection.id, connection.secrets)
+    base_url = ""
     try:
+        if destination.grant:
+            token = grants.held(table, connection, destination, plain)
+            plain, base_url = grants.joined(plain, token), token.base_url
+        http = destination.http(
+            connection.settings, plain, base_url=base_url, allow_private=settings().allow_private_destinations
+        )
         for remote in remotes:
             destination.forget_contact(http, remote)
     except DeliveryFailed as failed:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.errors import DeliveryFailed
+from chalicelib.kit.grant import Grant
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.model.customer import Customer, Entry
+from chalicelib.model.message import Message
 
 if TYPE_CHECKING:
     from chalicelib.kit.http import Http
@@ -33,18 +35,35 @@ class Destination:
 
     `upsert_contact(http, customer, remote) -> remote id`; `remote` is the id we know, or "".
     `append_activity(http, remote, entry) -> remote activity id`. `remote` is "" where
-    `contacts` is False. Functions hold no retry, no token handling, no logging: `http` turns
-    statuses into delivery errors.
+    `contacts` is False. `send_message(http, message) -> the provider's id of it`: what a customer gets,
+    on one of `channels`; a system may have only that. Functions hold no retry, no token handling, no
+    logging: `http` turns statuses into delivery errors.
+
+    `grant`: where a token must be asked for, it is the secret `access_token` that `auth` finds; the
+    engine keeps it, encrypted, for all workers, and asks anew when it ends or is refused.
     """
 
     name: str
     base_url: str
     auth: Auth
-    append_activity: Callable[[Http, str, Entry], str]
+    append_activity: Callable[[Http, str, Entry], str] | None = None
     upsert_contact: Callable[[Http, Customer, str], str] | None = None
     find_contact: Callable[[Http, Customer], str] | None = None
     find_activity: Callable[[Http, str, Entry], str] | None = None
     forget_contact: Callable[[Http, str], None] | None = None
+    send_message: Callable[[Http, Message], str] | None = None
+    find_message: Callable[[Http, Message], str] | None = None
+    """What was sent under this key, after an unknown outcome; empty: surely nothing. Without it, and where
+    `send_message` is not keyed, what may have been sent is never sent again by itself."""
+    message_keyed: bool = False
+    """The provider takes our key: sending again sends nothing twice."""
+    channels: tuple[str, ...] = ()
+    """Those that `send_message` reaches."""
+    window_hours: int = 0
+    """Hours after the customer's last own message in which free text may be sent; 0: always."""
+    grant: Grant | None = None
+    grant_url: str | Callable[[Mapping[str, Any]], str] = ""
+    """Where `grant` asks, by the settings where accounts differ."""
     keyed: bool = True
     limit: Limit = Limit(100, 10.0)
     outcomes: Mapping[int, type[DeliveryFailed]] = field(default_factory=dict)
@@ -62,16 +81,28 @@ class Destination:
     setup: tuple[str, ...] = ()
     docs: str = ""
 
+    def grant_base(self, settings: Mapping[str, Any]) -> str:
+        declared = self.grant_url if isinstance(self.grant_url, str) else self.grant_url(settings)
+        return str(settings.get("base_url") or declared)
+
     @property
     def contacts(self) -> bool:
         return self.upsert_contact is not None
 
-    def http(self, settings: Mapping[str, Any], secrets: Secrets, *, allow_private: bool = False) -> Http:
-        """The way out for one connection; `secrets` decrypted, `settings.base_url` before our own."""
+    @property
+    def informed(self) -> bool:
+        """Whether it is kept informed, and does not only send."""
+        return self.append_activity is not None
+
+    def http(
+        self, settings: Mapping[str, Any], secrets: Secrets, *, base_url: str = "", allow_private: bool = False
+    ) -> Http:
+        """The way out for one connection; `secrets` decrypted, `settings.base_url` before the one that came
+        with a token, before our own."""
         from chalicelib.kit.http import Http
 
         return Http(
-            base_url=str(settings.get("base_url") or self.base_url),
+            base_url=str(settings.get("base_url") or base_url or self.base_url),
             headers=dict(self.auth(secrets, settings)),
             settings=settings,
             secrets=secrets,

@@ -37,8 +37,9 @@ def take(records: list[Record]) -> None:
 
 
 def receivers(table: Table) -> list[Connection]:
-    """Connections that have a destination; deleted ones too, which somebody may still be known to."""
-    return [each for each in connections.everyone(table) if each.provider in destinations.slugs()]
+    """Connections that are kept informed; deleted ones too, which somebody may still be known to."""
+    having = [each for each in connections.everyone(table) if each.provider in destinations.slugs()]
+    return [each for each in having if destinations.load(each.provider).informed]
 
 
 def planner_of(table: Table) -> Planner:

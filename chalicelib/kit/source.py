@@ -72,7 +72,8 @@ class Source:
     """`types`: provider's own type → our event type. `dedupe`: the provider's delivery key,
     or None where it sends none. `own_system`: a shop, store, carrier, desk or CRM, whose refs
     are evidence. `handshake` answers a proof-of-ownership exchange, or returns None for a
-    normal webhook; it runs after `verify` unless `handshake_first`."""
+    normal webhook; it runs after `verify` unless `handshake_first`. `handshake_open`: who asks
+    proves nothing, so everybody gets an answer that tells nothing."""
 
     name: str
     channel: str
@@ -82,6 +83,7 @@ class Source:
     dedupe: Callable[[Request], str | None] | None = None
     handshake: Callable[[Request, Secrets], Answer | None] | None = None
     handshake_first: bool = False
+    handshake_open: bool = False
     fetch: Callable[[Request, Secrets], Iterable[Fetch]] | None = None
     answer: Callable[[Request], Answer] | Answer = Answer()
     own_system: bool = False

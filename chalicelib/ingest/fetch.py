@@ -38,6 +38,8 @@ def _key(wanted: Fetch, request: Request) -> Key:
 
 
 def _fetch(table: Table, wanted: Fetch, request: Request) -> Any:
+    if wanted.fresh:
+        return _ask(wanted, request)
     key = _key(wanted, request)
     if kept := live(table.get(key)):
         return msgspec.json.decode(unpack(kept["b"]))

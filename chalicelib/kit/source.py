@@ -41,7 +41,8 @@ class Fetch:
 
     `name` is the key under `request.fetched`. `path` is joined to `settings.base_url` or `base`.
     The answer is cached a day per connection and `version` (which state of the object is wanted),
-    and kept with the receipt.
+    and kept with the receipt. `fresh`: never from the cache, where a webhook does not say which
+    state it is about.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Fetch:
     base: str
     headers: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
+    fresh: bool = False
 
 
 @dataclass(frozen=True)

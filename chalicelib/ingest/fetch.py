@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.errors import Delayed, DeliveryFailed, FetchDelayed
+from chalicelib.ingest import grants
 from chalicelib.kit.request import Request
 from chalicelib.kit.source import Fetch, Secrets, Source
 from chalicelib.model.event import digest
@@ -61,7 +62,7 @@ def _ask(wanted: Fetch, request: Request) -> Any:
         allow_private=settings().allow_private_destinations,
     )
     try:
-        return http.request("GET", wanted.path).json()
+        return http.request("GET", wanted.path, headers=grants.headers_of(wanted.grant)).json()
     except Delayed as wrong:
         raise FetchDelayed(f"{wanted.name}: {wrong.reason}") from wrong
     except DeliveryFailed as wrong:

@@ -36,13 +36,22 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Grant:
+    """OAuth 2 client credentials: where the engine gets the access token of a look-up."""
+
+    url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Fetch:
     """One look-up at the provider, done by the engine before `normalize`.
 
     `name` is the key under `request.fetched`. `path` is joined to `settings.base_url` or `base`.
     The answer is cached a day per connection and `version` (which state of the object is wanted),
     and kept with the receipt. `fresh`: never from the cache, where a webhook does not say which
-    state it is about.
+    state it is about. `grant`: asked with an access token of that.
     """
 
     name: str
@@ -51,6 +60,7 @@ class Fetch:
     headers: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
     fresh: bool = False
+    grant: Grant | None = None
 
 
 @dataclass(frozen=True)

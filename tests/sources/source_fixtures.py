@@ -6,7 +6,8 @@ byte up to the end of the file, a last newline included. The URL is https + Host
 A request with a `case.answer.json` is a handshake: that is what it is answered with, null where it is refused.
 
 `connection.json` of the folder: `connection`, `settings`, `secrets` (name → list), `mapping`,
-`received_at`; the same under `cases` → case name, for what one case has otherwise.
+`received_at`; the same under `cases` → case name, for what one case has otherwise. `private`: what signs
+in the place of secrets that only verify.
 
     PYTHONPATH=. python tests/sources/source_fixtures.py [slug …]            sign every request anew after an edit
     PYTHONPATH=. python tests/sources/source_fixtures.py --expect [slug …]   also write missing `case.json`: read them!
@@ -17,7 +18,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -39,6 +40,7 @@ class Case:
     path: Path
     request: Request
     secrets: Mapping[str, tuple[str, ...]]
+    private: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def slug(self) -> str:
@@ -68,7 +70,7 @@ class Case:
 
     def signed(self, request: Request) -> Request:
         sign: Callable[..., Request] = getattr(self.module, "sign", None) or self.verifier.sign
-        return sign(request, self.secrets)
+        return sign(request, {**self.secrets, **self.private})
 
 
 def cases(slug: str = "*") -> list[Case]:
@@ -94,7 +96,10 @@ def load(path: Path) -> Case:
         connection=about["connection"],
         fetched=json.loads(fetched.read_text("utf-8")) if fetched.exists() else {},
     )
-    return Case(path, request, {name: tuple(values) for name, values in about["secrets"].items()})
+    secrets, private = (
+        {name: tuple(values) for name, values in about.get(each, {}).items()} for each in ("secrets", "private")
+    )
+    return Case(path, request, secrets, private)
 
 
 def parse(raw: bytes) -> Request:

@@ -85,7 +85,7 @@ class Source:
     or None where it sends none. `own_system`: a shop, store, carrier, desk or CRM, whose refs
     are evidence. `handshake` answers a proof-of-ownership exchange, or returns None for a
     normal webhook; it runs after `verify` unless `handshake_first`. `handshake_open`: who asks
-    proves nothing, so everybody gets an answer that tells nothing."""
+    proves nothing, so everybody gets the answer, which holds nothing but what was asked."""
 
     name: str
     channel: str

@@ -7,7 +7,8 @@ signed, with the entity in them or with its id.
 A webhook that names an id says nothing of why, and comes again for every change. So each of the moments
 of what was looked up is a fact with an identity of its own: whatever was missed in between is found,
 and what was told before is the same event. The two kinds make the same events of a payment. A refund
-has no moment but that of its making; an event's own moment is better, where there is one.
+has no moment but that of its making; an event's own moment is better, where there is one. Where
+`ref_scopes` names the shop, its order alone says whose a payment is.
 """
 
 from __future__ import annotations
@@ -159,11 +160,11 @@ def payment(request: Request, fact: Fact) -> Event:
         object=required(fact.thing, "id"),
         version=fact.status,
         occurred_at=fact.moment,
-        identities=people(request, about),
+        identities=() if placed(request, order) else people(request, about),
         refs=refs_of(request, fact.thing, order),
         summary=summary_of(fact, order),
         details={"status": fact.status} | details(fact, order),
-        fields=names(request, about) if own else {},
+        fields=names(request, about) if own and not placed(request, order) else {},
         link=dashboard(about),
         provider_type=fact.kind,
     )
@@ -208,6 +209,11 @@ def order_of(request: Request, thing: Mapping[str, Any]) -> str:
         found = re.search(rf'"{re.escape(key)}"\s*:\s*"?([^"{{}}\[\],]{{1,100}})', told[:1024])
         told = {key: found[1]} if found else {}
     return text(told, key).strip().lstrip("#")
+
+
+def placed(request: Request, order: str) -> bool:
+    """Whether the shop's order tells whose it is: a customer record would be a customer beside the shop's own."""
+    return bool(order and pick(request.settings, "ref_scopes", "order"))
 
 
 def refs_of(request: Request, thing: Mapping[str, Any], order: str) -> tuple[Ref, ...]:

@@ -3,8 +3,9 @@
 An event's own id is its version. What only changed in a way that nobody reads yields nothing: an
 update counts where `previous_attributes` names the status, or something of the customer. Refunds and
 disputes name their payment but not its order or customer: `fetch` asks the payment where a key is
-configured; without one its id, a receipt of ours, brings them to the payment's timeline. Thin events
-(`v2.core.event`) are of another form and yield nothing.
+configured; without one its id, a receipt of ours, brings them to the payment's timeline. Where
+`ref_scopes` names the shop, its order alone says whose a payment is. Thin events (`v2.core.event`) are
+of another form and yield nothing.
 """
 
 from __future__ import annotations
@@ -103,11 +104,11 @@ def payment(request: Request, kind: str) -> Event:
         object=required(thing, "id"),
         version=required(request.object, "id"),
         occurred_at=instant(request.object.get("created"), "created"),
-        identities=people(request, about),
+        identities=() if placed(request, order) else people(request, about),
         refs=refs_of(request, thing, order),
         summary=summary_of(kind, status, order),
         details={"status": status} | details(kind, thing, order),
-        fields=names(request, thing),
+        fields={} if placed(request, order) else names(request, thing),
         link=link_of(request, f"payments/{payment_id(thing)}") if payment_id(thing) else "",
         provider_type=kind,
     )
@@ -179,6 +180,11 @@ def order_of(request: Request) -> str:
     if request.settings.get("client_reference") == "order":
         found.append(text(subject(request), "client_reference_id"))
     return next((bare for each in found if (bare := each.strip().lstrip("#"))), "")
+
+
+def placed(request: Request, order: str) -> bool:
+    """Whether the shop's order tells whose it is: a customer record would be a customer beside the shop's own."""
+    return bool(order and pick(request.settings, "ref_scopes", "order"))
 
 
 def subject(request: Request) -> dict[str, Any]:

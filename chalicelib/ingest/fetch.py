@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.errors import Delayed, DeliveryFailed, FetchDelayed
+from chalicelib.ingest import grants
 from chalicelib.kit.request import Request
 from chalicelib.kit.source import Fetch, Secrets, Source
 from chalicelib.model.event import digest
@@ -38,6 +39,8 @@ def _key(wanted: Fetch, request: Request) -> Key:
 
 
 def _fetch(table: Table, wanted: Fetch, request: Request) -> Any:
+    if wanted.fresh:
+        return _ask(wanted, request)
     key = _key(wanted, request)
     if kept := live(table.get(key)):
         return msgspec.json.decode(unpack(kept["b"]))
@@ -59,7 +62,7 @@ def _ask(wanted: Fetch, request: Request) -> Any:
         allow_private=settings().allow_private_destinations,
     )
     try:
-        reply = http.request("GET", wanted.path)
+        reply = http.request("GET", wanted.path, headers=grants.headers_of(wanted.grant))
         return {"status": reply.status} if wanted.confirms else reply.json()
     except Delayed as wrong:
         raise FetchDelayed(f"{wanted.name}: {wrong.reason}") from wrong

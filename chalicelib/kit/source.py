@@ -39,12 +39,23 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Grant:
+    """OAuth 2 client credentials: where the engine gets the access token of a look-up."""
+
+    url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Fetch:
     """One look-up at the provider, done by the engine before `normalize`.
 
     `name` is the key under `request.fetched`. `path` is joined to `settings.base_url` or `base`.
     The answer is cached a day per connection and `version` (which state of the object is wanted),
     and kept with the receipt. `confirms`: it is no document, only that it came counts: {"status": 200}.
+    `fresh`: never from the cache, where a webhook does not say which state it is about. `grant`: asked
+    with an access token of that.
     """
 
     name: str
@@ -53,6 +64,8 @@ class Fetch:
     headers: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
     confirms: bool = False
+    fresh: bool = False
+    grant: Grant | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +106,8 @@ class Source:
     """`types`: provider's own type → our event type. `dedupe`: the provider's delivery key,
     or None where it sends none. `own_system`: a shop, store, carrier, desk or CRM, whose refs
     are evidence. `handshake` answers a proof-of-ownership exchange, or returns None for a
-    normal webhook; it runs after `verify` unless `handshake_first`."""
+    normal webhook; it runs after `verify` unless `handshake_first`. `handshake_open`: who asks
+    proves nothing, so everybody gets the answer, which holds nothing but what was asked."""
 
     name: str
     channel: str
@@ -103,6 +117,7 @@ class Source:
     dedupe: Callable[[Request], str | None] | None = None
     handshake: Callable[[Request, Secrets], Answer | None] | None = None
     handshake_first: bool = False
+    handshake_open: bool = False
     handshake_proves: bool = False
     """It is we who prove something: whoever asks gets an answer that only our secret makes."""
     opened: Callable[[Request, Secrets], bytes] | None = None

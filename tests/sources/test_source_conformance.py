@@ -290,8 +290,19 @@ def test_our_proof_is_made_with_our_secret(case: Case) -> None:
 
 
 @each_handshake
+def test_an_open_handshake_tells_nothing(case: Case) -> None:
+    if not case.source.handshake_open:
+        pytest.skip("asks for a proof")
+    assert case.source.handshake_first
+    for secrets in ({}, dict.fromkeys(case.secrets, ("wrong",)), case.secrets):
+        found = exchanged(case, case.request, secrets)
+        assert found == case.answer
+        assert not found or found["body"] in ("", *(value for _, value in case.request.query))
+
+
+@each_handshake
 def test_only_who_knows_the_secrets_is_answered(case: Case) -> None:
-    if case.source.handshake_proves:
+    if case.source.handshake_proves or case.source.handshake_open:
         pytest.skip("answers everybody")
     assert (
         exchanged(case, case.request, {name: ("wrong", *values) for name, values in case.secrets.items()})

@@ -134,7 +134,7 @@ def _ask(connection: Connection, destination: Destination, known: Secrets) -> To
     if destination.grant is None:
         raise TypeError(f"{connection.provider} declares no grant")
     http = Http(
-        destination.grant_base(connection.settings),
+        destination.grant_address(connection.settings),
         settings=connection.settings,
         secrets=known,
         allow_private=settings().allow_private_destinations,

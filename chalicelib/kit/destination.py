@@ -81,7 +81,7 @@ class Destination:
     setup: tuple[str, ...] = ()
     docs: str = ""
 
-    def grant_base(self, settings: Mapping[str, Any]) -> str:
+    def grant_address(self, settings: Mapping[str, Any]) -> str:
         declared = self.grant_url if isinstance(self.grant_url, str) else self.grant_url(settings)
         return str(settings.get("base_url") or declared)
 

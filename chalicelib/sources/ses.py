@@ -278,7 +278,7 @@ def delivery_key(request: Request) -> str | None:
 
 
 SOURCE = Source(
-    name="Amazon SES",
+    name="SES (Amazon, through SNS)",
     channel="email",
     types=TYPES,
     normalize=normalize,

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.errors import Delayed, DeliveryFailed, FetchDelayed
+from chalicelib.errors import Delayed, DeliveryFailed, FetchDelayed, Unauthorized
 from chalicelib.ingest import grants
 from chalicelib.kit.request import Request
 from chalicelib.kit.source import Fetch, Secrets, Source
@@ -22,7 +22,9 @@ def fetch_all(table: Table, source: Source, request: Request, secrets: Secrets) 
 
     A provider that does not know it, or will not tell us, gives `{"missing": true, "why": …,
     "at": received_at}`: the first such moment is kept, so that every retry of the webhook makes
-    the same event. Raises FetchDelayed when the provider cannot answer now.
+    the same event. One that refuses our credentials gives that with `"refused": true`, which is not
+    kept: once they are mended, a replay looks again. Raises FetchDelayed when the provider cannot
+    answer now.
     """
     if source.fetch is None:
         return {}
@@ -45,6 +47,8 @@ def _fetch(table: Table, wanted: Fetch, request: Request) -> Any:
     if kept := live(table.get(key)):
         return msgspec.json.decode(unpack(kept["b"]))
     document = _ask(wanted, request)
+    if refused(document):
+        return document
     item = {"pk": key[0], "sk": key[1], "b": pack(msgspec.json.encode(document)), "x": now_seconds() + CACHE_SECONDS}
     if table.write(Put(item, ABSENT)):
         return document
@@ -67,4 +71,10 @@ def _ask(wanted: Fetch, request: Request) -> Any:
     except Delayed as wrong:
         raise FetchDelayed(f"{wanted.name}: {wrong.reason}") from wrong
     except DeliveryFailed as wrong:
-        return {"missing": True, "why": wrong.reason, "at": request.received_at}
+        more = {"refused": True} if isinstance(wrong, Unauthorized) else {}
+        return {"missing": True, "why": wrong.reason, "at": request.received_at} | more
+
+
+def refused(document: Any) -> bool:
+    """Whether a look-up found only that our credentials are not taken."""
+    return isinstance(document, dict) and document.get("refused") is True and document.get("missing") is True

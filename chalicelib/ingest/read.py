@@ -10,7 +10,7 @@ import msgspec
 
 from chalicelib.errors import PartlyMalformed, PayloadMalformed
 from chalicelib.ingest.arrival import Arrival
-from chalicelib.ingest.fetch import fetch_all, forget_all
+from chalicelib.ingest.fetch import fetch_all, forget_all, refused
 from chalicelib.ingest.receive import source_of
 from chalicelib.kit import tokens
 from chalicelib.kit.source import Source
@@ -54,9 +54,14 @@ def read(table: Table, arrival: Arrival, connection: Connection, fetched: dict[s
             fetched = fetch_all(table, source, arrival.request(connection), plain)
         found, flaws = _gathered(source.normalize(arrival.request(connection, fetched)), source, connection)
     except PayloadMalformed as wrong:
-        return Reading(MALFORMED, reason=str(wrong), fetched=fetched or {})
+        return Reading(MALFORMED, reason=str(wrong), fetched=_for_good(fetched))
     verdict = ACCEPTED if found else MALFORMED if flaws else IGNORED
-    return Reading(verdict, tuple(found), reason="; ".join(flaws), fetched=fetched)
+    return Reading(verdict, tuple(found), reason="; ".join(flaws), fetched=_for_good(fetched))
+
+
+def _for_good(fetched: dict[str, Any] | None) -> dict[str, Any]:
+    """What the receipt keeps, so that a replay sees the same: nothing, where our credentials were refused."""
+    return {} if not fetched or any(map(refused, fetched.values())) else fetched
 
 
 def forget(table: Table, arrival: Arrival, connection: Connection) -> None:

@@ -169,6 +169,33 @@ def _attempted(chance: _Chance, attempt: Attempt, tried: bool) -> str:
     return "delivered" if done else "dropped"
 
 
+def still_there(office: Office, duty: Duty) -> bool | None:
+    """Whether the system has what was delivered; None where it cannot be asked, or nobody's it is now.
+
+    Raises the delivery errors.
+    """
+    connection = office.connection(duty.connection)
+    found = office.table.batch_get([duty.key, (f"N#{duty.node}", "-"), *duty.event_keys])
+    item = next((live(found.get(key)) for key in duty.event_keys), None)
+    row = found.get(duty.key)
+    destination = destinations.load(connection.provider) if connection else None
+    if connection is None or destination is None or destination.find_activity is None or not item or not row:
+        return None
+    plain: Secrets = secrets.decrypt_all(connection.id, connection.secrets)
+    base_url = ""
+    if destination.grant:
+        token = grants.held(office.table, connection, destination, plain)
+        plain, base_url = grants.joined(plain, token), token.base_url
+    private = settings().allow_private_destinations
+    http = destination.http(connection.settings, plain, base_url=base_url, allow_private=private)
+    post = Post(office, connection, destination, http, duty, found)
+    person = post.person()
+    if person is None:
+        return None
+    entry = Entry(events.from_item(item), person.customer.id, _page_url(person))
+    return bool(destination.find_activity(http, str(row.get("to", "")), _shown(post, entry, person)))
+
+
 def _since(begun: float) -> int:
     return int((time.monotonic() - begun) * 1000)
 

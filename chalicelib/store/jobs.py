@@ -117,4 +117,5 @@ def view(job: Job) -> dict[str, Any]:
         "created_at": job.created_at,
         "customer": job.params.get("customer"),
         "reason": job.params.get("why"),
+        "counts": job.params.get("counts"),
     }

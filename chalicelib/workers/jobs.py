@@ -7,6 +7,8 @@ plan      one stream record that failed             params: record {pk, sk}
 export    the customer that a privacy demand named    params: customer, demand
 redact    all that one account at a provider brought   params: connection, scope, at
 erase     one customer out of everything           params: as context/erase.py plans it
+reconcile one connection against the whole table  params: connection, look, counts
+backfill  existing history into a destination     params: connection, since, until
 rest      the events of a large batch after its first slice    params: receipt
 reapply   events that a late boundary divides       params: identity, at
 block     identities on the organisation's lists, or off them       params: on, off, at, by
@@ -26,7 +28,7 @@ from chalicelib.model.identity import parse
 from chalicelib.store import connections, deliveries, jobs, organisation, queues, receipts
 from chalicelib.store.jobs import Job, Turn
 from chalicelib.store.table import DynamoTable, Put, Table
-from chalicelib.workers import context, erase, fanout, reapply, redact
+from chalicelib.workers import context, erase, fanout, reapply, reconcile, redact
 from chalicelib.workers.batch import Batch, Record
 from chalicelib.workers.context import SLICE, take_arrival
 
@@ -188,6 +190,8 @@ KINDS: dict[str, Callable[[Table, Job], Turn]] = {
     "block": _block,
     "erase": erase.run,
     "reapply": reapply.run,
+    "reconcile": reconcile.run,
+    "backfill": reconcile.backfill,
     context.REST: _rest,
     "redact": redact.run,
     "export": _export,

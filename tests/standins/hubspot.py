@@ -95,6 +95,14 @@ class HubSpot(Standin):
             linked = [self.objects[kind][key]["properties"] for kind, key, _ in self.links]
         return [found["hub_event_id"] for found in linked]
 
+    def lose(self, event: str) -> None:
+        """Somebody deleted an activity by hand."""
+        with self.lock:
+            for kind, rows in self.objects.items():
+                for key in [key for key, row in rows.items() if row["properties"].get("hub_event_id") == event]:
+                    del rows[key]
+                    self.links = type(self.links)(link for link in self.links if link[:2] != (kind, key))
+
     def contacts_of(self, kind: str, key: str) -> list[str]:
         return sorted(contact for k, i, contact in self.links if (k, i) == (kind, key))
 

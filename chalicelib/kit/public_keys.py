@@ -157,13 +157,14 @@ def _hash(algorithm: str) -> Any:
 def _public(key: str, moment: str) -> Any:
     """The public key, or None for whatever is none or is not valid at `moment`."""
     from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.x509 import InvalidVersion
 
     text = key.strip()
     if len(text) > LONGEST_KEY or not text.isascii():
         return None
     try:
         return _loaded(text, moment)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidVersion):
         return None
 
 

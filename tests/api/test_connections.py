@@ -209,6 +209,9 @@ def test_resuming_sends_what_was_held_and_leaves_what_was_refused(api: Api) -> N
         "total": None,
         "errors": [],
         "created_at": "",
+        "customer": None,
+        "reason": None,
+        "counts": None,
     }
     rows = [deliveries.get(api.table, duty.key) for duty in (held, parked)]
     assert [each["st"] for each in rows if each] == ["delayed", "parked"]

@@ -18,6 +18,13 @@ COMMON = {
     "own_system": Setting("Own system", type="boolean", help="its order, receipt and case numbers are evidence"),
     "ref_scopes": Setting("Reference scopes", type="object", help="ref kind → connection whose numbers are meant"),
     "base_url": Setting("Base URL of the API", help="for a stand-in or a regional host"),
+    "rate_limit": Setting(
+        "Requests a second",
+        "integer",
+        help="At most, to a destination; default: what the vendor allows",
+        least=1,
+        most=1000,
+    ),
     "retention_days": Setting(
         "Days on the timeline",
         "integer",

@@ -54,7 +54,8 @@ def type_name(event: Event) -> str:
 
 def _event(event: Event) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(event)
-    shown.pop("fields", None)
+    for name in ("fields", "ends", "begins"):
+        shown.pop(name, None)
     if event.identities:
         shown["identities"] = [{"identity": each.text, "assurance": each.assurance} for each in event.identities]
     if event.refs:

@@ -28,7 +28,7 @@ from chalicelib.model.connection import ACTIVE, DISABLED, UNAUTHORIZED, Connecti
 from chalicelib.model.customer import Customer, Entry, Person
 from chalicelib.model.event import digest
 from chalicelib.settings import settings
-from chalicelib.store import connections, contacts, deliveries, events, secrets
+from chalicelib.store import connections, contacts, deliveries, events, rates, secrets
 from chalicelib.store.contacts import Contact
 from chalicelib.store.deliveries import CLAIMED, CONTACT, DELAYED, DELIVERED, PARKED, Attempt, Duty
 from chalicelib.store.table import Item, Key, Table, live
@@ -154,8 +154,22 @@ def _sent(
         base_url=base_url,
         allow_private=settings().allow_private_destinations,
     )
+    http = replace(http, pace=_pace(chance.office.table, chance.connection, chance.destination))
     post = Post(chance.office, chance.connection, chance.destination, http, chance.duty, chance.found)
     return post, _push_duty(post) if post.duty.kind == CONTACT else _append_duty(post, attempt, tried, begun)
+
+
+def _pace(table: Table, connection: Connection, destination: Destination) -> Callable[[], None]:
+    """As fast as the system allows, or slower where the connection says so."""
+    slower = connection.settings.get("rate_limit")
+    own = (int(slower), 1.0) if isinstance(slower, int) and slower > 0 else None
+    requests, seconds = own or (destination.limit.requests, destination.limit.seconds)
+
+    def pace() -> None:
+        if wait := rates.take(table, connection.id, requests, seconds):
+            raise Delayed(f"we ask at most {requests} times in {seconds:g} s", retry_after=wait)
+
+    return pace
 
 
 def _attempted(chance: _Chance, attempt: Attempt, tried: bool) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from chalicelib import destinations
@@ -51,7 +53,10 @@ def reduced_event(event: Event, wish: Subscription) -> Event:
             shown, details={name: shown.details[name] for name in shown.details if name == "status"}
         )
     if wish.pseudonymous:
-        return msgspec.structs.replace(shown, identities=(), address="", fields={}, link="")
+        named: dict[str, Any] = {"details": {}} if shown.ends or shown.begins else {}
+        return msgspec.structs.replace(
+            shown, identities=(), address="", fields={}, link="", ends=(), begins=(), **named
+        )
     return shown
 
 

@@ -21,8 +21,7 @@ Auth = Callable[[Secrets, Mapping[str, Any]], Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Limit:
-    """At most `requests` in `seconds`, per connection. Declared and shown; nothing counts yet, so
-    until the workers share a bucket it is the system's own 429 that slows us down."""
+    """At most `requests` in `seconds`, for one connection and all workers together."""
 
     requests: int
     seconds: float

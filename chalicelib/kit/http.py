@@ -110,6 +110,8 @@ class Http:
     clock: Callable[[], float] = time.time
     resolve: addresses.Resolve | None = None
     ca_bundle: str = ""
+    pace: Callable[[], None] | None = None
+    """Called before each request; raises Delayed where we have asked enough for now."""
 
     def request(
         self,
@@ -131,6 +133,8 @@ class Http:
         sending = {**self.headers, **(headers or {})}
         if json is not None:
             sending = {"Content-Type": "application/json", **sending}
+        if self.pace:
+            self.pace()
         reply = self._exchange(method, self._url(path, params), checked(sending), payload)
         if 200 <= reply.status < 300 or reply.status in allow:
             return reply

@@ -28,6 +28,8 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   connection              CONN          c                 b ver
   refusal note            C#c           REFUSED#minute    why
   fetched document        C#c           FETCH#h           b
+  token of a system       C#c           TOKEN             b (KMS) end lease ver
+  request bucket          C#c           RATE              next ver
   subscription renewal    C#c           RENEW             due n ver ends
   API key                 KEY           sha256            id name scopes at used revoked
   job                     J#id          -                 kind st cursor done total errors; gpk JOBS

@@ -1,0 +1,71 @@
+"""A bucket shared by workers: never more requests in a window than declared, whoever asks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.model import instants
+from chalicelib.store import rates
+from tests.schedule import MemoryTable, replaced
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    rates.forget()
+    yield
+    rates.forget()
+
+
+def spent(seed: int, requests: int, seconds: float, workers: int, asks: int) -> list[int]:
+    """Moments (ms) at which requests were allowed to workers that each keep their own share."""
+    rng, table, clock = random.Random(seed), MemoryTable(), 1_000_000
+    shares: list[dict[str, rates._Taken]] = [{} for _ in range(workers)]
+    allowed = []
+    for _ in range(asks):
+        clock += rng.choice((0, 0, 1, 5, 50))
+        with replaced((instants, "now_ms", lambda now=clock: now), (rates, "_taken", rng.choice(shares))):
+            if rates.take(table, "con", requests, seconds) == 0:
+                allowed.append(clock)
+    return allowed
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10**6), st.integers(1, 60), st.sampled_from([1.0, 2.0, 10.0]), st.integers(1, 5))
+def test_no_window_sees_more_than_twice_what_is_declared_and_the_long_run_no_more(
+    seed: int, requests: int, seconds: float, workers: int
+) -> None:
+    allowed = spent(seed, requests, seconds, workers, 600)
+    window = int(seconds * 1000)
+    for moment in allowed:
+        assert sum(moment <= each < moment + window for each in allowed) <= 2 * requests + 1
+    lasted = allowed[-1] - allowed[0] + 1
+    assert len(allowed) <= requests * (lasted / window + 2) + 1
+
+
+def test_an_empty_bucket_says_how_long_and_then_lets_through() -> None:
+    table, clock = MemoryTable(), [1_000_000]
+    with replaced((instants, "now_ms", lambda: clock[0])):
+        allowed = 0
+        while (wait := rates.take(table, "con", 10, 1.0)) == 0:
+            allowed += 1
+        assert 8 <= allowed <= 12 and 0 < wait <= 1.0
+        assert rates.take(table, "another", 10, 1.0) == 0, "one connection holds no other up"
+        clock[0] += int(wait * 1000) + 1
+        assert rates.take(table, "con", 10, 1.0) == 0
+
+
+def test_a_request_costs_a_fraction_of_a_write() -> None:
+    table, clock = MemoryTable(), [1_000_000]
+    writes = 0
+    with replaced((instants, "now_ms", lambda: clock[0])):
+        for _ in range(100):
+            before = dict(table.rows)
+            assert rates.take(table, "con", 100, 1.0) == 0
+            writes += table.rows != before
+            clock[0] += 20
+    assert writes <= 8

@@ -9,6 +9,7 @@ import msgspec
 
 from chalicelib.api.providers import all_slugs, declared, fields_of
 from chalicelib.errors import InputInvalid
+from chalicelib.kit.expressions import compiled
 from chalicelib.kit.source import Setting
 from chalicelib.model.connection import Connection, Subscription
 from chalicelib.model.event import CHANNELS, REF_KINDS, TYPES
@@ -215,6 +216,11 @@ def _subscription(given: Any, errors: Errors) -> Subscription:
         for number, value in enumerate(getattr(wish, field)):
             if value not in allowed:
                 errors.append(_error(f"/subscription/{field}/{number}", f"must be one of {', '.join(sorted(allowed))}"))
+    if wish.filter:
+        try:
+            compiled(wish.filter)
+        except ValueError as bad:
+            errors.append(_error("/subscription/filter", str(bad)))
     return wish
 
 

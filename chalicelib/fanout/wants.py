@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 
 from chalicelib import destinations
+from chalicelib.errors import PayloadMalformed
+from chalicelib.kit.expressions import Search, truthy
 from chalicelib.model.connection import Connection, Subscription
 from chalicelib.model.customer import Customer, Entry
 from chalicelib.model.event import Event
-from chalicelib.store.events import SENSITIVE
+from chalicelib.store.events import SENSITIVE, from_item
 from chalicelib.store.table import Item
 
 ON_REQUEST = frozenset({"identify", "consent"})
@@ -29,8 +31,18 @@ def wants(connection: Connection, type_: str, channel: str, origin: str, *, sens
 
 
 def wants_item(connection: Connection, item: Item) -> bool:
-    """The same of an event as it lies in the table."""
-    return wants(connection, item["ty"], item["ch"], item["cn"], sensitive=SENSITIVE in item)
+    """The same of an event as it lies in the table, which is opened only where there is a filter."""
+    if not wants(connection, item["ty"], item["ch"], item["cn"], sensitive=SENSITIVE in item):
+        return False
+    return not connection.subscription.filter or passes(connection.subscription.filter, from_item(item))
+
+
+def passes(expression: str, event: Event) -> bool:
+    """Whether a filter finds something in the event. One that asks too much finds nothing."""
+    try:
+        return truthy(Search().value(expression, msgspec.to_builtins(event), "filter"))
+    except PayloadMalformed:
+        return False
 
 
 def partner(connection: Connection) -> bool:

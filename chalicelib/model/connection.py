@@ -18,6 +18,8 @@ class Subscription(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
     channels: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     """Only events of these connections; empty: all."""
+    filter: str = ""
+    """A JMESPath expression over the event: only those for which it finds something."""
     redact: bool = False
     """True: no text, summary, attachments or fields leave for this destination."""
     anonymous: bool = False

@@ -247,6 +247,24 @@ def test_what_is_sensitive_never_goes_to_a_partner() -> None:
     assert wants(partner, "message", "web", "con")
 
 
+@pytest.mark.parametrize(
+    ("expression", "passes"),
+    [
+        ("", True),
+        ("details.total > `50`", True),
+        ("details.total > `500`", False),
+        ("contains(text, 'klacht')", True),
+        ("actor == 'agent'", False),
+        ("details.nothing", False),
+    ],
+)
+def test_a_filter_looks_into_the_event(town: Town, expression: str, passes: bool) -> None:
+    town.happens(msgspec.structs.replace(said(PHONE, text="een klacht"), details={"total": 99}))
+    (item,) = (item for item in map(town.table.peek, town.table.rows) if item and item["sk"].startswith("E#"))
+    wish = msgspec.structs.replace(CRM, subscription=Subscription(filter=expression))
+    assert wants_item(wish, item) == passes
+
+
 def test_a_sensitive_entry_is_veiled_where_the_subscription_does_not_ask_for_it() -> None:
     event = msgspec.structs.replace(said(WEB, text="Mijn rekening is NL00", summary="IBAN"), sensitive=True)
     event = msgspec.structs.replace(event, details={"status": "new", "iban": "NL00"}, fields={"name": "Jan"})

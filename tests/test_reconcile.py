@@ -90,6 +90,25 @@ def test_what_a_crm_lost_is_found_told_and_sent_again(who: Integrator) -> None:
         eventually(lambda: who.get("/v1/drift", connection=made["id"])["drift"] == [])
 
 
+def test_the_owner_is_told_once_when_a_system_refuses_us(who: Integrator) -> None:
+    shop = who.connect("shopify", settings={"accounts": "verified"}, secrets={"client_secret": drive.SHOP_SECRET})
+    with Partner() as desk, HubSpot() as crm:
+        owner = who.connect("webhook", "operations", settings={"url": f"{desk.url}/in"},
+                            secrets={"signing_secret": SECRET}, subscription={"types": ["loyalty"]})  # fmt: skip
+        who.call("PATCH", "/v1/settings", json={"alerts": owner["id"]})
+        crm.behave("status", status=401)
+        made = who.connect("hubspot", "the CRM", settings={"base_url": crm.url}, secrets={"access_token": TOKEN},
+                           subscription={"sources": [shop["id"]]})  # fmt: skip
+        bought(who, shop["hook_url"], 773001, 773002)
+        eventually(lambda: who.get(f"/v1/connections/{made['id']}")["status"] == "unauthorized")
+        eventually(lambda: desk.taken)
+        (told,) = desk.taken.values()
+        details = told["data"]["event"]["details"]
+        assert (told["type"], details["connection"], details["name"]) == ("system.unauthorized", made["id"], "the CRM")
+        assert any(made["id"] in reason for reason in who.get("/health")["reasons"])
+        who.call("PATCH", "/v1/settings", json={"alerts": ""})
+
+
 def test_only_what_is_told_something_can_be_reconciled(who: Integrator) -> None:
     shop = who.connect("shopify", settings={}, secrets={"client_secret": drive.SHOP_SECRET})
     who.call("POST", "/v1/reconcile", 422, json={"connection": shop["id"]})

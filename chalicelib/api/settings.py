@@ -14,7 +14,7 @@ from chalicelib.errors import Conflict, InputInvalid
 from chalicelib.model import instants
 from chalicelib.model.event import CHANNELS
 from chalicelib.model.identity import parse
-from chalicelib.store import jobs, organisation
+from chalicelib.store import ids, jobs, organisation
 from chalicelib.store.organisation import Organisation
 
 SETTINGS = tuple(name for name in Organisation.__struct_fields__ if name != "ver")
@@ -90,6 +90,8 @@ def _out_of_bounds(name: str, lists: Organisation) -> list[dict[str, str]]:
         return [_mistake("/channels", f"must be addresses by channel, among {', '.join(sorted(CHANNELS))}")]
     if name == "login_url" and lists.login_url and not LOGIN.fullmatch(lists.login_url):
         return [_mistake("/login_url", "must be an https URL without a query")]
+    if name == "alerts" and lists.alerts and not ids.minted_here("con", lists.alerts):
+        return [_mistake("/alerts", "must be the id of a connection")]
     if name == "region" and not REGION.fullmatch(lists.region):
         return [_mistake("/region", "must be two capital letters, such as NL")]
     return []

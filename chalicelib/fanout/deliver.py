@@ -28,7 +28,7 @@ from chalicelib.model.connection import ACTIVE, DISABLED, UNAUTHORIZED, Connecti
 from chalicelib.model.customer import Customer, Entry, Person
 from chalicelib.model.event import digest
 from chalicelib.settings import settings
-from chalicelib.store import connections, contacts, deliveries, events, rates, secrets
+from chalicelib.store import connections, contacts, deliveries, events, jobs, rates, secrets
 from chalicelib.store.contacts import Contact
 from chalicelib.store.deliveries import CLAIMED, CONTACT, DELAYED, DELIVERED, PARKED, Attempt, Duty
 from chalicelib.store.table import Item, Key, Table, live
@@ -336,4 +336,6 @@ def _stop(table: Table, connection_id: str, status: str, reason: str) -> None:
     connection = connections.get(table, connection_id)
     if connection and connection.status == ACTIVE:
         changed = msgspec.structs.replace(connection, status=status, reason=reason[:200], ver=connection.ver + 1)
-        connections.save(table, changed)
+        if connections.save(table, changed):
+            about = {"connection": connection.id, "name": connection.name, "status": status, "reason": reason[:200]}
+            jobs.start(table, "alert", about)

@@ -23,6 +23,8 @@ class Organisation(msgspec.Struct, frozen=True, omit_defaults=True):
     channels: dict[str, str] = {}
     """Channel → our address on it, for deep links of handovers."""
     region: str = "NL"
+    alerts: str = ""
+    """Id of the connection, of a destination, that is told when a connection needs somebody."""
     login_url: str = ""
     """A page of ours where customers log in, to which verification links lead."""
     retention_days: int = 0

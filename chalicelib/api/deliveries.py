@@ -12,7 +12,7 @@ from chalicelib.model import instants
 from chalicelib.store import connections, deliveries, ids, jobs
 from chalicelib.store.table import Item
 
-STATUSES = ("delivered", "delayed", "parked", "held", "claimed")
+STATUSES = ("delivered", "delayed", "parked", "held", "claimed", "skipped")
 INDEXES = {"parked": "PARK", "held": "HELD"}
 
 

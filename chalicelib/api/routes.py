@@ -66,6 +66,10 @@ ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("POST", "/v1/keys", "keys.mint", "admin"),
     ("GET", "/v1/keys", "keys.listing", "admin"),
     ("DELETE", "/v1/keys/{id}", "keys.revoke", "admin"),
+    ("GET", "/v1/rules", "rules.listing", "admin"),
+    ("POST", "/v1/rules", "rules.create", "admin"),
+    ("PATCH", "/v1/rules/{id}", "rules.change", "admin"),
+    ("DELETE", "/v1/rules/{id}", "rules.remove", "admin"),
     ("GET", "/v1/settings", "settings.show", "admin"),
     ("PATCH", "/v1/settings", "settings.change", "admin"),
 )

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from chalicelib import destinations
-from chalicelib.errors import Busy, Delayed, DeliveryFailed, Gone, Rejected, Unauthorized
-from chalicelib.fanout import grants
+from chalicelib.errors import Busy, Delayed, DeliveryFailed, Gone, Rejected, Unauthorized, Unknown
+from chalicelib.fanout import grants, messages
 from chalicelib.fanout.plan import PersonOf
 from chalicelib.fanout.wants import reduced, reduced_customer
 from chalicelib.kit.destination import Destination
@@ -26,11 +26,13 @@ from chalicelib.kit.source import Secrets
 from chalicelib.model import instants
 from chalicelib.model.connection import ACTIVE, DISABLED, UNAUTHORIZED, Connection
 from chalicelib.model.customer import Customer, Entry, Person
-from chalicelib.model.event import digest
+from chalicelib.model.event import Event, digest
+from chalicelib.model.message import Message
+from chalicelib.model.rule import Rule
 from chalicelib.settings import settings
 from chalicelib.store import connections, contacts, deliveries, events, jobs, rates, secrets
 from chalicelib.store.contacts import Contact
-from chalicelib.store.deliveries import CLAIMED, CONTACT, DELAYED, DELIVERED, PARKED, Attempt, Duty
+from chalicelib.store.deliveries import CLAIMED, CONTACT, DELAYED, DELIVERED, PARKED, SKIPPED, Attempt, Duty
 from chalicelib.store.table import Item, Key, Table, live
 
 if TYPE_CHECKING:
@@ -42,11 +44,17 @@ EARLY_MS = 1500
 
 @dataclass(frozen=True)
 class Office:
-    """What the duties of one batch share. `connection`: by id, read once a batch."""
+    """What the duties of one batch share. `connection`: by id, read once a batch. For messages by
+    rule: `rules`; `said`, a customer's newest entries; `link`, that brings him back to what an event
+    is about; `record`, which puts what was sent on his timeline."""
 
     table: Table
     person_of: PersonOf
     connection: Callable[[str], Connection | None]
+    rules: Callable[[], Sequence[Rule]] = tuple
+    said: Callable[[Person], Sequence[Event]] = lambda person: ()
+    link: Callable[[Event], str] = lambda event: ""
+    record: Callable[[Event, str], None] = lambda event, connection: None
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,7 @@ def _settled(row: Item, duty: Duty) -> bool:
     """Whether nothing is left to do now. A contact is never settled: its state may have changed."""
     if row["st"] == DELAYED:
         return instants.to_ms(row["due"]) > instants.now_ms() + EARLY_MS
-    return duty.kind != CONTACT and row["st"] in (DELIVERED, PARKED)
+    return duty.kind != CONTACT and row["st"] in (DELIVERED, PARKED, SKIPPED)
 
 
 def _attempt(row: Item | None) -> Attempt:
@@ -156,6 +164,8 @@ def _sent(
     )
     http = replace(http, pace=_pace(chance.office.table, chance.connection, chance.destination))
     post = Post(chance.office, chance.connection, chance.destination, http, chance.duty, chance.found)
+    if post.duty.kind.startswith(messages.PREFIX):
+        return post, _message_duty(post, attempt, begun)
     return post, _push_duty(post) if post.duty.kind == CONTACT else _append_duty(post, attempt, tried, begun)
 
 
@@ -233,6 +243,66 @@ def _append_duty(post: Post, attempt: Attempt, tried: bool, begun: float) -> str
     return activity or "sent"
 
 
+def _message_duty(post: Post, attempt: Attempt, begun: float) -> str:
+    """Claim, send, put it on the timeline, mark. One that may have been sent is looked for where the
+    provider can tell, and else left to people: nobody gets a message twice by itself."""
+    scene = _scene(post)
+    if scene is None or post.destination.send_message is None:
+        return ""
+    wait = messages.due_at(scene.rule, scene.event) - scene.now
+    if wait > 0:
+        deliveries.delayed(post.table, post.duty, attempt, wait / 1000)
+        return ""
+    message = messages.compose(scene)
+    if isinstance(message, str):
+        deliveries.skipped(post.table, post.duty, replace(attempt, reason=message))
+        return ""
+    remote = _sent_before(post, message)
+    if remote is None:
+        deliveries.parked(post.table, post.duty, replace(attempt, reason=MAYBE_SENT))
+        return ""
+    if not remote:
+        if not deliveries.claim(post.table, post.duty, attempt, post.row):
+            raise Busy("another worker sends this message")
+        remote = post.destination.send_message(post.http, message) or "sent"
+    post.office.record(messages.as_event(scene, message, remote, attempt.first_at), post.connection.id)
+    deliveries.delivered(post.table, post.duty, replace(attempt, ms=_since(begun)), message.to.text, remote)
+    return remote
+
+
+MAYBE_SENT = "it may have been sent: look there, and redrive it only if it was not"
+
+
+def _scene(post: Post) -> messages.Scene | None:
+    """None for a rule that is gone or off, and an event that is nobody's now."""
+    wanted = post.duty.kind.removeprefix(messages.PREFIX)
+    rule = next((each for each in post.office.rules() if each.id == wanted and each.on), None)
+    item = next((found for key in post.duty.event_keys if (found := live(post.found.get(key)))), None)
+    person = post.office.person_of(post.duty.node) if rule and item else None
+    if rule is None or item is None or person is None:
+        return None
+    event = events.from_item(item)
+    return messages.Scene(
+        rule,
+        event,
+        person.customer,
+        post.destination,
+        post.connection.id,
+        post.office.said(person),
+        instants.now_ms(),
+        lambda: post.office.link(event),
+    )
+
+
+def _sent_before(post: Post, message: Message) -> str | None:
+    """The provider's id, if an earlier attempt got through; empty: surely not; None: who knows."""
+    if post.row is None or post.row["st"] not in (CLAIMED, DELAYED) or post.destination.message_keyed:
+        return ""
+    if post.destination.find_message:
+        return post.destination.find_message(post.http, message)
+    return None if post.row["st"] == CLAIMED else ""
+
+
 def _may_know(post: Post, person: Person) -> bool:
     return post.connection.subscription.anonymous or not person.anonymous
 
@@ -308,6 +378,9 @@ def _failed(chance: _Chance, attempt: Attempt, failed: DeliveryFailed) -> str:
     attempt = replace(attempt, reason=failed.reason, excerpt=failed.excerpt)
     match failed:
         case Delayed():
+            if isinstance(failed, Unknown) and _unfindable(chance):
+                deliveries.parked(table, duty, replace(attempt, reason=f"{MAYBE_SENT}: {failed.reason}"))
+                return failed.outcome
             return _put_off(table, duty, attempt, failed)
         case Unauthorized():
             _stop(table, connection, UNAUTHORIZED, failed.reason)
@@ -318,6 +391,13 @@ def _failed(chance: _Chance, attempt: Attempt, failed: DeliveryFailed) -> str:
         case Rejected() | _:
             deliveries.parked(table, duty, attempt)
     return failed.outcome
+
+
+def _unfindable(chance: _Chance) -> bool:
+    """Whether a message that may have been sent can neither be looked for nor be sent again harmlessly."""
+    destination = chance.destination
+    message = chance.duty.kind.startswith(messages.PREFIX)
+    return message and not destination.message_keyed and destination.find_message is None
 
 
 def _put_off(table: Table, duty: Duty, attempt: Attempt, failed: Delayed) -> str:

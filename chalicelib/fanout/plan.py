@@ -17,10 +17,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from chalicelib import destinations
+from chalicelib.fanout.messages import kind_of, sets_off
 from chalicelib.fanout.wants import wants_item
 from chalicelib.model.connection import Connection
 from chalicelib.model.customer import Person
 from chalicelib.model.identity import ANONYMOUS_KINDS
+from chalicelib.model.rule import Rule
 from chalicelib.store.codec import decode
 from chalicelib.store.deliveries import ACTIVITY, CONTACT, Duty
 from chalicelib.store.table import Item, Table
@@ -69,15 +71,18 @@ class Planner:
     receivers: tuple[Connection, ...]
     parts_of: PartsOf
     person_of: PersonOf
+    rules: tuple[Rule, ...] = ()
+    """By which the hub writes to customers about what is new."""
 
     def plan(self, record: dict[str, Any], into: Planned) -> None:
         """Add what one stream record asks for. Raises whatever the table raises."""
         new = image(record, "NewImage")
-        if new is None or not self.receivers:
+        if new is None or not (self.receivers or self.rules):
             return
         if new["pk"].startswith("N#") and new["sk"].startswith("E#"):
             if record["eventName"] == "INSERT":
                 self.event(new, into)
+                self._messages(new, into)
         elif new["pk"].startswith("K#"):
             self.cluster(new, image(record, "OldImage"), into)
         elif new["sk"] == "F" or (new["pk"].startswith("N#") and new["sk"].startswith("S#")):
@@ -102,6 +107,11 @@ class Planner:
             if person is None or person.anonymous:
                 takers = [each for each in takers if each.subscription.anonymous]
         into.activities |= {Duty(each.id, ACTIVITY, node, item["sk"]): None for each in takers}
+
+    def _messages(self, item: Item, into: Planned) -> None:
+        """Only what is new sets a rule off: history is never written about."""
+        for rule in (each for each in self.rules if sets_off(each, item)):
+            into.activities[Duty(rule.connection, kind_of(rule), item["pk"][2:], item["sk"])] = None
 
     def _told_at_home(self, item: Item) -> bool:
         """A copy that refs brought here is planned while its own home is nobody's."""

@@ -19,6 +19,8 @@ from chalicelib.store.table import Item, Key, Put, Table, Update, equal, live
 
 ACTIVITY, CONTACT = "activity", "contact"
 DELIVERED, DELAYED, PARKED, HELD, CLAIMED = "delivered", "delayed", "parked", "held", "claimed"
+SKIPPED = "skipped"
+"""Of a message by rule that need not, or must not, be sent."""
 SHARDS = 8
 GRACE_MS = 120_000
 """A retry within SQS's reach is a delayed message; the sweep takes over when that got lost."""
@@ -35,13 +37,13 @@ class Duty(msgspec.Struct, frozen=True, rename={"connection": "c", "kind": "k", 
     @property
     def key(self) -> Key:
         """Row key, computable from the event alone."""
-        occurred, event = self.sort[2:].split("#") if self.kind == ACTIVITY else _birth(self.sort)
+        occurred, event = self.sort[2:].split("#") if self.kind != CONTACT else _birth(self.sort)
         return f"L#{self.connection}#{instants.day(occurred)}", f"{occurred}#{event}#{self.kind}"
 
     @property
     def event_keys(self) -> list[Key]:
         """Where the event lies; none for a contact."""
-        return [(f"N#{self.node}", self.sort)] if self.kind == ACTIVITY else []
+        return [(f"N#{self.node}", self.sort)] if self.kind != CONTACT else []
 
     @property
     def message(self) -> tuple[str, str]:
@@ -104,6 +106,10 @@ def delayed(table: Table, duty: Duty, attempt: Attempt, seconds: float) -> None:
 
 def parked(table: Table, duty: Duty, attempt: Attempt) -> None:
     _keep(table, _row(duty, PARKED, attempt) | {"gpk": f"PARK#{duty.connection}", "gsk": duty.key[1]})
+
+
+def skipped(table: Table, duty: Duty, attempt: Attempt) -> None:
+    _keep(table, _row(duty, SKIPPED, attempt))
 
 
 def held(table: Table, duty: Duty, attempt: Attempt) -> None:
@@ -193,9 +199,10 @@ def view(row: Item) -> dict[str, Any]:
     return {
         "id": public_id(row),
         "connection": duty.connection,
-        "kind": duty.kind,
+        "kind": duty.kind.partition(".")[0],
+        "rule": duty.kind.partition(".")[2] or None,
         "status": row["st"],
-        "event": event if duty.kind == ACTIVITY else None,
+        "event": event if duty.kind != CONTACT else None,
         "customer": f"cus_{duty.sort}" if duty.kind == CONTACT else None,
         "occurred_at": occurred,
         "attempts": row["n"],

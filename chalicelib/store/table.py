@@ -35,6 +35,7 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   job                     J#id          -                 kind st cursor done total errors; gpk JOBS
   erasure certificate     J#id          D#what            re at de
   organisation            ORG           settings          own roles blocked region ver
+  rules                   ORG           rules             b ver
 
 Costs (write units, item under 1 KB): a put 1, in a transaction 2 for each item; a failed
 condition costs as much as a kept one. A strong read 1 for 4 KB, an eventual one half.

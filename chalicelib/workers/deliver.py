@@ -10,10 +10,10 @@ import msgspec
 from chalicelib import telemetry
 from chalicelib.fanout.deliver import Office, deliver
 from chalicelib.model import instants
-from chalicelib.store import connections, deliveries, queues
+from chalicelib.store import connections, deliveries, queues, rules
 from chalicelib.store.deliveries import Attempt, Duty
 from chalicelib.store.table import DynamoTable, Table
-from chalicelib.workers import context
+from chalicelib.workers import context, letters
 from chalicelib.workers.batch import Batch, Record, receives
 from chalicelib.workers.fanout import person_of
 
@@ -41,7 +41,15 @@ def _connection(body: str) -> str:
 
 def _share(table: Table, batch: Batch, messages: list[Record]) -> None:
     failing = ""
-    office = Office(table, person_of(table), connections.reader(table))
+    office = Office(
+        table,
+        person_of(table),
+        connections.reader(table),
+        lambda: rules.read(table),
+        letters.said(table),
+        letters.link(table),
+        letters.recorder(table),
+    )
 
     def work(message: Record) -> None:
         nonlocal failing

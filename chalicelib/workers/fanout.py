@@ -13,7 +13,7 @@ from chalicelib.errors import Busy, Erased, StorageUnavailable
 from chalicelib.fanout.plan import PersonOf, Planned, Planner
 from chalicelib.model.connection import Connection
 from chalicelib.model.customer import Person
-from chalicelib.store import connections, deliveries, jobs, organisation
+from chalicelib.store import connections, deliveries, jobs, organisation, rules
 from chalicelib.store.table import DynamoTable, Item, Table
 from chalicelib.workers.batch import Record
 
@@ -43,7 +43,7 @@ def receivers(table: Table) -> list[Connection]:
 
 
 def planner_of(table: Table) -> Planner:
-    return Planner(table, tuple(receivers(table)), resolve.customers, remembered(person_of(table)))
+    return Planner(table, tuple(receivers(table)), resolve.customers, remembered(person_of(table)), rules.read(table))
 
 
 def person_of(table: Table) -> PersonOf:

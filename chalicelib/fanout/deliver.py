@@ -25,7 +25,7 @@ from chalicelib.kit.retry import next_attempt
 from chalicelib.kit.source import Secrets
 from chalicelib.model import instants
 from chalicelib.model.connection import ACTIVE, DISABLED, UNAUTHORIZED, Connection
-from chalicelib.model.customer import Customer, Entry, Person
+from chalicelib.model.customer import Customer, Entry, Field, Person
 from chalicelib.model.event import Event, digest
 from chalicelib.model.message import Message
 from chalicelib.model.rule import Rule
@@ -338,7 +338,7 @@ def push_contact(post: Post, person: Person) -> str:
     Raises Busy while another worker holds the lease, DeliveryFailed as the destination answers.
     """
     contact = contacts.among(person.more.values(), post.connection.id, person.oldest)
-    if contact.remote and contact.pushed == fingerprint(post, person.customer):
+    if contact.remote and in_step(post, person.customer, contact.pushed):
         return contact.remote
     leased = contacts.lease(post.table, contact)
     if leased is None:
@@ -363,13 +363,36 @@ def _pushed(post: Post, leased: Contact) -> str:
 
 
 def fingerprint(post: Post, customer: Customer) -> str:
-    """Of what this destination keeps: equal means there is nothing to push."""
-    kept = post.destination.contact_fields
+    """Of what this destination keeps: equal means there is nothing to push. First all but the fields,
+    then each field, so that it shows which one changed."""
     shown = reduced_customer(customer, post.connection.subscription, post.shown_id(customer.id))
-    values = {name: field.value for name, field in shown.fields.items() if not kept or name in kept}
-    facts: list[Any] = [shown.id, [each.text for each in shown.identities], values, shown.preferred_channel]
+    facts: list[Any] = [shown.id, [each.text for each in shown.identities], shown.preferred_channel]
     facts += [shown.satisfaction, post.connection.mapping, post.connection.provider]
-    return digest(msgspec.json.encode(facts, order="deterministic"))
+    prints = [digest(msgspec.json.encode(facts, order="deterministic"))]
+    prints += [f"{_short(name)}={_short(field.value)}" for name, field in sorted(_kept_fields(post, shown).items())]
+    return " ".join(prints)
+
+
+def _kept_fields(post: Post, customer: Customer) -> dict[str, Field]:
+    kept = post.destination.contact_fields
+    return {name: field for name, field in customer.fields.items() if not kept or name in kept}
+
+
+def _short(text: str) -> str:
+    return digest(text)[:8]
+
+
+def in_step(post: Post, customer: Customer, pushed: str) -> bool:
+    """Whether the record has all this. A field whose newest value this very system told us is there
+    already: it is not sent back."""
+    wanted = fingerprint(post, customer)
+    if wanted == pushed:
+        return True
+    changed = set(wanted.split()[1:]) ^ set(pushed.split()[1:])
+    shown = reduced_customer(customer, post.connection.subscription, post.shown_id(customer.id))
+    theirs = {_short(name) for name, field in _kept_fields(post, shown).items() if field.source == post.connection.id}
+    same = wanted.split()[:1] == pushed.split()[:1]
+    return same and {each.partition("=")[0] for each in changed} <= theirs
 
 
 def _failed(chance: _Chance, attempt: Attempt, failed: DeliveryFailed) -> str:

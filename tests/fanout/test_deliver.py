@@ -370,3 +370,25 @@ def test_views_name_what_they_are(desk: Desk) -> None:
     shown: Mapping[str, Any] = deliveries.view(desk.row())
     assert shown["event"] == EVENT.id and shown["status"] == "delivered" and shown["attempts"] == 1
     assert deliveries.duty_of(desk.row()) == desk.duty()
+
+
+def named(desk: Desk, value: str, connection: str, at: str) -> None:
+    """A connection says what the customer is called."""
+    event = msgspec.structs.replace(EVENT, object=value, occurred_at=at, fields={"name": value})
+    record.record(desk.table, stamp(event, connection, "x"), "receipt", Organisation())
+
+
+def test_what_a_system_told_us_is_not_sent_back_to_it(desk: Desk) -> None:
+    desk.go()
+    assert [each.fields["name"].value for each in desk.system.people.values()] == ["Jan"]
+    named(desk, "Johannes", CRM, "2026-09-03T08:30:00.000Z")
+    desk.go(CONTACT)
+    assert [each.fields["name"].value for each in desk.system.people.values()] == ["Jan"], "it knows: it said so"
+    named(desk, "J. de Vries", "con_shop", "2026-09-04T08:30:00.000Z")
+    desk.go(CONTACT)
+    assert [each.fields["name"].value for each in desk.system.people.values()] == ["J. de Vries"]
+    named(desk, "Johannes", CRM, "2026-09-03T09:30:00.000Z")
+    desk.go(CONTACT)
+    assert [each.fields["name"].value for each in desk.system.people.values()] == ["J. de Vries"], (
+        "older: it does not win"
+    )

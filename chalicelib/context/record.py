@@ -7,7 +7,7 @@ deterministic and content immutable, so a killed worker's message is simply take
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib import telemetry
@@ -29,6 +29,7 @@ from chalicelib.model import instants
 from chalicelib.model.event import Event, content_digest
 from chalicelib.model.identity import A3_VERIFIED, ANONYMOUS_KINDS, CONTACT_POINTS, Identity
 from chalicelib.store import events
+from chalicelib.store.contacts import pointer_key
 from chalicelib.store.organisation import Organisation
 from chalicelib.store.secrets import node_id, ref_id
 from chalicelib.store.table import ABSENT, Item, Key, Put, Table, equal, now_seconds
@@ -138,6 +139,7 @@ def _read(table: Table, event: Event, evidence: Evidence, nodes: dict[Identity, 
         home = nodes[evidence.home]
         wanted += [events.key_at(home, event), *((f"R#{ref}", f"P#{home}") for ref in refs)]
         wanted += [(f"N#{home}", "F")] if event.fields else []
+        wanted += [pointer_key(each.scope, each.value) for each in evidence.known if each.kind == "crm"]
     return _Seen(table.batch_get(wanted), nodes, refs, need, waits)
 
 
@@ -169,7 +171,7 @@ def _keep(
     seen: _Seen,
     rules: graph.Rules,
 ) -> Recorded:
-    applied = _link(table, event, evidence, home, seen, rules)
+    applied = _link(table, event, evidence, home, seen, rules, _owners(table, evidence, seen))
     node = seen.node(home)
     typed = {seen.node(each): each.text for each in evidence.asserted}
     known = [seen.node(each) for each in evidence.known]
@@ -193,6 +195,18 @@ def _keep(
     for mark in (*met.marks, *also.marks):
         table.write(mark)
     return Recorded(verdict, f"N#{node}")
+
+
+def _owners(table: Table, evidence: Evidence, seen: _Seen) -> dict[str, str]:
+    """Node of a CRM's record → node of the customer for whom we made it there, if he is there still."""
+    pointers = {
+        seen.node(each): seen.items.get(pointer_key(each.scope, each.value))
+        for each in evidence.known
+        if each.kind == "crm"
+    }
+    found = {node: str(item["node"]) for node, item in pointers.items() if item}
+    living = table.batch_get([(f"N#{owner}", "-") for owner in found.values()]) if found else {}
+    return {node: owner for node, owner in found.items() if "own" in living.get((f"N#{owner}", "-"), {})}
 
 
 def _contacts_among(created: Sequence[str], seen: _Seen) -> list[str]:
@@ -236,7 +250,13 @@ def _converse(table: Table, event: Event, evidence: Evidence, seen: _Seen, marks
 
 
 def _link(
-    table: Table, event: Event, evidence: Evidence, home: Identity, seen: _Seen, rules: graph.Rules
+    table: Table,
+    event: Event,
+    evidence: Evidence,
+    home: Identity,
+    seen: _Seen,
+    rules: graph.Rules,
+    owners: Mapping[str, str],
 ) -> resolve.Applied:
     day = instants.day(event.occurred_at)
     nodes = [
@@ -252,8 +272,12 @@ def _link(
     assurances = {node.id: node.asr for node in nodes}
     traits = {node.id: node.trait for node in nodes}
     pairs = graph.evidence(assurances, traits, seen.node(home))
+    for mine, owner in owners.items():
+        pairs[graph.pair_of(mine, owner)] = graph.Rec(A3_VERIFIED)
+    nodes += [resolve.Node(owner, asr=A3_VERIFIED) for owner in sorted({*owners.values()} - assurances.keys())]
     known = {node.id: item for node in nodes if (item := seen.items.get((f"N#{node.id}", "-")))}
-    applied = resolve.apply(table, rules, nodes, pairs, seen=known, cause=conversations.cause_of(event))
+    fresh = None if owners else known
+    applied = resolve.apply(table, rules, nodes, pairs, seen=fresh, cause=conversations.cause_of(event))
     if applied.held:
         telemetry.warn("evidence held: a cluster would grow too heavy", event=event.id, connection=event.connection)
     return applied

@@ -11,18 +11,23 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
-from chalicelib.kit.source import Secrets, Setting
+from chalicelib.kit.fields import DEFAULT_REGION, instant, phone, plain, present, scoped
+from chalicelib.kit.request import Request
+from chalicelib.kit.shape import required, text
+from chalicelib.kit.signatures import hmac_signature
+from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.model.event import Event, digest
+from chalicelib.model.identity import A3_VERIFIED
 
 if TYPE_CHECKING:
     from chalicelib.kit.http import Http, Reply
     from chalicelib.model.customer import Customer, Entry
-    from chalicelib.model.event import Event
 
 Row = dict[str, Any]
 MAX_BODY = 65_536
@@ -275,6 +280,101 @@ def _bearer(secrets: Secrets, settings: Mapping[str, Any]) -> Mapping[str, str]:
     return {"Authorization": f"Bearer {tokens[0]}"} if tokens else {}
 
 
+CHANGES = {
+    "creation": "identify",
+    "propertyChange": "identify",
+    "merge": "identify",
+    "deletion": "system",
+    "privacyDeletion": "system",
+}
+"""Of contacts. What came back because we wrote it yields nothing, but for a record of ours that is new."""
+TELLS = {
+    "phone": "phone",
+    "email": "email",
+    "firstname": "first_name",
+    "lastname": "last_name",
+    "hs_email_optout": "consent_email",
+    "hs_language": "language",
+}
+OPTED_OUT = {"true": "denied", "false": "granted"}
+CONTACTS = "0-1"
+SIGNATURE = hmac_signature(
+    header="X-HubSpot-Signature-v3",
+    key_name="client_secret",
+    encoding="base64",
+    over="{method}{url}{body}{ts}",
+    timestamp_header="X-HubSpot-Request-Timestamp",
+    timestamp_unit="ms",
+)
+
+
+def normalize(request: Request) -> Iterator[Event]:
+    """What agents and other programs changed of contacts: one event for each change of a batch."""
+    for told in (each for each in request.json if isinstance(each, dict)) if isinstance(request.json, list) else ():
+        kind = _change_of(told)
+        if kind and not _echoed(request, told):
+            yield _changed(request, told, kind)
+
+
+def _change_of(told: Row) -> str:
+    of, _, kind = text(told, "subscriptionType").partition(".")
+    contact = of == "contact" or (of == "object" and text(told, "objectTypeId") == CONTACTS)
+    return kind if contact and kind in CHANGES else ""
+
+
+def _echoed(request: Request, told: Row) -> bool:
+    """By our own app. A setting says which that is; without it the values tell."""
+    app = text(request.settings, "app_id")
+    ours = text(told, "changeSource") == "INTEGRATION" and app and app in text(told, "sourceId")
+    return bool(ours) and _change_of(told) != "merge"
+
+
+def _changed(request: Request, told: Row, kind: str) -> Event:
+    moment = instant(told.get("occurredAt"), "occurredAt")
+    record = text(told, "primaryObjectId") or required(told, "objectId")
+    merged = [plain(each) for each in told.get("mergedObjectIds") or () if plain(each) not in ("", record)]
+    records = (scoped("crm", request.connection, each, A3_VERIFIED) for each in (record, *merged))
+    name, value = text(told, "propertyName"), text(told, "propertyValue")
+    return Event(
+        type=CHANGES[kind],
+        channel="crm",
+        direction="internal",
+        actor="agent" if text(told, "changeSource") == "CRM_UI" else "system",
+        object=record,
+        version=f"{kind} {name} {digest(value)[:8] if value else ''}@{moment}",
+        occurred_at=moment,
+        identities=present(*records),
+        summary=f"Contact {kind}" if kind != "propertyChange" else f"Contact: {name} changed",
+        details={"status": "merged" if kind == "merge" else kind}
+        | ({"primary": record, "merged": merged} if kind == "merge" else {}),
+        fields=_told_field(request, name, value) if kind == "propertyChange" else {},
+        provider_type=text(told, "subscriptionType"),
+    )
+
+
+def _told_field(request: Request, name: str, value: str) -> dict[str, str]:
+    field = TELLS.get(name, "")
+    if field == "consent_email":
+        value = OPTED_OUT.get(value, "")
+    elif field == "phone":
+        value = phone(value, text(request.settings, "region") or DEFAULT_REGION) or value
+    return {field: value[:500]} if field and value else {}
+
+
+COMES_BACK = Source(
+    name="HubSpot",
+    channel="crm",
+    types=CHANGES,
+    normalize=normalize,
+    verify=SIGNATURE,
+    own_system=True,
+    settings={
+        "app_id": Setting("App id", help="Of the app that writes for us: its own changes are not told back to us"),
+        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+    },
+    secrets={"client_secret": Setting("Client secret", help="Of the app whose webhooks come to the hook URL")},
+)
+
 DESTINATION = Destination(
     name="HubSpot",
     base_url="https://api.hubapi.com",
@@ -285,6 +385,7 @@ DESTINATION = Destination(
     find_activity=find_activity,
     forget_contact=forget_contact,
     keyed=True,
+    changes=COMES_BACK,
     limit=Limit(100, 10.0),
     outcomes={403: Unauthorized, 477: Delayed},
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
@@ -303,12 +404,15 @@ DESTINATION = Destination(
         "a refused row of a batch of one: 207 with errors[], or 409; both are read",
         "associations under a dated API version: the v4 path is used with every version",
         "hs_call_duration in milliseconds",
+        "that sourceId of a change by an integration holds its app id",
     ),
     setup=(
         "Create a service key with crm.objects.contacts read and write, and enter it as access_token.",
         "Create the contact property hub_customer_id: single-line text, unique values.",
         "Create the contact property hub_preferred_channel: single-line text.",
         "Create hub_event_id, single-line text with unique values, on calls, emails, communications and notes.",
+        "For what agents change: in an app, subscribe {hook_url} to contact.propertyChange (phone, email, firstname, "
+        "lastname, hs_email_optout), contact.merge and contact.deletion, and enter its client secret and app id.",
     ),
     docs="https://developers.hubspot.com/docs/api-reference/crm-objects-v3/guide",
 )

@@ -356,17 +356,25 @@ def _pushed(post: Post, leased: Contact) -> str:
         contacts.release(post.table, leased)
         return leased.remote
     shown = reduced_customer(person.customer, post.connection.subscription, post.shown_id(person.customer.id))
-    remote = post.destination.upsert_contact(post.http, shown, leased.remote)
+    known = leased.remote or _told_record(post, person)
+    remote = post.destination.upsert_contact(post.http, shown, known)
     if not contacts.save(post.table, leased, remote, fingerprint(post, person.customer)):
         raise Busy("the lease ran out while the destination was answering")
     return remote
+
+
+def _told_record(post: Post, person: Person) -> str:
+    """The record that this very system told us of: it is his, so none is made beside it."""
+    mine = [each for each in person.customer.identities if each.kind == "crm" and each.scope == post.connection.id]
+    return min((each.value for each in mine), default="")
 
 
 def fingerprint(post: Post, customer: Customer) -> str:
     """Of what this destination keeps: equal means there is nothing to push. First all but the fields,
     then each field, so that it shows which one changed."""
     shown = reduced_customer(customer, post.connection.subscription, post.shown_id(customer.id))
-    facts: list[Any] = [shown.id, [each.text for each in shown.identities], shown.preferred_channel]
+    reached = [each.text for each in shown.identities if each.kind != "crm"]
+    facts: list[Any] = [shown.id, reached, shown.preferred_channel]
     facts += [shown.satisfaction, post.connection.mapping, post.connection.provider]
     prints = [digest(msgspec.json.encode(facts, order="deterministic"))]
     prints += [f"{_short(name)}={_short(field.value)}" for name, field in sorted(_kept_fields(post, shown).items())]

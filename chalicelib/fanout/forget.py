@@ -52,6 +52,8 @@ def forget(table: Table, connection: Connection, nodes: Sequence[str]) -> Told:
             destination.forget_contact(http, remote)
     except DeliveryFailed as failed:
         return Told(connection.id, FAILED, failed.reason[:200], isinstance(failed, Delayed))
+    for remote in remotes:
+        table.write(Delete(contacts.pointer_key(connection.id, remote)))
     return Told(connection.id, FORGOTTEN, f"{len(remotes)} records")
 
 

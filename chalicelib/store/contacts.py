@@ -67,8 +67,30 @@ def lease(table: Table, contact: Contact) -> Contact | None:
 
 def save(table: Table, contact: Contact, remote: str, pushed: str) -> bool:
     """End the lease with what was pushed. False: the lease had run out and somebody took over."""
+    if remote != contact.remote:
+        table.write(Put(pointer(contact.connection, remote, contact.node)))
     saved = Contact(contact.connection, contact.node, remote, pushed, instants.now())
     return table.write(Put(_item(saved, contact.ver + 1), equal(ver=contact.ver)))
+
+
+def pointer(connection: str, remote: str, node: str) -> Item:
+    """From a record over there back to whose it is, for what that system tells of it."""
+    pk, sk = pointer_key(connection, remote)
+    return {"pk": pk, "sk": sk, "node": node}
+
+
+def pointer_key(connection: str, remote: str) -> tuple[str, str]:
+    return f"X#{connection}#{remote}", "-"
+
+
+def adopt(table: Table, connection: str, nodes: Iterable[str], primary: str, merged: Iterable[str]) -> None:
+    """That system made one record of several: whose contact was one of `merged` has `primary` now."""
+    gone = set(merged)
+    for item in table.batch_get([key(connection, node) for node in nodes]).values():
+        contact = from_item(item)
+        if contact.remote in gone:
+            moved = Contact(connection, contact.node, primary, "", contact.pushed_at)
+            table.write(Put(_item(moved, contact.ver + 1), equal(ver=contact.ver)))
 
 
 def release(table: Table, contact: Contact) -> None:

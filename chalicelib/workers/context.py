@@ -15,7 +15,7 @@ from chalicelib.ingest.receive import source_of
 from chalicelib.model import instants
 from chalicelib.model.connection import Connection
 from chalicelib.model.event import Event, digest
-from chalicelib.store import connections, jobs, organisation, queues, receipts
+from chalicelib.store import connections, contacts, jobs, organisation, queues, receipts
 from chalicelib.store.receipts import Produced
 from chalicelib.store.table import DynamoTable, Item, Put, Table
 from chalicelib.workers import reapply
@@ -117,6 +117,7 @@ def _demanded(
     names nobody, to erase all that the shop brought. A redelivery is the same job; and when all is
     erased the demand itself lies before the erasure."""
     for event, told in zip(found, produced, strict=True):
+        _adopted(table, connection, event, told, lists)
         asked = demand_of(event, connection)
         if not asked:
             continue
@@ -129,6 +130,18 @@ def _demanded(
             _job(table, "erase", event, erase.plan(person, instants.now()) | who)
         elif asked == EXPORT and person:
             _job(table, "export", event, {"customer": person.customer.id} | who)
+
+
+def _adopted(
+    table: Table, connection: Connection, event: Event, told: Produced, lists: organisation.Organisation
+) -> None:
+    """A CRM made one record of several: all that we had under the others is under that one now."""
+    merged = event.details.get("merged")
+    if event.details.get("status") != "merged" or not isinstance(merged, list) or not told.pk.startswith("N#"):
+        return
+    person = people.of_node(table, rules_of(lists), told.pk[2:])
+    if person:
+        contacts.adopt(table, connection.id, person.nodes, str(event.details["primary"]), map(str, merged))
 
 
 def _job(table: Table, kind: str, event: Event, params: dict[str, Any]) -> None:

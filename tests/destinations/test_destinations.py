@@ -277,13 +277,13 @@ def granted(case: Case, **wrong: str) -> Token:
     assert destination.grant is not None
     entered = {name: values for name, values in http.secrets.items() if name in destination.secrets}
     told = entered | {name: (value,) for name, value in wrong.items()}
-    base = destination.grant_base(http.settings)
-    return destination.grant(Http(base, settings=http.settings, secrets=told, allow_private=True))
+    return destination.grant(Http(case.standin.url, settings=http.settings, secrets=told, allow_private=True))
 
 
 @each(GRANTED)
 def test_a_token_that_was_asked_for_lets_in(case: Case) -> None:
-    token = granted(case)
+    token, asked_at = granted(case), case.destination.grant_url
+    assert (asked_at if isinstance(asked_at, str) else asked_at(case.http().settings)).startswith("https://")
     assert token.seconds > 60
     assert [token.value] != case.connection["secrets"]["access_token"]
     case.connection["secrets"] = {"access_token": [token.value]}

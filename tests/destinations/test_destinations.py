@@ -303,6 +303,17 @@ def test_each_secret_is_needed_for_a_token(case: Case) -> None:
 
 
 @each(GRANTED)
+def test_a_refused_token_hides_the_secrets_that_are_quoted(case: Case) -> None:
+    secrets = [case.connection["secrets"][name][0] for name in case.destination.secrets]
+    case.standin.behave("status", status=400, body={"error": "invalid_client", "error_description": f"bad: {secrets}"})
+    with pytest.raises(DeliveryFailed) as failed:
+        granted(case)
+    shown = f"{failed.value.reason} {failed.value.excerpt}"
+    assert "invalid_client" in shown
+    assert not [secret for secret in secrets if secret in shown]
+
+
+@each(GRANTED)
 def test_what_becomes_of_asking_for_a_token(case: Case) -> None:
     for mode, status, expected in [
         ("status", 429, "delayed"),

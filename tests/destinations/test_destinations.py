@@ -13,10 +13,11 @@ import msgspec
 import pytest
 
 from chalicelib import destinations
-from chalicelib.errors import DeliveryFailed, NotFound
+from chalicelib.errors import DeliveryFailed, NotFound, Unauthorized
 from chalicelib.kit import http as http_module
 from chalicelib.kit import wire
 from chalicelib.kit.destination import Destination
+from chalicelib.kit.grant import Token
 from chalicelib.kit.http import Http
 from chalicelib.kit.source import GRADES
 from chalicelib.model.customer import Customer, Entry
@@ -66,9 +67,11 @@ class Case:
         return self.destination.upsert_contact(http, self.customer, self.remote)
 
 
-def names(slug: str, do: str = "") -> list[str]:
+def names(slug: str, do: str = "", *, ends: bool = False) -> list[str]:
+    """Those that make what they send, or those that make nothing: `ends` is then the outcome."""
     files = sorted(path for path in (FIXTURES / slug).glob("*.json") if path.stem != "connection")
-    return [path.stem for path in files if not do or json.loads(path.read_text())["do"] == do]
+    told = {path.stem: json.loads(path.read_text()) for path in files}
+    return [name for name, case in told.items() if do in ("", case["do"]) and ("ends" in case) == ends]
 
 
 def open_case(slug: str, name: str) -> Case:
@@ -96,6 +99,8 @@ UPSERTS = [(slug, name) for slug in SLUGS for name in names(slug, "upsert")]
 ONE_OF_EACH = [(slug, names(slug, do)[0]) for slug in SLUGS for do in ("append", "upsert") if names(slug, do)]
 ONE_APPEND = [(slug, names(slug, "append")[0]) for slug in SLUGS]
 ONE_UPSERT = [(slug, names(slug, "upsert")[0]) for slug in SLUGS if names(slug, "upsert")]
+MAKE_NOTHING = [(slug, name) for slug in SLUGS for name in names(slug, ends=True)]
+GRANTED = [(slug, name) for slug, name in ONE_APPEND if destinations.load(slug).grant]
 
 
 def each(cases: list[tuple[str, str]]) -> pytest.MarkDecorator:
@@ -120,6 +125,13 @@ def test_exactly_the_expected_calls_are_made(case: Case) -> None:
         assert made.query == expected.get("query", {})
         assert (made.json if made.body else None) == expected.get("json")
         assert {name: made.headers.get(name) for name in expected.get("headers", {})} == expected.get("headers", {})
+
+
+@each(MAKE_NOTHING)
+def test_an_answer_that_says_more_than_its_status_is_the_expected_outcome(case: Case) -> None:
+    before = case.standin.kept(), case.standin.people()
+    assert outcome(case) == case.told["ends"]
+    assert (case.standin.kept(), case.standin.people()) == before
 
 
 STATUSES = [
@@ -241,6 +253,79 @@ def test_a_contact_is_found_and_forgotten(case: Case) -> None:
     for _ in range(2):
         destination.forget_contact(case.http(), remote)
     assert destination.find_contact(case.http(), case.customer) == ""
+
+
+@each(ONE_UPSERT)
+def test_with_a_contact_its_activities_are_forgotten(case: Case) -> None:
+    destination = case.destination
+    assert destination.upsert_contact is not None
+    assert destination.append_activity is not None
+    assert destination.forget_contact is not None
+    case.told["settings"] = {}
+    remote = case.run()
+    entry = open_case(case.slug, names(case.slug, "append")[0])
+    entry.standin.stop()
+    destination.append_activity(case.http(), remote, entry.entry)
+    assert case.standin.kept() == [entry.entry.event.id]
+    destination.forget_contact(case.http(), remote)
+    assert case.standin.kept() == []
+
+
+def granted(case: Case, **wrong: str) -> Token:
+    """As the engine asks: with what an integrator entered, and without a token."""
+    destination, http = case.destination, case.http()
+    assert destination.grant is not None
+    entered = {name: values for name, values in http.secrets.items() if name in destination.secrets}
+    told = entered | {name: (value,) for name, value in wrong.items()}
+    return destination.grant(Http(case.standin.url, settings=http.settings, secrets=told, allow_private=True))
+
+
+@each(GRANTED)
+def test_a_token_that_was_asked_for_lets_in(case: Case) -> None:
+    token, asked_at = granted(case), case.destination.grant_url
+    assert (asked_at if isinstance(asked_at, str) else asked_at(case.http().settings)).startswith("https://")
+    assert token.seconds > 60
+    assert [token.value] != case.connection["secrets"]["access_token"]
+    case.connection["secrets"] = {"access_token": [token.value]}
+    case.standin.calls.clear()
+    assert case.run() == case.told["returns"]
+    assert [call.path for call in case.standin.calls] == [call["path"] for call in case.told["calls"]]
+    assert all(token.value in call.headers["authorization"] for call in case.standin.calls)
+
+
+@each(GRANTED)
+def test_each_secret_is_needed_for_a_token(case: Case) -> None:
+    for name, declared in case.destination.secrets.items():
+        if declared.required:
+            with pytest.raises(Unauthorized) as refused:
+                granted(case, **{name: "not-the-right-one"})
+            assert "not-the-right-one" not in refused.value.reason + refused.value.excerpt
+
+
+@each(GRANTED)
+def test_a_refused_token_hides_the_secrets_that_are_quoted(case: Case) -> None:
+    secrets = [case.connection["secrets"][name][0] for name in case.destination.secrets]
+    case.standin.behave("status", status=400, body={"error": "invalid_client", "error_description": f"bad: {secrets}"})
+    with pytest.raises(DeliveryFailed) as failed:
+        granted(case)
+    shown = f"{failed.value.reason} {failed.value.excerpt}"
+    assert "invalid_client" in shown
+    assert not [secret for secret in secrets if secret in shown]
+
+
+@each(GRANTED)
+def test_what_becomes_of_asking_for_a_token(case: Case) -> None:
+    for mode, status, expected in [
+        ("status", 429, "delayed"),
+        ("status", 503, "delayed"),
+        ("status", 401, "unauthorized"),
+        ("lie", 200, "unknown"),
+        ("drop", 200, "unknown"),
+    ]:
+        case.standin.behave(mode, status=status, times=1)
+        with pytest.raises(DeliveryFailed) as failed:
+            granted(case)
+        assert failed.value.outcome == expected
 
 
 @each(UPSERTS)

@@ -36,7 +36,7 @@ SOURCE_NAME = "draad"
 ERASED = "erased"
 SIDES = {"in": "from customer", "out": "to customer"}
 MAX_TEXT = 20_000
-MAX_PAGES = 10
+PAGES = {"activities": 10, "notes": 10, "callLogs": 40}
 NEWEST = 100
 MOST_IDS = 100
 PATHS = {"activities": "api/v2/activities", "notes": "v1/notes", "callLogs": "v1/callLogs"}
@@ -259,14 +259,14 @@ def _plain(value: Any) -> str:
 def _listed(http: Http, kind: str, remote: str) -> Iterator[Row]:
     """Everything of one kind that hangs on this person, newest first, page by page."""
     query: Row = dict(LISTS[kind]) | ({} if kind == "callLogs" else {"person_id": remote})
-    for _ in range(MAX_PAGES):
+    for _ in range(PAGES[kind]):
         answer = http.request("GET", PATHS[kind], params=query).json()
         yield from (each for each in _found(answer) or [] if text(each, "person_id") == remote)
         following = _following(answer)
         if not following:
             return
         query |= following
-    raise Delayed(f"more than {MAX_PAGES} pages of {kind}: cannot tell whether this one is there")
+    raise Delayed(f"more than {PAGES[kind]} pages of {kind}: cannot tell whether this one is there")
 
 
 def _following(answer: Any) -> Row:
@@ -394,7 +394,8 @@ DESTINATION = Destination(
             "Calls",
             default="activity",
             choices=("activity", "call_log"),
-            help="call_log: with outcome and numbers, where the number called is known; read back for one user only",
+            help="call_log: with outcome and numbers, where the number called is known. Found again only among the "
+            "2,000 logs of the token's user: for companies that call little",
         ),
         "call_type": Setting("Activity type of calls", default="call", help="Its key_string"),
         "mail_type": Setting("Activity type of mails", default="email", help="Its key_string"),

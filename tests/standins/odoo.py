@@ -73,13 +73,16 @@ class Odoo(Standin):
             there = [row for row in self.rows["res.partner"].values() if row["active"] and row["partner_share"]]
         return [row["x_draad_id"] or row["ref"] or "" for row in there]
 
-    def add_partner(self, *, colleague: bool = False, booked: bool = False, **fields: Any) -> str:
+    def add_partner(self, *, colleague: bool = False, **fields: Any) -> str:
         """One that somebody made by hand."""
         with self.lock:
             row = self._make("res.partner", {"name": "J."} | fields)
             row["partner_share"] = not colleague
-            self.bookings |= {row["id"]} if booked else set()
             return str(row["id"])
+
+    def book(self, id: str) -> None:
+        with self.lock:
+            self.bookings.add(int(id))
 
     def remove_partner(self, id: str) -> None:
         with self.lock:

@@ -80,7 +80,8 @@ class Pipedrive(Standin):
         super().set(**told)
 
     def state(self) -> Any:
-        return self.rows | {"created": self.created, "calls": len(self.calls)}
+        there = {kind: {str(row["id"]): row for row in self._there(kind)} for kind in self.rows}
+        return there | {"created": self.created, "calls": len(self.calls)}
 
     def kept(self) -> list[str]:
         with self.lock:

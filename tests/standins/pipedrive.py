@@ -45,6 +45,7 @@ QUERIES = {
     "callLogs": {"start", "limit"},
 }
 SEARCHABLE = {"name", "email", "phone", "notes", "custom_fields"}
+NOW = "2026-09-03 12:00:00"
 MARK = re.compile(r"draad:([a-z0-9]+)")
 CLOCK = re.compile(r"[0-9]{2}:[0-5][0-9]\Z")
 PATH = re.compile(r"/(?:api/)?(?P<version>v1|v2)/(?P<kind>\w+)(?:/(?P<id>[^/]+))?\Z")
@@ -108,6 +109,10 @@ class Pipedrive(Standin):
         with self.lock:
             self._make("notes", {"person_id": None, "content": ""} | fields)
 
+    def add_activity(self, **fields: Any) -> None:
+        with self.lock:
+            self._make("activities", {"person_id": None, "note": ""} | fields)
+
     def _there(self, kind: str) -> list[Row]:
         return [row for row in self.rows[kind].values() if not row["is_deleted"]]
 
@@ -147,7 +152,7 @@ class Pipedrive(Standin):
         query = call.query
         if set(query) - QUERIES[kind] or not 0 < int(query.get("limit", 100)) <= (50 if kind == "callLogs" else 500):
             return _error(400, "Validation failed: query", "ERR_BAD_REQUEST")
-        rows = self._there(kind)
+        rows = sorted(self._there(kind), key=lambda row: row.get("add_time", NOW))
         if "ids" in query:
             rows = [row for row in rows if str(row["id"]) in query["ids"].split(",")]
         if "person_id" in query and (kind == "notes" or self.filters_by_person):

@@ -192,7 +192,7 @@ def _name(customer: Customer) -> str:
 
 
 def _mine(found: list[Row], customer: Customer) -> Row | None:
-    """The record that carries his id, or a former one; of those that we know by their own id also a free one."""
+    """The record that carries his id, else a former one, else the first that belongs to nobody."""
     order = ["", *reversed(customer.former), customer.id]
     told = [(order.index(owner), each) for each in found if (owner := text(each, "owner")) in order]
     return max(told, key=lambda one: one[0])[1] if told else None
@@ -210,9 +210,9 @@ def _adoptable(http: Http, customer: Customer) -> Row | None:
     """Whoever has his mail address, or else his number, and belongs to nobody; the oldest of several."""
     for field, value in (("email", _mail(customer)), ("phone", customer.first("phone"))):
         ids = _searched(http, value, field) if value else []
-        free = [each for each in _read(http, ids) if not each["owner"] and _has(each, f"{field}s", value)]
-        if free:
-            return min(free, key=lambda each: int(_id(each)))
+        found = [each for each in _read(http, ids) if _has(each, f"{field}s", value)]
+        if best := _mine(sorted(found, key=lambda each: int(_id(each))), customer):
+            return best
     return None
 
 
@@ -404,6 +404,7 @@ DESTINATION = Destination(
     unverified=(
         "the filter person_id when activities are listed; without it they are filtered here, page by page",
         "that the list of persons is never behind, while the search may be",
+        "that the search takes terms as long as a customer id: an older one ended at 30 characters",
         "the value of a text field in custom_fields: plain, or wrapped in an object",
         "a 403 is taken for a block after too many requests, and tried again; missing rights end as parked",
         "that a deleted person answers with 404 or 410, or is left out of a list by ids",
@@ -414,7 +415,8 @@ DESTINATION = Destination(
         "Add a user for the hub, who may see and change all persons, and copy his personal API token.",
         "Create a person field of the type Text for our customer id, and enter its API key as customer_field.",
         "Optionally create one for the preferred channel, and enter its API key as channel_field.",
-        "Every push of a new customer takes about 70 tokens of the daily budget, a change 20, an entry 10.",
+        "The daily budget of tokens is shared with all other apps: a new customer takes up to three searches and three "
+        "reads of it, a change one read.",
         "An erased person is emptied and deleted; the CRM removes what is left after 30 days.",
     ),
     docs="https://developers.pipedrive.com/docs/api/v1/Persons",

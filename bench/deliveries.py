@@ -146,7 +146,7 @@ DELIVERED = (
     Case("delivered to a webhook", to_partner, Budget(1)),
     Case("delivered to a webhook, one of a batch of ten", to_partner_in_tens, Budget(1)),
     Case("first delivery of a day in a container", first_of_a_day),
-    Case("delivered to a CRM, contact made (2)", to_crm_new_contact, Budget(3)),
+    Case("delivered to a CRM, contact made (2)", to_crm_new_contact, Budget(4)),
     Case("delivered to a CRM, contact known", to_crm_known_contact, Budget(1)),
     Case("contact unchanged", unchanged_contact, Budget(0)),
     Case("delayed once, then delivered", delayed_once, Budget(5)),

@@ -21,13 +21,14 @@ from typing import Any
 import msgspec
 
 from bench.meter import Change, Meter
+from chalicelib import destinations
 from chalicelib.ingest.arrival import Arrival, to_message
 from chalicelib.model import instants
 from chalicelib.model.connection import Connection
 from chalicelib.model.event import Event, stamp
 from chalicelib.model.identity import CONTACT_POINTS, Identity
 from chalicelib.settings import settings
-from chalicelib.store import aws, connections, events, ids, organisation, secrets
+from chalicelib.store import aws, connections, events, ids, organisation, rates, rules, secrets
 from chalicelib.store.codec import encode
 from chalicelib.store.deliveries import Duty
 from chalicelib.store.table import DynamoTable, Item
@@ -222,14 +223,26 @@ class World:
         return meter, sent
 
     def deliver(self, *duties: Duty, receives: int = 1) -> Meter:
+        """In a container that has just taken its share of each connection's requests."""
+        rates.forget()
+        for connection in {duty.connection for duty in duties}:
+            limit = destinations.load(self._provider(connection)).limit
+            rates.take(self.table, connection, limit.requests, limit.seconds)
         with self.metered() as meter:
             deliver.take([_message(duty.message[0], number, receives=receives) for number, duty in enumerate(duties)])
         return meter
 
+    def _provider(self, connection: str) -> str:
+        found = connections.get(self.table, connection)
+        return found.provider if found else ""
+
     def metered(self) -> Meter:
-        """In a container that has just read the organisation's lists, so that none read them on the way."""
+        """In a container that has just read the organisation's lists and rules, so that none read them on
+        the way."""
         organisation.forget()
         organisation.read(self.table)
+        rules.forget()
+        rules.read(self.table)
         return Meter(settings().table)
 
     def history(self, identities: Sequence[str], entries: int) -> None:

@@ -44,7 +44,7 @@ WRITES = {
     "a day thread joins the day before": (4, 9.0),
     "a day thread alone": (3, 3.0),
     "delivered to a webhook": (1, 1.0),
-    "delivered to a CRM, contact made (2)": (3, 3.0),
+    "delivered to a CRM, contact made (2)": (4, 4.0),
     "contact unchanged": (0, 0.0),
 }
 """Requests and units."""

@@ -13,10 +13,11 @@ import msgspec
 import pytest
 
 from chalicelib import destinations
-from chalicelib.errors import DeliveryFailed, NotFound
+from chalicelib.errors import Delayed, DeliveryFailed, NotFound, Unauthorized, Unknown
 from chalicelib.kit import http as http_module
 from chalicelib.kit import wire
 from chalicelib.kit.destination import Destination
+from chalicelib.kit.grant import Token
 from chalicelib.kit.http import Http
 from chalicelib.kit.source import GRADES
 from chalicelib.model.customer import Customer, Entry
@@ -94,7 +95,7 @@ EVERY = [(slug, name) for slug in SLUGS for name in names(slug)]
 APPENDS = [(slug, name) for slug in SLUGS for name in names(slug, "append")]
 UPSERTS = [(slug, name) for slug in SLUGS for name in names(slug, "upsert")]
 ONE_OF_EACH = [(slug, names(slug, do)[0]) for slug in SLUGS for do in ("append", "upsert") if names(slug, do)]
-ONE_APPEND = [(slug, names(slug, "append")[0]) for slug in SLUGS]
+ONE_APPEND = [(slug, names(slug, "append")[0]) for slug in SLUGS if names(slug, "append")]
 ONE_UPSERT = [(slug, names(slug, "upsert")[0]) for slug in SLUGS if names(slug, "upsert")]
 
 
@@ -259,6 +260,41 @@ def test_a_contact_pushed_again_after_any_lost_answer_is_one_record(case: Case) 
         assert sorted(fresh.standin.people()) == sorted(case.standin.people())
 
 
+GRANTED = [slug for slug in SLUGS if "grant" in json.loads((FIXTURES / slug / "connection.json").read_text())]
+
+
+def asked(case: Case, **changed: list[str]) -> Token:
+    """A token, by the secrets that an integrator enters."""
+    grant, destination = case.connection["grant"], case.destination
+    settings = json.loads(json.dumps(case.connection["settings"]).replace("{url}", case.standin.url))
+    secrets = {name: tuple(values) for name, values in (grant["secrets"] | changed).items()}
+    http = Http(destination.grant_base(settings), settings=settings, secrets=secrets, allow_private=True, deadline=0.5)
+    assert destination.grant is not None
+    return destination.grant(http)
+
+
+@each([(slug, names(slug)[0]) for slug in GRANTED])
+def test_a_token_is_asked_for_and_taken(case: Case) -> None:
+    token = asked(case)
+    assert token.seconds == case.connection["grant"]["seconds"]
+    assert token.base_url == case.connection["grant"].get("base_url", "").replace("{url}", case.standin.url)
+    assert token.value not in case.connection["secrets"]["access_token"]
+    case.connection["secrets"]["access_token"] = [token.value]
+    assert outcome(case) == "delivered"
+
+
+@each([(slug, names(slug)[0]) for slug in GRANTED])
+def test_a_token_is_refused_to_whom_it_is_not_due(case: Case) -> None:
+    for name in case.connection["grant"]["secrets"]:
+        for wrong in (["whsec_" + "A" * 32], []):
+            with pytest.raises(Unauthorized):
+                asked(case, **{name: wrong})
+    for mode, expected in (("drop", Unknown), ("lie", Unknown), ("status", Delayed)):
+        case.standin.behave(mode, times=1)
+        with pytest.raises(expected):
+            asked(case)
+
+
 @pytest.mark.parametrize("slug", SLUGS)
 def test_every_module_has_the_same_shape(slug: str) -> None:
     text = (MODULES / f"{slug}.py").read_text()
@@ -285,9 +321,10 @@ def test_every_declaration_is_complete(slug: str) -> None:
     assert destination.secrets
     assert "base_url" in destination.settings
     assert not destination.base_url or destination.base_url.startswith("https://")
-    assert destination.keyed or destination.find_activity
+    assert destination.keyed or destination.find_activity or not destination.history
     assert not destination.contacts or (destination.find_contact and destination.forget_contact)
-    assert len(names(slug, "append")) >= 3
+    assert len(names(slug, "append")) >= (3 if destination.history else 0)
+    assert bool(names(slug, "append")) == destination.history
     assert bool(names(slug, "upsert")) == destination.contacts
 
 

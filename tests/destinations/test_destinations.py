@@ -67,9 +67,10 @@ class Case:
         return self.destination.upsert_contact(http, self.customer, self.remote)
 
 
-def names(slug: str, do: str = "") -> list[str]:
+def names(slug: str, do: str = "", *, fails: bool = False) -> list[str]:
     files = sorted(path for path in (FIXTURES / slug).glob("*.json") if path.stem != "connection")
-    return [path.stem for path in files if not do or json.loads(path.read_text())["do"] == do]
+    told = {path.stem: json.loads(path.read_text()) for path in files}
+    return [name for name, case in told.items() if ("fails" in case) == fails and do in ("", case["do"])]
 
 
 def connections(slug: str) -> list[Path]:
@@ -98,6 +99,7 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
 EVERY = [(slug, name) for slug in SLUGS for name in names(slug)]
 APPENDS = [(slug, name) for slug in SLUGS for name in names(slug, "append")]
 UPSERTS = [(slug, name) for slug in SLUGS for name in names(slug, "upsert")]
+FAILING = [(slug, name) for slug in SLUGS for name in names(slug, fails=True)]
 ONE_OF_EACH = [(slug, names(slug, do)[0]) for slug in SLUGS for do in ("append", "upsert") if names(slug, do)]
 ONE_APPEND = [(slug, names(slug, "append")[0]) for slug in SLUGS if names(slug, "append")]
 ONE_UPSERT = [(slug, names(slug, "upsert")[0]) for slug in SLUGS if names(slug, "upsert")]
@@ -150,6 +152,16 @@ def test_each_status_is_the_declared_outcome(case: Case, status: int, expected: 
     case.standin.behave("status", status=status, headers={"Retry-After": "7"})
     assert outcome(case) == (declared.outcome if declared else expected)
     assert case.standin.kept() == []
+
+
+@each(FAILING)
+def test_an_answer_of_the_vendors_own_is_the_outcome_that_it_means(case: Case) -> None:
+    expected = case.told["fails"]
+    with pytest.raises(DeliveryFailed) as failed:
+        case.run(clock=lambda: float(expected.get("at", 0)))
+    assert failed.value.outcome == expected["outcome"]
+    assert getattr(failed.value, "retry_after", None) == expected.get("retry_after")
+    assert expected.get("says", "") in f"{failed.value.reason} {failed.value.excerpt}"
 
 
 @each(ONE_OF_EACH)

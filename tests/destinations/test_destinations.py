@@ -63,6 +63,10 @@ class Case:
         http = self.http(**options)
         if self.told["do"] == "append":
             return self.destination.append_activity(http, self.remote, self.entry)
+        if self.told["do"] == "forget":
+            assert self.destination.forget_contact is not None
+            self.destination.forget_contact(http, self.remote)
+            return ""
         assert self.destination.upsert_contact is not None
         return self.destination.upsert_contact(http, self.customer, self.remote)
 

@@ -302,7 +302,7 @@ DESTINATION = Destination(
     find_activity=find_activity,
     forget_contact=forget_contact,
     keyed=False,
-    limit=Limit(1, 1.0),
+    limit=Limit(60, 60.0),
     outcomes={403: Unauthorized, 500: Rejected},
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
     settings={
@@ -340,7 +340,7 @@ DESTINATION = Destination(
         "a link to a person by DoCRM, ToBC and BcId holding his number (BcCo)",
         "the Dutch texts that tell a record in use from a refusal, and a blocked GetConnector from both",
         "with which status a blocked GetConnector answers: 500 is taken",
-        "limits: none is published, five calls at once are advised; one a second is taken",
+        "limits: none is published, five calls at once are advised; sixty a minute are taken",
     ),
     setup=(
         "Create an app connector with KnPerson, KnSubject and the two GetConnectors, and a user for it; enter its token.",

@@ -174,7 +174,8 @@ DESTINATION = Destination(
         "when an hour's budget begins anew: the next full hour is waited for",
     ),
     setup=(
-        "Choose an API plan: 15 requests an hour are free, 1,200 the most. A new customer costs two, a changed one two.",
+        "Choose an API plan: 15 requests an hour are free, 1,200 the most. A new customer costs two, a changed one two. "
+        "The hub keeps to the free plan unless the connection's rate_limit says otherwise.",
         "Make an API key for a user of its own; enter both. The vendor blocks for good who sends over 50 a minute.",
         "subscription.types says whose events make a relation: order alone keeps chats out of the books.",
         "No history is kept there: agents read it on the timeline page.",

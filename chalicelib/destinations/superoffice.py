@@ -348,7 +348,7 @@ DESTINATION = Destination(
     grant=grant,
     grant_url=_login,
     keyed=False,
-    limit=Limit(5, 1.0),
+    limit=Limit(300, 60.0),
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
     settings={
         "context_identifier": Setting("Context identifier", required=True, help="Of the tenant, such as Cust12345"),
@@ -387,7 +387,7 @@ DESTINATION = Destination(
         "moments with Z are read as UTC, whatever the tenant's time zone",
         "that a deleted person answers a GET with 404",
         "which errors of content are answered with 500: they are tried again for three days",
-        "limits: calls are metered by app, no number is published; 5 a second is taken",
+        "limits: calls are metered by app, no number is published; 300 a minute are taken",
     ),
     setup=(
         "Register an app of server-to-server kind; have an administrator of the tenant authorize it, and take the "

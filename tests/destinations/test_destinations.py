@@ -297,7 +297,7 @@ def asked(case: Case, **changed: list[str]) -> Token:
     grant, destination = case.connection["grant"], case.destination
     settings = json.loads(json.dumps(case.connection["settings"]).replace("{url}", case.standin.url))
     secrets = {name: tuple(values) for name, values in (grant["secrets"] | changed).items()}
-    http = Http(destination.grant_base(settings), settings=settings, secrets=secrets, allow_private=True, deadline=0.5)
+    http = Http(settings["base_url"], settings=settings, secrets=secrets, allow_private=True, deadline=0.5)
     assert destination.grant is not None
     return destination.grant(http)
 

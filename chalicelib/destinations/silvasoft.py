@@ -5,7 +5,8 @@ told who the customers are and no more.
 
 A relation has no field for an id of ours. It is known by its GUID once the hub has made or found it,
 and found by its mail address: the system makes no second one with the same address, it answers the
-one that is there. A customer without an address of his own is therefore not told until he has one.
+one that is there. A customer without an address of his own is therefore not told until he has one,
+and one whose address is a company's is left to people: the company's name and address are not his.
 
 A budget of requests an hour, and 401 where it is spent: the text tells that from a wrong key. So a
 relation is read first, and written only where something differs.
@@ -44,7 +45,10 @@ def upsert_contact(http: Http, customer: Customer, remote: str) -> str:
     if not address:
         return ""
     told = {"IsCustomer": True, "Relation_Contact": [{"LastName": address} | wanted]}
-    return _own(_asked(http, "POST", "addprivaterelation", told))
+    made = _written(_asked(http, "POST", "addprivaterelation", told))
+    if _company(made):
+        raise Rejected("a company has this mail address there: enter the customer by hand, or change its address")
+    return _guid(made)
 
 
 def find_contact(http: Http, customer: Customer) -> str:
@@ -56,7 +60,7 @@ def forget_contact(http: Http, remote: str) -> None:
     if _listed(http, "RelationGUID", remote):
         nobody = {"Email": f"{remote}@erased.invalid", "Phone": NOTHING, "FirstName": NOTHING, "LastName": NOTHING}
         told = {"RelationGUID": int(remote), **dict.fromkeys(ADDRESS, NOTHING), "Relation_Contact": [nobody]}
-        _own(_asked(http, "PUT", "updaterelation", told))
+        _written(_asked(http, "PUT", "updaterelation", told))
 
 
 def contact(customer: Customer) -> Row:
@@ -78,7 +82,12 @@ def _address(customer: Customer) -> str:
 def _by_address(http: Http, address: str) -> list[Row]:
     """Exactly that one, the oldest first: whatever else the filter may find is somebody else."""
     found = _listed(http, "RelationEmail", address) if address else []
-    return [each for each in found if address in (text(each, "Email").lower(), text(_contact(each), "Email").lower())]
+    people = [each for each in found if not _company(each)]
+    return [each for each in people if address in (text(each, "Email").lower(), text(_contact(each), "Email").lower())]
+
+
+def _company(row: Row) -> bool:
+    return any(text(row, name) for name in ("RegistrationNumber", "TaxIdentificationNumber"))
 
 
 def _listed(http: Http, name: str, value: str) -> list[Row]:
@@ -99,7 +108,7 @@ def _updated(http: Http, row: Row, wanted: Row) -> str:
     told = {name: value for name, value in wanted.items() if not _same(http, name, there[name], value)}
     if told:
         one = kept(**there | told)
-        _own(_asked(http, "PUT", "updaterelation", {"RelationGUID": int(_guid(row)), "Relation_Contact": [one]}))
+        _written(_asked(http, "PUT", "updaterelation", {"RelationGUID": int(_guid(row)), "Relation_Contact": [one]}))
     return _guid(row)
 
 
@@ -122,15 +131,15 @@ def _judged(http: Http, answer: Reply) -> Reply:
     raise Unauthorized("HTTP 401: the user name or API key is wrong")
 
 
-def _own(answer: Reply) -> str:
-    """The relation's GUID. An empty object says that nothing was written."""
+def _written(answer: Reply) -> Row:
+    """The relation. An empty object says that nothing was written."""
     told = answer.json()
-    row = told[0] if isinstance(told, list) and told else told
+    row: Row = told[0] if isinstance(told, list) and told else told
     if told in ([], {}):
         raise Rejected("the relation was not written, and no reason given")
     if not _guid(row):
         raise Unknown("a relation was answered without its GUID")
-    return _guid(row)
+    return row
 
 
 def _guid(row: Any) -> str:
@@ -170,6 +179,7 @@ DESTINATION = Destination(
         "whether RelationEmail finds exactly that address, and in any case of letters: what differs is left alone",
         "that updaterelation leaves alone what is not sent, and takes - for a name, a number and an address",
         "whether a relation is answered as an object or as a list of one: both are read",
+        "that a company, and no person, is listed with its registration or VAT number",
         "that answers are not compressed when none is asked for",
         "when an hour's budget begins anew: the next full hour is waited for",
     ),

@@ -23,6 +23,7 @@ RELATION = {"Address_City", "Address_Street", "Address_PostalCode", "Address_Cou
     "Email",
     "Phone",
 }
+COMPANY = {"Name", "RegistrationNumber", "TaxIdentificationNumber"}
 ON_EXISTING = {"OnExistingRelationEmail", "OnExistingRelationNumber"}
 PATH = re.compile(r"/rest/(?P<what>[a-z]+)/\Z")
 MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+\Z")
@@ -109,7 +110,7 @@ class Silvasoft(Standin):
         row = self.relations.get(told.get("RelationGUID", 0))
         if row is None:
             return _refusal(400, "VALIDATION", "RelationGUID does not exist")
-        if wrong := self._wrong(told, RELATION | {"RelationGUID"}):
+        if wrong := self._wrong(told, RELATION | {"RelationGUID"} | (COMPANY & set(row))):
             return _refusal(400, "VALIDATION", wrong)
         if self.writes_nothing:
             return Answer(200, {})

@@ -192,6 +192,7 @@ def _synced(
     call: Call, connection: Connection, person: Person, items: list[Item], contact: dict[str, Any] | None
 ) -> dict[str, Any]:
     told = connection.subscription.anonymous or not person.anonymous
+    told = told and destinations.load(connection.provider).history
     due = [item for item in items if told and wants_item(connection, item)]
     keys = {Duty(connection.id, ACTIVITY, item["pk"][2:], item["sk"]).key: item for item in due}
     rows = {key: row for key, row in call.table.batch_get(keys).items() if live(row)}

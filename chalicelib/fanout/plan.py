@@ -1,7 +1,7 @@
 """Plan: from a change in the table to the duties that follow. The stream is a trigger, not the truth.
 
 What each record may mean:
-    N#n E#…   a new event: one activity for each destination that wants it
+    N#n E#…   a new event: one activity for each destination that wants it, or the contact where it shows none
     K#k       customers changed: their contacts, and the history of those no longer anonymous
     N#n F     fields changed: the contact; so when N#n S#r changed: a survey was answered
 
@@ -106,7 +106,15 @@ class Planner:
             person = self.person_of(node)
             if person is None or person.anonymous:
                 takers = [each for each in takers if each.subscription.anonymous]
-        into.activities |= {Duty(each.id, ACTIVITY, node, item["sk"]): None for each in takers}
+        self._told(takers, item, into)
+
+    def _told(self, takers: Iterable[Connection], item: Item, into: Planned) -> None:
+        """An activity for each, or, where it shows no history, its customer: the event says that there is one."""
+        for each in takers:
+            if destinations.load(each.provider).history:
+                into.activities[Duty(each.id, ACTIVITY, item["pk"][2:], item["sk"])] = None
+            elif person := self.person_of(item["pk"][2:]):
+                into.contacts[Duty(each.id, CONTACT, person.oldest, person.id)] = tuple(person.nodes)
 
     def _messages(self, item: Item, into: Planned) -> None:
         """Only what is new sets a rule off: history is never written about."""
@@ -143,8 +151,7 @@ class Planner:
             into.histories[node] = None
             return
         for item in (each for each in found if not self._told_at_home(each)):
-            takers = [each for each in self.receivers if wants_item(each, item)]
-            into.activities |= {Duty(each.id, ACTIVITY, node, item["sk"]): None for each in takers}
+            self._told((each for each in self.receivers if wants_item(each, item)), item, into)
 
     def _contacts(self, person: Person | None, into: Planned) -> None:
         if person is None or person.anonymous:

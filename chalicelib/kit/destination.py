@@ -89,9 +89,14 @@ class Destination:
         return self.upsert_contact is not None
 
     @property
+    def history(self) -> bool:
+        """Whether it shows activities; one that does not is told who the customers are, and no more."""
+        return self.append_activity is not None
+
+    @property
     def informed(self) -> bool:
         """Whether it is kept informed, and does not only send."""
-        return self.append_activity is not None
+        return self.history or self.contacts
 
     def http(
         self, settings: Mapping[str, Any], secrets: Secrets, *, base_url: str = "", allow_private: bool = False

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 
-from chalicelib.errors import Rejected
+from chalicelib.errors import Rejected, Unauthorized
 
 SYMMETRIC, PRIVATE = "whsec_", "whsk_"
 SEED_BYTES = 32
@@ -32,6 +32,18 @@ def standard_webhook(secrets: Iterable[str], message_id: str, timestamp: int, bo
         "webhook-timestamp": str(timestamp),
         "webhook-signature": " ".join(signatures),
     }
+
+
+def rsa_sha256(key: str, signed: bytes) -> str:
+    """Base64 of RSA (PKCS #1 v1.5) over SHA-256. `key`: a private one in PEM. Raises Unauthorized where it is none."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    from chalicelib.kit.public_keys import rsa_signature_of
+
+    try:
+        return base64.b64encode(rsa_signature_of(key, signed, "sha256")).decode()
+    except (ValueError, TypeError, UnsupportedAlgorithm) as wrong:
+        raise Unauthorized("the private key is no RSA key in PEM without a password") from wrong
 
 
 def _signature(secret: str, signed: bytes) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from chalicelib import destinations
 from chalicelib.store import contacts, organisation
 from chalicelib.store.deliveries import Duty
 from tests.api.client import Api, event, person
 from tests.api.test_connections import NOW, row
+from tests.schedule import replaced
 
 JAN = person("email", "jan@example.nl")
 MOBILE = person("phone", "+31612345678")
@@ -252,6 +255,20 @@ def test_sync_says_what_each_system_lacks_and_why(api: Api, shop: str) -> None:
     assert [each["contact"] for each in api.get(path)["destinations"]] == ["contact-7"]
     api.call("DELETE", f"/v1/connections/{partner}")
     assert api.get(path)["destinations"] == []
+
+
+def test_a_system_without_a_history_is_never_behind(api: Api, shop: str) -> None:
+    api.call("POST", "/v1/connections", 201, {"provider": "webhook", "settings": {"url": "https://x.example/"}}
+             | {"secrets": {"signing_secret": "whsec_" + "YWJj" * 8}})  # fmt: skip
+    api.record(shop, event(1, NOW, JAN))
+    (found,) = api.get("/v1/customers", identity="email:jan@example.nl")["customers"]
+    books = replace(
+        destinations.load("webhook"), append_activity=None, upsert_contact=lambda http, customer, remote: ""
+    )
+    for declared, state in ((destinations.load("webhook"), "behind"), (books, "in step")):
+        with replaced((destinations, "load", lambda slug, declared=declared: declared)):
+            (one,) = api.get(f"/v1/customers/{found['id']}/sync")["destinations"]
+        assert (one["state"], one["delivered"]) == (state, 0)
 
 
 def node_of(api: Api, customer: str) -> str:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from chalicelib import destinations
-from chalicelib.errors import DeliveryFailed, NotFound, Unauthorized
+from chalicelib.errors import Delayed, DeliveryFailed, NotFound, Unauthorized, Unknown
 from chalicelib.kit import http as http_module
 from chalicelib.kit import wire
 from chalicelib.kit.destination import Destination
@@ -63,15 +63,24 @@ class Case:
         http = self.http(**options)
         if self.told["do"] == "append":
             return self.destination.append_activity(http, self.remote, self.entry)
+        if self.told["do"] == "forget":
+            assert self.destination.forget_contact is not None
+            self.destination.forget_contact(http, self.remote)
+            return ""
         assert self.destination.upsert_contact is not None
         return self.destination.upsert_contact(http, self.customer, self.remote)
 
 
-def names(slug: str, do: str = "", *, ends: bool = False) -> list[str]:
-    """Those that make what they send, or those that make nothing: `ends` is then the outcome."""
+def names(slug: str, do: str = "", *, ends: bool = False, fails: bool = False) -> list[str]:
+    """Those that make what they send; or with `ends` and `fails` those that make nothing, and what becomes of them."""
     files = sorted(path for path in (FIXTURES / slug).glob("*.json") if path.stem != "connection")
     told = {path.stem: json.loads(path.read_text()) for path in files}
-    return [name for name, case in told.items() if do in ("", case["do"]) and ("ends" in case) == ends]
+    wanted = [name for name, case in told.items() if ("ends" in case) == ends and ("fails" in case) == fails]
+    return [name for name in wanted if do in ("", told[name]["do"])]
+
+
+def connections(slug: str) -> list[Path]:
+    return list((FIXTURES / slug).glob("connection.json"))
 
 
 def open_case(slug: str, name: str) -> Case:
@@ -96,11 +105,16 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
 EVERY = [(slug, name) for slug in SLUGS for name in names(slug)]
 APPENDS = [(slug, name) for slug in SLUGS for name in names(slug, "append")]
 UPSERTS = [(slug, name) for slug in SLUGS for name in names(slug, "upsert")]
+FAILING = [(slug, name) for slug in SLUGS for name in names(slug, fails=True)]
 ONE_OF_EACH = [(slug, names(slug, do)[0]) for slug in SLUGS for do in ("append", "upsert") if names(slug, do)]
-ONE_APPEND = [(slug, names(slug, "append")[0]) for slug in SLUGS]
+ONE_APPEND = [(slug, names(slug, "append")[0]) for slug in SLUGS if names(slug, "append")]
 ONE_UPSERT = [(slug, names(slug, "upsert")[0]) for slug in SLUGS if names(slug, "upsert")]
 MAKE_NOTHING = [(slug, name) for slug in SLUGS for name in names(slug, ends=True)]
-GRANTED = [(slug, name) for slug, name in ONE_APPEND if destinations.load(slug).grant]
+GRANTED = [
+    (slug, name)
+    for slug, name in ONE_APPEND
+    if destinations.load(slug).grant and not {"grant", "grants"} & json.loads(connections(slug)[0].read_text()).keys()
+]
 
 
 def each(cases: list[tuple[str, str]]) -> pytest.MarkDecorator:
@@ -157,6 +171,16 @@ def test_each_status_is_the_declared_outcome(case: Case, status: int, expected: 
     case.standin.behave("status", status=status, headers={"Retry-After": "7"})
     assert outcome(case) == (declared.outcome if declared else expected)
     assert case.standin.kept() == []
+
+
+@each(FAILING)
+def test_an_answer_of_the_vendors_own_is_the_outcome_that_it_means(case: Case) -> None:
+    expected = case.told["fails"]
+    with pytest.raises(DeliveryFailed) as failed:
+        case.run(clock=lambda: float(expected.get("at", 0)))
+    assert failed.value.outcome == expected["outcome"]
+    assert getattr(failed.value, "retry_after", None) == expected.get("retry_after")
+    assert expected.get("says", "") in f"{failed.value.reason} {failed.value.excerpt}"
 
 
 @each(ONE_OF_EACH)
@@ -255,22 +279,6 @@ def test_a_contact_is_found_and_forgotten(case: Case) -> None:
     assert destination.find_contact(case.http(), case.customer) == ""
 
 
-@each(ONE_UPSERT)
-def test_with_a_contact_its_activities_are_forgotten(case: Case) -> None:
-    destination = case.destination
-    assert destination.upsert_contact is not None
-    assert destination.append_activity is not None
-    assert destination.forget_contact is not None
-    case.told["settings"] = {}
-    remote = case.run()
-    entry = open_case(case.slug, names(case.slug, "append")[0])
-    entry.standin.stop()
-    destination.append_activity(case.http(), remote, entry.entry)
-    assert case.standin.kept() == [entry.entry.event.id]
-    destination.forget_contact(case.http(), remote)
-    assert case.standin.kept() == []
-
-
 def granted(case: Case, **wrong: str) -> Token:
     """As the engine asks: with what an integrator entered, and without a token."""
     destination, http = case.destination, case.http()
@@ -328,6 +336,15 @@ def test_what_becomes_of_asking_for_a_token(case: Case) -> None:
         assert failed.value.outcome == expected
 
 
+@each([one for one in ONE_APPEND if destinations.load(one[0]).contacts])
+def test_forgetting_takes_along_what_was_written(case: Case) -> None:
+    case.run()
+    assert case.standin.kept() == [case.entry.event.id]
+    assert case.destination.forget_contact is not None
+    case.destination.forget_contact(case.http(), case.remote)
+    assert case.standin.kept() == []
+
+
 @each(UPSERTS)
 def test_a_contact_pushed_again_after_any_lost_answer_is_one_record(case: Case) -> None:
     for lost in range(len(case.told["calls"])):
@@ -342,6 +359,41 @@ def test_a_contact_pushed_again_after_any_lost_answer_is_one_record(case: Case) 
             getattr(case.standin, method)(**arguments)
         case.run()
         assert sorted(fresh.standin.people()) == sorted(case.standin.people())
+
+
+GRANTED = [slug for slug in SLUGS if '"grant":' in "".join(each.read_text() for each in connections(slug))]
+
+
+def asked(case: Case, **changed: list[str]) -> Token:
+    """A token, by the secrets that an integrator enters."""
+    grant, destination = case.connection["grant"], case.destination
+    settings = json.loads(json.dumps(case.connection["settings"]).replace("{url}", case.standin.url))
+    secrets = {name: tuple(values) for name, values in (grant["secrets"] | changed).items()}
+    http = Http(settings["base_url"], settings=settings, secrets=secrets, allow_private=True, deadline=0.5)
+    assert destination.grant is not None
+    return destination.grant(http)
+
+
+@each([(slug, names(slug)[0]) for slug in GRANTED])
+def test_a_token_is_asked_for_and_taken(case: Case) -> None:
+    token = asked(case)
+    assert token.seconds == case.connection["grant"]["seconds"]
+    assert token.base_url == case.connection["grant"].get("base_url", "").replace("{url}", case.standin.url)
+    assert token.value not in case.connection["secrets"]["access_token"]
+    case.connection["secrets"]["access_token"] = [token.value]
+    assert outcome(case) == "delivered"
+
+
+@each([(slug, names(slug)[0]) for slug in GRANTED])
+def test_a_token_is_refused_to_whom_it_is_not_due(case: Case) -> None:
+    for name in case.connection["grant"]["secrets"]:
+        for wrong in (["whsec_" + "A" * 32], []):
+            with pytest.raises(Unauthorized):
+                asked(case, **{name: wrong})
+    for mode, expected in (("drop", Unknown), ("lie", Unknown), ("status", Delayed)):
+        case.standin.behave(mode, times=1)
+        with pytest.raises(expected):
+            asked(case)
 
 
 @pytest.mark.parametrize("slug", SLUGS)
@@ -370,9 +422,10 @@ def test_every_declaration_is_complete(slug: str) -> None:
     assert destination.secrets
     assert "base_url" in destination.settings
     assert not destination.base_url or destination.base_url.startswith("https://")
-    assert destination.keyed or destination.find_activity
+    assert destination.keyed or destination.find_activity or not destination.history
     assert not destination.contacts or (destination.find_contact and destination.forget_contact)
-    assert len(names(slug, "append")) >= 3
+    assert len(names(slug, "append")) >= (3 if destination.history else 0)
+    assert bool(names(slug, "append")) == destination.history
     assert bool(names(slug, "upsert")) == destination.contacts
 
 

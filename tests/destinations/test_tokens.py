@@ -53,7 +53,7 @@ class Asking:
 
     def ask(self, **options: Any) -> Token:
         assert self.destination.grant is not None
-        at = self.destination.grant_base(self.settings)
+        at = self.destination.grant_address(self.settings)
         return self.destination.grant(
             Http(at, settings=self.settings, secrets=self.secrets, allow_private=True, **options)
         )

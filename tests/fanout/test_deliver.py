@@ -170,6 +170,17 @@ def test_delivered_once_and_marked(desk: Desk) -> None:
     assert list(desk.system.people) == ["r1"]
 
 
+def test_a_customer_whom_a_system_cannot_keep_yet_is_offered_again(desk: Desk) -> None:
+    """Such as one without the address that is the only key there."""
+    keep = desk.system.upsert
+    desk.system.upsert = lambda http, customer, remote: ""  # type: ignore[method-assign]
+    for _ in range(2):
+        assert desk.go(CONTACT) == "dropped"
+    desk.system.upsert = keep  # type: ignore[method-assign]
+    assert desk.go(CONTACT) == "delivered"
+    assert list(desk.system.people) == ["r1"]
+
+
 def test_killed_at_every_call_and_taken_again(desk: Desk) -> None:
     for keyed, after in itertools.product((True, False), (False, True)):
         for number in range(1, 30):

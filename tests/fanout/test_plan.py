@@ -29,6 +29,7 @@ from tests.schedule import MemoryTable, replaced
 PHONE, WEB = Identity("phone", "+31612345678", "", 2), Identity("web", "a-71", "tc", 2)
 CRM = Connection(id="con_crm", provider="crm")
 FEED = Connection(id="con_feed", provider="feed", subscription=Subscription(types=("order",)))
+BOOKS = Connection(id="con_books", provider="books", subscription=Subscription(types=("order",)))
 
 
 class Watched(MemoryTable):
@@ -99,10 +100,10 @@ class Town:
 
 @pytest.fixture
 def town() -> Iterator[Town]:
-    nothing: Any = None
     declared = {
-        "crm": Destination("CRM", "", lambda s, t: {}, nothing, upsert_contact=nothing or (lambda h, c, r: "")),
-        "feed": Destination("Feed", "", lambda s, t: {}, nothing, partner=True),
+        "crm": Destination("CRM", "", lambda s, t: {}, lambda h, r, e: "", upsert_contact=lambda h, c, r: ""),
+        "feed": Destination("Feed", "", lambda s, t: {}, lambda h, r, e: "", partner=True),
+        "books": Destination("Books", "", lambda s, t: {}, upsert_contact=lambda h, c, r: ""),
     }
     patches = ((secrets, "pepper", lambda: b"pepper"), (destinations, "load", declared.__getitem__))
     with replaced(*patches):
@@ -278,3 +279,35 @@ def test_the_item_of_a_sensitive_event_says_so(town: Town) -> None:
     town.happens(msgspec.structs.replace(said(PHONE), sensitive=True))
     (item,) = (item for item in map(town.table.peek, town.table.rows) if item and item["sk"].startswith("E#"))
     assert [wants_item(each, item) for each in (Connection(id="con_p", provider="feed"), CRM)] == [False, True]
+
+
+def test_a_system_without_a_history_is_told_who_the_customer_is(town: Town) -> None:
+    town.receivers = (CRM, BOOKS)
+    town.happens(said(PHONE))
+    assert not town.planned().contacts
+    town.happens(said(PHONE, number=2, type_="order"))
+    planned = town.planned()
+    assert [duty.connection for duty in planned.activities] == ["con_crm"]
+    assert [(duty.connection, duty.kind) for duty in planned.contacts_alone()] == [("con_books", "contact")]
+
+
+def test_a_system_without_a_history_is_told_of_nobody_anonymous(town: Town) -> None:
+    town.receivers = (BOOKS,)
+    town.happens(said(WEB, type_="order"))
+    assert not town.planned().contacts
+    town.happens(said(WEB, PHONE, number=2))
+    (duty,) = town.planned().contacts_alone()
+    assert duty.connection == "con_books"
+
+
+def test_who_is_kept_informed() -> None:
+    def declared(**functions: Any) -> Destination:
+        return Destination("X", "", lambda s, t: {}, **functions)
+
+    books, sender = declared(upsert_contact=lambda h, c, r: ""), declared(send_message=lambda h, m: "")
+    feed = declared(append_activity=lambda h, r, e: "")
+    assert [(each.informed, each.history) for each in (books, sender, feed)] == [
+        (True, False),
+        (False, False),
+        (True, True),
+    ]

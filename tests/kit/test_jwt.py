@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc.jwk import OctKey, RSAKey
 
-from chalicelib.kit.jwt import PUBLIC, SHARED, JwtSignature, jwt_signature
+from chalicelib.kit.jwt import PUBLIC, SHARED, JwtSignature, claims_of, jwt_signature
 from chalicelib.kit.request import Request
 
 NOW = "2026-09-01T12:00:00.000Z"
@@ -199,6 +199,14 @@ def test_no_secret_and_no_token() -> None:
     bare = replace(request(token), headers=(("Authorization", token),))
     assert jwt_signature(**JWT)(bare, {"signing_secret": (KEY,)})
     assert jwt_signature(**JWT | {"prefix": ""})(bare, {"signing_secret": (KEY,)}) is None
+
+
+def test_what_a_token_says_can_be_read_whoever_signed_it() -> None:
+    token = forged({"alg": "RS256"}, claims())
+    assert claims_of(token) == claims()
+    assert claims_of(token.rpartition(".")[0] + ".AAAA") == claims()
+    for garbage in ("", "a.b", "a.b.c", token + ".x", "e30.W10.AA", "a." + "A" * 20_000 + ".c", "é.é.é"):
+        assert claims_of(garbage) == {}, garbage
 
 
 parts = st.one_of(

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from chalicelib.errors import Rejected
-from chalicelib.kit.signing import standard_webhook
+from chalicelib.errors import Rejected, Unauthorized
+from chalicelib.kit.signing import rsa_sha256, standard_webhook
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NEWER = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -71,3 +71,18 @@ def test_what_is_no_key_signs_nothing(secrets: list[str]) -> None:
     with pytest.raises(Rejected) as refused:
         standard_webhook(secrets, "evt", 1, b"{}")
     assert not [secret for secret in secrets if len(secret) > 6 and secret in refused.value.reason]
+
+
+def test_what_rsa_signs_its_public_key_accepts() -> None:
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+    private = rsa.generate_private_key(65537, 2048)
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL)
+    key = private.private_bytes(*form, serialization.NoEncryption()).decode()
+    raw = base64.b64decode(rsa_sha256(key, b"token.202609010905"), validate=True)
+    private.public_key().verify(raw, b"token.202609010905", padding.PKCS1v15(), hashes.SHA256())
+    locked = private.private_bytes(*form, serialization.BestAvailableEncryption(b"word")).decode()
+    for other in ("", "no key", "<RSAKeyValue/>", key[:-200], locked):
+        with pytest.raises(Unauthorized):
+            rsa_sha256(other, b"x")

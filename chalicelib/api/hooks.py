@@ -16,20 +16,20 @@ from chalicelib.model import instants
 from chalicelib.store.table import DynamoTable
 
 
-def answer(incoming: ChaliceRequest, connection_id: str, secret: str = "") -> Response:
+def answer(incoming: ChaliceRequest, connection_id: str, *below: str) -> Response:
     return guarded(
-        lambda: _response(receive(DynamoTable(), connection_id, request_of(incoming, connection_id, secret)))
+        lambda: _response(receive(DynamoTable(), connection_id, request_of(incoming, connection_id, *below)))
     )
 
 
-def request_of(incoming: ChaliceRequest, connection_id: str, secret: str = "") -> Request:
+def request_of(incoming: ChaliceRequest, connection_id: str, *below: str) -> Request:
     """What the provider sent: exact body, repeated headers and parameters, and the public URL.
 
-    `secret`: the path's last segment, percent-decoded or not: gateways differ.
+    `below`: the path's segments after the connection, percent-decoded or not: gateways differ.
     """
     event = incoming.to_original_event()
     query = _pairs(event.get("multiValueQueryStringParameters"), event.get("queryStringParameters"))
-    path = f"/hooks/{quote(connection_id)}" + (f"/{quote(unquote(secret))}" if secret else "")
+    path = f"/hooks/{quote(connection_id)}" + "".join(f"/{quote(unquote(part))}" for part in below)
     return Request(
         method=incoming.method,
         url=base_url(incoming) + path + (f"?{urlencode(query)}" if query else ""),

@@ -13,6 +13,8 @@ from chalicelib.api.answers import ANY_KEY, answered
 blueprint = Blueprint(__name__)
 
 HOOK_METHODS = ["GET", "POST", "HEAD", "OPTIONS", "PUT"]
+DEEPEST_HOOK = 6
+"""Segments below a hook's URL; a gateway's own greedy paths are unknown to the local server."""
 
 ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("GET", "/health", "health.show", ""),
@@ -89,18 +91,21 @@ for entry in ROUTES:
     _add(*entry)
 
 
-@blueprint.route("/hooks/{connection_id}", methods=HOOK_METHODS, content_types=["*/*"])
-def hook(connection_id: str) -> Response:
-    from chalicelib.api import hooks
+def _add_hook(depth: int) -> None:
+    """A hook with `depth` segments below its URL: a path secret, or the paths of a provider's own protocol."""
+    below = [f"below{number}" for number in range(1, depth + 1)]
 
-    return hooks.answer(blueprint.current_request, connection_id)
+    def endpoint(**parts: str) -> Response:
+        from chalicelib.api import hooks
+
+        return hooks.answer(blueprint.current_request, parts["connection_id"], *(parts[name] for name in below))
+
+    path = "".join(f"/{{{name}}}" for name in ("connection_id", *below))
+    blueprint.route(f"/hooks{path}", methods=HOOK_METHODS, content_types=["*/*"], name=f"hook_{depth}")(endpoint)
 
 
-@blueprint.route("/hooks/{connection_id}/{secret}", methods=HOOK_METHODS, content_types=["*/*"])
-def hook_with_secret(connection_id: str, secret: str) -> Response:
-    from chalicelib.api import hooks
-
-    return hooks.answer(blueprint.current_request, connection_id, secret)
+for depth in range(DEEPEST_HOOK + 1):
+    _add_hook(depth)
 
 
 @blueprint.route("/customers/{id}", methods=["GET"])

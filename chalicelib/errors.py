@@ -13,6 +13,7 @@ HubError
 │   ├── Erased                  410  a customer that was erased
 │   └── InputInvalid            422  names each wrong field
 ├── PayloadMalformed            worker: receipt kept as malformed, replayable; never retried by itself
+│   └── PartlyMalformed         worker: what could be read is accepted, the receipt names what could not
 ├── FetchDelayed                the vendor cannot answer now. worker: back to the queue; hook: 503, it sends again
 ├── DeliveryFailed              an attempt's outcome
 │   ├── Delayed                 429, 5xx: again at `retry_at`, up to 3 days, then parked
@@ -99,6 +100,15 @@ class InputInvalid(RequestRefused):
 
 class PayloadMalformed(HubError):
     """The bytes were signed, but are not what the provider documents."""
+
+
+class PartlyMalformed(PayloadMalformed):
+    """Raised after the events of everything that could be read. `flaws`: (part, reason) of what could not."""
+
+    def __init__(self, flaws: list[tuple[str, str]], parts: int) -> None:
+        self.flaws = flaws
+        named = [f"{part}: {reason[:120]}" for part, reason in flaws[:3]] + [part for part, _ in flaws[3:]]
+        super().__init__(f"{len(flaws)} of {parts} parts could not be read: " + "; ".join(named))
 
 
 class FetchDelayed(HubError):

@@ -5,6 +5,7 @@ Only the people and the road are played: rooms, forms, tickets, webhooks and ret
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -27,7 +28,8 @@ RESOLVED = 3
 @pytest.fixture(scope="module")
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     if reason := lacking():
-        pytest.skip(f"{reason}: make test-real installs and runs them")
+        why = f"{reason}: make test-real installs the real systems and runs this"
+        pytest.fail(why) if os.environ.get("DRAAD_REAL") else pytest.skip(why)
     hub = request.getfixturevalue("hub")
     who = Integrator(hub.url, hub.admin_key)
     with pytest.MonkeyPatch.context() as patch, Relay(hub.url) as relay:
@@ -59,11 +61,10 @@ def complete(world: World, identity: str, wanted: list[Line]) -> list[dict[str, 
     """The timeline, oldest first, once as much is on it as wanted; then it is that, and each of it once."""
     with suppress(AssertionError):
         eventually(lambda: len(world.entries(identity)) >= len(wanted))
-    lines = world.entries(identity)
-    in_order = sorted(
-        lines, key=lambda each: (each["occurred_at"], wanted.index(line(each)) if line(each) in wanted else -1)
-    )
-    assert [line(each) for each in in_order] == wanted
+    # A reply that also solves the ticket is two entries of one moment, in either order.
+    place = {each: number for number, each in enumerate(wanted)}
+    lines = sorted(world.entries(identity), key=lambda each: (each["occurred_at"], place.get(line(each), -1)))
+    assert [line(each) for each in lines] == wanted
     return lines
 
 
@@ -124,7 +125,9 @@ def test_an_address_that_anybody_can_type_joins_nobody(world: World) -> None:
     assert [each["type"] for each in lines] == ["identify", "message", "ticket"]
     assert world.customer(requester(hers.number))["id"] == world.customer(of(noor))["id"]
     assert world.customer(requester(other.number))["id"] != world.customer(of(noor))["id"]
-    assert world.who.customer("email:noor@example.nl") is None
+    found = world.who.get("/v1/customers", identity="email:noor@example.nl")
+    both = {world.customer(each)["id"] for each in (of(noor), requester(other.number))}
+    assert found["match"] == "candidate" and {each["id"] for each in found["customers"]} == both
 
 
 def test_an_address_that_the_desk_looked_at_is_one_person(world: World) -> None:
@@ -190,19 +193,19 @@ def test_what_is_sent_again_or_never_arrived_is_there_once_after_a_restart(world
         ("ticket", "desk", "internal", "system", "Nat pakket and Closed"),
     ]
     lines = complete(world, of(eva), wanted)
+    eventually(lambda: [each["verdict"] for each in world.receipts(world.cases)].count("duplicate") == 2)
     assert len({each["conversation"] for each in lines}) == 1
     assert [each["details"]["status"] for each in lines if each["type"] == "ticket"] == ["opened", "resolved", "closed"]
 
 
 def test_nothing_is_left_over(world: World) -> None:
-    """After all of the above: what arrived was taken or is none of ours, and nothing waits for anybody."""
+    """After all of the above: each request that reached the hub has its receipt, none of them failed, nothing waits."""
     for connection in (world.chat, world.cases):
-        eventually(lambda connection=connection: len(world.receipts(connection)) == world.relay.carried(connection))
-        assert Counter(each["verdict"] for each in world.receipts(connection)).keys() <= {
-            "accepted",
-            "duplicate",
-            "ignored",
-        }
+        with suppress(AssertionError):
+            eventually(lambda known=connection: len(world.receipts(known)) == world.relay.carried(known))
+        found = Counter(each["verdict"] for each in world.receipts(connection))
+        assert found.total() == world.relay.carried(connection)
+        assert found.keys() <= {"accepted", "duplicate", "ignored"}
         assert world.who.get("/v1/waiting", connection=connection["id"])["entries"] == []
 
 

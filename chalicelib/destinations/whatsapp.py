@@ -29,11 +29,15 @@ GRAPH, VERSION = "https://graph.facebook.com", "v24.0"
 REFUSALS = range(400, 500)
 MEANINGS: Mapping[str, tuple[type[DeliveryFailed], str]] = {
     "0": (Unauthorized, "the token is not taken"),
+    "1": (Unknown, "an error that may have come after sending"),
+    "2": (Unknown, "an error that may have come after sending"),
     "4": (Delayed, "too many calls by this app"),
     "190": (Unauthorized, "the token has ended or was withdrawn"),
     "368": (Unauthorized, "the business account is blocked for a violation of policy"),
     "80007": (Delayed, "too many calls for this business account"),
     "130429": (Delayed, "too many messages a second by this number"),
+    "131000": (Unknown, "an error that may have come after sending"),
+    "131016": (Unknown, "an error that may have come after sending"),
     "131021": (Rejected, "sender and receiver are one number"),
     "131026": (Rejected, "it cannot be delivered: no WhatsApp on this number, or terms that were not accepted"),
     "131031": (Unauthorized, "the business account is locked"),

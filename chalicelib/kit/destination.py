@@ -19,8 +19,8 @@ Auth = Callable[[Secrets, Mapping[str, Any]], Mapping[str, str]]
 """(secrets, settings) → request headers. What signs each body uses `kit.signing` instead."""
 
 
-MAYBE_SENT: Mapping[int, type[DeliveryFailed]] = dict.fromkeys(range(500, 600), Unknown)
-"""For messages without a key of ours: a server that answers so may have sent it all the same."""
+MAYBE_SENT: Mapping[int, type[DeliveryFailed]] = dict.fromkeys((408, *range(500, 600)), Unknown)
+"""For messages without a key of ours: whoever answers so may have sent it all the same."""
 
 
 @dataclass(frozen=True)

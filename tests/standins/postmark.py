@@ -26,6 +26,7 @@ class Postmark(Standin):
         self.senders = {"service@tc.example"}
         self.inactive: set[str] = set()
         self.paid = True
+        self.searches_metadata = True
         self.mails: list[Row] = []
         self._shown = 0
 
@@ -34,6 +35,7 @@ class Postmark(Standin):
             self.senders |= set(told.pop("senders", ()))
             self.inactive |= set(told.pop("inactive", ()))
             self.paid = told.pop("paid", self.paid)
+            self.searches_metadata = told.pop("searches_metadata", self.searches_metadata)
         super().set(**told)
 
     def state(self) -> Any:
@@ -46,6 +48,11 @@ class Postmark(Standin):
     def settle(self) -> None:
         with self.lock:
             self._shown = len(self.mails)
+
+    def add_mail(self, key: str) -> None:
+        """Sent before, and in the search."""
+        self._send({"To": "jan@example.nl", "Metadata": {"draad_key": key}})
+        self.settle()
 
     def answer(self, call: Call) -> Answer:
         if call.headers.get("x-postmark-server-token") != TOKEN:
@@ -85,6 +92,7 @@ class Postmark(Standin):
             return _error(422, 602, "The count and offset parameters are required")
         stream = query.get("messagestream", "outbound")
         wanted = {name.removeprefix("metadata_"): query[name] for name in query if name.startswith("metadata_")}
+        wanted = wanted if self.searches_metadata else {}
         if len(wanted) > 1:
             return _error(422, 602, "You can only search by one metadata field")
         found = [

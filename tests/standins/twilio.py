@@ -74,6 +74,10 @@ class Twilio(Standin):
         """A message that was sent before the one of the test."""
         self.message(sid, direction="outbound-api", status="delivered", earlier=True, **more)
 
+    def add_many(self, count: int, **more: Any) -> None:
+        for number in range(count):
+            self.add_earlier(f"SM{number:05d}", body=f"Another {number}", **more)
+
     def answer(self, call: Call) -> Answer:
         found = PATH.match(call.path)
         if found is None or call.method != ("GET" if found["sid"] else call.method):

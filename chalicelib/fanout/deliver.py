@@ -257,6 +257,7 @@ def _message_duty(post: Post, attempt: Attempt, begun: float) -> str:
     if isinstance(message, str):
         deliveries.skipped(post.table, post.duty, replace(attempt, reason=message))
         return ""
+    message = msgspec.structs.replace(message, since=attempt.first_at)
     remote = _sent_before(post, message)
     if remote is None:
         deliveries.parked(post.table, post.duty, replace(attempt, reason=MAYBE_SENT))
@@ -295,12 +296,20 @@ def _scene(post: Post) -> messages.Scene | None:
 
 
 def _sent_before(post: Post, message: Message) -> str | None:
-    """The provider's id, if an earlier attempt got through; empty: surely not; None: who knows."""
-    if post.row is None or post.row["st"] not in (CLAIMED, DELAYED) or post.destination.message_keyed:
+    """The provider's id, if an earlier attempt got through; empty: surely not, or it does no harm to
+    send it again; None: who knows. Raises Delayed while the provider cannot tell yet."""
+    row, destination = post.row, post.destination
+    if row is None or row["st"] not in (CLAIMED, DELAYED):
         return ""
-    if post.destination.find_message:
-        return post.destination.find_message(post.http, message)
-    return None if post.row["st"] == CLAIMED else ""
+    age = (instants.now_ms() - instants.to_ms(message.since)) / 1000
+    if destination.message_keyed and (not destination.key_hours or age < destination.key_hours * 3600):
+        return ""
+    if destination.find_message is None:
+        return None if row["st"] == CLAIMED else ""
+    waiting = destination.found_after - (instants.now_ms() - instants.to_ms(row["at"])) / 1000
+    if waiting > 0:
+        raise Delayed("the provider shows what was sent only after a while", retry_after=waiting)
+    return destination.find_message(post.http, message)
 
 
 def _may_know(post: Post, person: Person) -> bool:

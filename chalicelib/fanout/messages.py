@@ -148,7 +148,8 @@ def _address(scene: Scene, channel: str) -> Identity | None:
         return None
     kinds = KINDS_OF.get(channel, (channel,))
     mine = [each for each in scene.customer.identities if each.kind in kinds]
-    used = [each.address for each in scene.said if each.channel == channel and each.address]
+    here = [each for each in scene.said if each.channel == channel and each.address]
+    used = [each.address for each in sorted(here, key=lambda each: each.connection != scene.connection)]
     ranked = sorted(mine, key=lambda each: (_rank(each.text, used), kinds.index(each.kind), -each.assurance, each.text))
     return ranked[0] if ranked else None
 
@@ -159,7 +160,7 @@ def _rank(text: str, used: Sequence[str]) -> int:
 
 def in_window(scene: Scene, channel: str) -> bool:
     """Whether free text is allowed now: he wrote there himself within the provider's hours."""
-    hours = scene.destination.window_hours
+    hours = scene.destination.window_of(channel)
     own = (
         each for each in scene.said if each.channel == channel and each.direction == "in" and each.actor == "customer"
     )

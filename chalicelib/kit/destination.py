@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.errors import DeliveryFailed
+from chalicelib.errors import DeliveryFailed, Unknown
 from chalicelib.kit.grant import Grant
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.model.customer import Customer, Entry
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 Auth = Callable[[Secrets, Mapping[str, Any]], Mapping[str, str]]
 """(secrets, settings) → request headers. What signs each body uses `kit.signing` instead."""
+
+
+MAYBE_SENT: Mapping[int, type[DeliveryFailed]] = dict.fromkeys((408, *range(500, 600)), Unknown)
+"""For messages without a key of ours: whoever answers so may have sent it all the same."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,19 @@ class Destination:
     find_message: Callable[[Http, Message], str] | None = None
     """What was sent under this key, after an unknown outcome; empty: surely nothing. Without it, and where
     `send_message` is not keyed, what may have been sent is never sent again by itself."""
+    found_after: int = 0
+    """Seconds after the unknown outcome before `find_message` may be asked: what was sent shows only then."""
     message_keyed: bool = False
     """The provider takes our key: sending again sends nothing twice."""
+    key_hours: int = 0
+    """Hours after the first attempt for which the provider knows our key; 0: always. What may have been
+    sent is not sent again after that."""
     channels: tuple[str, ...] = ()
     """Those that `send_message` reaches."""
     window_hours: int = 0
     """Hours after the customer's last own message in which free text may be sent; 0: always."""
+    windowless: tuple[str, ...] = ()
+    """Channels among them that have no window all the same."""
     grant: Grant | None = None
     grant_url: str | Callable[[Mapping[str, Any]], str] = ""
     """Where `grant` asks, by the settings where accounts differ."""
@@ -83,6 +94,10 @@ class Destination:
     def grant_address(self, settings: Mapping[str, Any]) -> str:
         declared = self.grant_url if isinstance(self.grant_url, str) else self.grant_url(settings)
         return str(settings.get("base_url") or declared)
+
+    def window_of(self, channel: str) -> int:
+        """Hours after the customer's last own message there in which free text may be sent; 0: always."""
+        return 0 if channel in self.windowless else self.window_hours
 
     @property
     def contacts(self) -> bool:

@@ -88,6 +88,13 @@ class Reply:
         except (msgspec.DecodeError, RecursionError, ValueError) as wrong:
             raise Unknown(f"HTTP {self.status} with an answer that is not JSON", redacted(self.body)) from wrong
 
+    def told(self) -> Any:
+        """What a refusal says, where it is JSON; otherwise None: the status alone then tells."""
+        try:
+            return self.json()
+        except Unknown:
+            return None
+
 
 @dataclass(frozen=True)
 class Http:
@@ -138,7 +145,21 @@ class Http:
         reply = self._exchange(method, self._url(path, params), checked(sending), payload)
         if 200 <= reply.status < 300 or reply.status in allow:
             return reply
-        raise self._failure(reply)
+        raise self.failure(reply)
+
+    def failure(
+        self, reply: Reply, kind: type[DeliveryFailed] | None = None, why: str = "", after: float | None = None
+    ) -> DeliveryFailed:
+        """What a refusal is, by its status; or the `kind`, because of `why`, that a vendor's own code in
+        its body says. `after`: the seconds to wait, where they are not in Retry-After."""
+        kind = kind or self.outcomes.get(reply.status) or outcome(reply.status)
+        host = urlsplit(self.base_url).hostname or "destination"
+        reason = f"HTTP {reply.status} from {host}" + (f": {why}" if why else "")
+        excerpt = redacted(reply.body, self._sensitive())
+        if issubclass(kind, Delayed):
+            asked = retry_after(reply.headers.get("retry-after", ""), self.clock())
+            return kind(reason, excerpt, asked if after is None else after)
+        return kind(reason, excerpt)
 
     def _url(self, path: str, params: Mapping[str, str] | None) -> str:
         url = f"{self.base_url.rstrip('/')}/{path.lstrip('/')}" if self.base_url and path else self.base_url or path
@@ -177,15 +198,6 @@ class Http:
         shown = f"[{host}]" if ":" in host else host
         netloc = f"{shown}:{parts.port}" if parts.port else shown
         return host, port, urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, ""))
-
-    def _failure(self, reply: Reply) -> DeliveryFailed:
-        kind = self.outcomes.get(reply.status) or outcome(reply.status)
-        host = urlsplit(self.base_url).hostname or "destination"
-        reason = f"HTTP {reply.status} from {host}"
-        excerpt = redacted(reply.body, self._sensitive())
-        if issubclass(kind, Delayed):
-            return kind(reason, excerpt, retry_after(reply.headers.get("retry-after", ""), self.clock()))
-        return kind(reason, excerpt)
 
     def _sensitive(self) -> set[str]:
         values = {value for several in self.secrets.values() for value in several}

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
 
 from chalicelib import destinations
-from chalicelib.errors import Delayed, DeliveryFailed, NotFound, Unauthorized, Unknown
+from chalicelib.errors import Delayed, DeliveryFailed, NotFound, Rejected, Unauthorized, Unknown
 from chalicelib.kit import http as http_module
 from chalicelib.kit import wire
 from chalicelib.kit.destination import Destination
@@ -21,6 +22,9 @@ from chalicelib.kit.grant import Token
 from chalicelib.kit.http import Http
 from chalicelib.kit.source import GRADES
 from chalicelib.model.customer import Customer, Entry
+from chalicelib.model.event import CHANNELS
+from chalicelib.model.identity import Identity
+from chalicelib.model.message import Message
 from tests.standins.server import Standin
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "destinations"
@@ -59,23 +63,49 @@ class Case:
     def customer(self) -> Customer:
         return msgspec.convert(self.told["customer"], Customer)
 
+    @property
+    def message(self) -> Message:
+        return msgspec.convert(self.told["message"], Message)
+
+    def send(self, **changed: Any) -> str:
+        assert self.destination.send_message is not None
+        return self.destination.send_message(self.http(), msgspec.structs.replace(self.message, **changed))
+
+    def again(self) -> str:
+        """What the engine may do by itself about a message that may have been sent: send it by the same
+        key, or look and send it if it is surely not there; else nothing. `found_after` goes by first."""
+        self.standin.settle()
+        if self.destination.message_keyed:
+            return self.run()
+        if self.destination.find_message is None:
+            return ""
+        return self.destination.find_message(self.http(), self.message) or self.run()
+
     def run(self, **options: Any) -> str:
         http = self.http(**options)
         if self.told["do"] == "append":
+            assert self.destination.append_activity is not None
             return self.destination.append_activity(http, self.remote, self.entry)
         if self.told["do"] == "forget":
             assert self.destination.forget_contact is not None
             self.destination.forget_contact(http, self.remote)
             return ""
+        if self.told["do"] == "send":
+            assert self.destination.send_message is not None
+            return self.destination.send_message(http, self.message)
+        if self.told["do"] == "find":
+            assert self.destination.find_message is not None
+            return self.destination.find_message(http, self.message)
         assert self.destination.upsert_contact is not None
         return self.destination.upsert_contact(http, self.customer, self.remote)
 
 
-def names(slug: str, do: str = "", *, ends: bool = False, fails: bool = False) -> list[str]:
-    """Those that make what they send; or with `ends` and `fails` those that make nothing, and what becomes of them."""
+def names(slug: str, do: str = "", *, ends: bool = False, fails: bool = False, refused: bool = False) -> list[str]:
+    """Those that make what they send; or those that make nothing, in one of the ways to say what becomes of them."""
     files = sorted(path for path in (FIXTURES / slug).glob("*.json") if path.stem != "connection")
     told = {path.stem: json.loads(path.read_text()) for path in files}
-    wanted = [name for name, case in told.items() if ("ends" in case) == ends and ("fails" in case) == fails]
+    marks = {"ends": ends, "fails": fails, "outcome": refused}
+    wanted = [name for name, case in told.items() if all((mark in case) == on for mark, on in marks.items())]
     return [name for name in wanted if do in ("", told[name]["do"])]
 
 
@@ -106,8 +136,12 @@ EVERY = [(slug, name) for slug in SLUGS for name in names(slug)]
 APPENDS = [(slug, name) for slug in SLUGS for name in names(slug, "append")]
 UPSERTS = [(slug, name) for slug in SLUGS for name in names(slug, "upsert")]
 FAILING = [(slug, name) for slug in SLUGS for name in names(slug, fails=True)]
-ONE_OF_EACH = [(slug, names(slug, do)[0]) for slug in SLUGS for do in ("append", "upsert") if names(slug, do)]
+SENDS = [(slug, name) for slug in SLUGS for name in names(slug, "send")]
+REFUSED = [(slug, name) for slug in SLUGS for name in names(slug, refused=True)]
+DOINGS = ("append", "upsert", "send")
+ONE_OF_EACH = [(slug, names(slug, do)[0]) for slug in SLUGS for do in DOINGS if names(slug, do)]
 ONE_APPEND = [(slug, names(slug, "append")[0]) for slug in SLUGS if names(slug, "append")]
+ONE_SEND = [(slug, names(slug, "send")[0]) for slug in SLUGS if names(slug, "send")]
 ONE_UPSERT = [(slug, names(slug, "upsert")[0]) for slug in SLUGS if names(slug, "upsert")]
 MAKE_NOTHING = [(slug, name) for slug in SLUGS for name in names(slug, ends=True)]
 GRANTED = [
@@ -125,6 +159,8 @@ def outcome(case: Case, **options: Any) -> str:
     try:
         case.run(**options)
     except DeliveryFailed as failed:
+        secrets = [value for values in case.connection["secrets"].values() for value in values]
+        assert not [each for each in secrets if each in f"{failed.reason} {failed.excerpt}"]
         return failed.outcome
     return "delivered"
 
@@ -133,11 +169,18 @@ def outcome(case: Case, **options: Any) -> str:
 def test_exactly_the_expected_calls_are_made(case: Case) -> None:
     returned = case.run()
     assert returned == case.told["returns"]
+    compare(case)
+
+
+def compare(case: Case) -> None:
     assert len(case.standin.calls) == len(case.told["calls"])
     for made, expected in zip(case.standin.calls, case.told["calls"], strict=True):
         assert (made.method, made.path) == (expected["method"], expected["path"])
         assert made.query == expected.get("query", {})
-        assert (made.json if made.body else None) == expected.get("json")
+        if "form" in expected:
+            assert dict(parse_qsl(made.body.decode(), strict_parsing=True)) == expected["form"]
+        else:
+            assert (made.json if made.body else None) == expected.get("json")
         assert {name: made.headers.get(name) for name in expected.get("headers", {})} == expected.get("headers", {})
 
 
@@ -146,6 +189,18 @@ def test_an_answer_that_says_more_than_its_status_is_the_expected_outcome(case: 
     before = case.standin.kept(), case.standin.people()
     assert outcome(case) == case.told["ends"]
     assert (case.standin.kept(), case.standin.people()) == before
+
+
+@each(REFUSED)
+def test_each_refusal_says_what_it_is(case: Case) -> None:
+    earlier = case.standin.sent()
+    with pytest.raises(DeliveryFailed) as failed:
+        case.run()
+    assert failed.value.outcome == case.told["outcome"]
+    assert case.told["says"] in failed.value.reason
+    assert getattr(failed.value, "retry_after", None) == case.told.get("retry_after")
+    assert case.standin.sent() == earlier
+    compare(case)
 
 
 STATUSES = [
@@ -170,7 +225,7 @@ def test_each_status_is_the_declared_outcome(case: Case, status: int, expected: 
     declared = case.destination.outcomes.get(status)
     case.standin.behave("status", status=status, headers={"Retry-After": "7"})
     assert outcome(case) == (declared.outcome if declared else expected)
-    assert case.standin.kept() == []
+    assert case.standin.kept() == case.standin.sent() == []
 
 
 @each(FAILING)
@@ -207,7 +262,7 @@ def test_wrong_secrets_are_unauthorized_and_leave_nothing(case: Case) -> None:
     wrong = {name: ["whsec_" + "A" * 32] for name in case.connection["secrets"]}
     case.connection["secrets"] = wrong
     assert outcome(case) == "unauthorized"
-    assert case.standin.kept() == []
+    assert case.standin.kept() == case.standin.sent() == []
 
 
 @each(ONE_OF_EACH)
@@ -264,6 +319,83 @@ def test_an_activity_is_found_once_it_is_whole(case: Case) -> None:
         assert find(case.http(), case.remote, case.entry) == ""
     sent = case.run()
     assert find(case.http(), case.remote, case.entry) == sent
+
+
+@each(SENDS)
+@pytest.mark.parametrize("mode", ["drop", "truncate", "reset", "status"])
+def test_a_message_that_may_have_been_sent_never_goes_twice(case: Case, mode: str) -> None:
+    case.standin.behave(mode, times=1, status=502)
+    unsure = outcome(case)
+    assert unsure == "unknown" or case.destination.message_keyed
+    returned, twice = case.again(), case.again()
+    assert returned == twice
+    mends = case.destination.message_keyed or case.destination.find_message is not None
+    arrived = mode in ("drop", "truncate")
+    assert len(case.standin.sent()) == int(mends or arrived)
+    assert [returned] == case.standin.sent() or not mends
+
+
+@each(ONE_SEND)
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+def test_a_server_that_fails_may_have_sent_all_the_same(case: Case, status: int) -> None:
+    case.standin.behave("status", status=status)
+    assert outcome(case) == "unknown" or case.destination.message_keyed
+
+
+@each(ONE_SEND)
+def test_workers_that_send_the_same_message_at_once_send_one(case: Case) -> None:
+    if not case.destination.message_keyed:
+        pytest.skip("takes no key of ours: the engine claims first")
+    workers = [threading.Thread(target=case.run) for _ in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(case.standin.sent()) == 1
+
+
+@each(SENDS)
+def test_two_messages_are_two(case: Case) -> None:
+    case.run()
+    case.send(key="another0message0key")
+    assert len(set(case.standin.sent())) == 2
+
+
+@each(SENDS)
+def test_a_message_is_found_by_what_makes_it_this_one(case: Case) -> None:
+    find = case.destination.find_message
+    if find is None:
+        return
+    assert find(case.http(), case.message) == ""
+    sent = case.run()
+    case.standin.settle()
+    assert find(case.http(), case.message) == sent
+    if case.message.text:
+        other = msgspec.structs.replace(case.message, key="another0message0key", text="Something else")
+        assert find(case.http(), other) == ""
+
+
+@each(ONE_SEND)
+def test_an_answer_without_what_was_asked_for_finds_nothing_and_says_so(case: Case) -> None:
+    find = case.destination.find_message
+    if find is None:
+        return
+    for mode in ("lie", "drop", "status"):
+        case.standin.behave(mode, times=1)
+        with pytest.raises(DeliveryFailed):
+            find(case.http(), case.message)
+
+
+@each(ONE_SEND)
+def test_what_may_not_go_makes_no_request(case: Case) -> None:
+    empty = {"template": "", "values": (), "free": True}
+    wrong: list[dict[str, Any]] = [{**empty, "text": " "}, {"to": Identity("loyalty", "7", "tc")}]
+    if case.destination.window_of(case.message.channel):
+        wrong.append({**empty, "free": False})
+    for changed in wrong:
+        with pytest.raises(Rejected):
+            case.send(**changed)
+    assert case.standin.calls == []
 
 
 @each(ONE_UPSERT)
@@ -422,11 +554,28 @@ def test_every_declaration_is_complete(slug: str) -> None:
     assert destination.secrets
     assert "base_url" in destination.settings
     assert not destination.base_url or destination.base_url.startswith("https://")
+    assert destination.informed or destination.send_message
     assert destination.keyed or destination.find_activity or not destination.history
     assert not destination.contacts or (destination.find_contact and destination.forget_contact)
     assert len(names(slug, "append")) >= (3 if destination.history else 0)
     assert bool(names(slug, "append")) == destination.history
     assert bool(names(slug, "upsert")) == destination.contacts
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_sender_says_how_it_may_be_used(slug: str) -> None:
+    destination = destinations.load(slug)
+    if destination.send_message is None:
+        assert not (destination.channels or destination.window_hours or destination.message_keyed)
+        return
+    told = [json.loads((FIXTURES / slug / f"{name}.json").read_text())["message"] for name in names(slug, "send")]
+    assert len(told) >= 3
+    assert destination.channels
+    assert set(destination.channels) == {each["channel"] for each in told} <= CHANNELS
+    assert set(destination.windowless) <= set(destination.channels)
+    assert bool(destination.found_after) == bool(destination.find_message)
+    assert not destination.key_hours or destination.message_keyed
+    assert names(slug, "send", refused=True)
 
 
 @pytest.mark.parametrize("slug", SLUGS)

@@ -123,6 +123,27 @@ def test_a_destination_declares_otherwise_or_asks_for_the_status(echo: Echo) -> 
     assert http(echo).request("GET", allow=(403,)).status == 403
 
 
+def test_a_vendors_own_code_says_more_than_the_status(echo: Echo) -> None:
+    echo.behave("status", status=400, headers={"Retry-After": "42"}, body={"code": 7, "text": "of jan@example.nl"})
+    out = http(echo, secrets={"token": ("s3cr3t-token",)})
+    reply = out.request("POST", json={}, allow=(400,))
+    assert reply.told() == {"code": 7, "text": "of jan@example.nl"}
+    plain, slower = out.failure(reply), out.failure(reply, Delayed, "too fast")
+    assert (type(plain), plain.reason) == (Rejected, "HTTP 400 from 127.0.0.1")
+    assert (type(slower), slower.reason) == (Delayed, "HTTP 400 from 127.0.0.1: too fast")
+    assert "jan@example.nl" not in plain.excerpt + slower.excerpt
+    asked = [getattr(out.failure(reply, Delayed, "", after), "retry_after", None) for after in (None, 0, 5.0)]
+    assert asked == [42, 0, 5.0]
+
+
+def test_a_refusal_that_is_not_json_says_nothing(echo: Echo) -> None:
+    echo.behave("status", status=400, body="<html>s3cr3t-token</html>")
+    out = http(echo, secrets={"token": ("s3cr3t-token",)})
+    reply = out.request("POST", json={}, allow=(400,))
+    assert reply.told() is None
+    assert out.failure(reply).excerpt == "<html>[secret]</html>"
+
+
 @pytest.mark.parametrize("mode", ["drop", "reset", "truncate"])
 def test_what_fails_after_sending_is_unknown(echo: Echo, mode: str) -> None:
     http(echo).request("GET")

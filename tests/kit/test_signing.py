@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from chalicelib.errors import Rejected, Unauthorized
-from chalicelib.kit.signing import rsa_sha256, standard_webhook
+from chalicelib.kit.signing import SigV4, rsa_sha256, standard_webhook
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NEWER = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -86,3 +86,25 @@ def test_what_rsa_signs_its_public_key_accepts() -> None:
     for other in ("", "no key", "<RSAKeyValue/>", key[:-200], locked):
         with pytest.raises(Unauthorized):
             rsa_sha256(other, b"x")
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.binary(max_size=64), st.integers(1_000_000_000, 4_000_000_000))
+def test_sigv4_signs_as_the_official_library_does(body: bytes, timestamp: int) -> None:
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    url = "https://email.eu-west-1.example:8443/v2/email/outbound-emails"
+    ours = SigV4("AKIDEXAMPLE", "wJalrXUtnFEMI", "eu-west-1", "ses").headers("POST", url, timestamp, body)
+    request = AWSRequest("POST", url, {"Content-Type": "application/json"}, body)
+    request.context["timestamp"] = ours["X-Amz-Date"]
+    theirs = SigV4Auth(Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI"), "ses", "eu-west-1")
+    request.headers["X-Amz-Date"] = ours["X-Amz-Date"]
+    text = theirs.string_to_sign(request, theirs.canonical_request(request))
+    assert ours["Authorization"].endswith(f"Signature={theirs.signature(text, request)}")
+    assert "SignedHeaders=content-type;host;x-amz-date" in ours["Authorization"]
+
+
+def test_a_signer_shows_no_secret() -> None:
+    assert "wJalrXUtnFEMI" not in repr(SigV4("AKIDEXAMPLE", "wJalrXUtnFEMI", "eu-west-1", "ses"))

@@ -116,6 +116,13 @@ class Standin:
         """Our customer id, or an empty text, of every contact that this system holds."""
         return []
 
+    def sent(self) -> list[str]:
+        """The system's id of every message that went to a customer; one that went twice, twice."""
+        return []
+
+    def settle(self) -> None:
+        """Time goes by: what an index showed late, it shows."""
+
     def set(self, **told: Any) -> None:
         if told:
             raise ValueError(f"nothing to set: {sorted(told)}")

@@ -377,7 +377,8 @@ def play(cast: Cast, hub: Hub, first: int, permutations: int, seed: int) -> None
     sent = {id for receipt in receipts(cast) for id in receipt}
     assert sent == seen(cast, played), "what was accepted is on a timeline, possible or waiting, and each once"
     for id in cast.ids.values():
-        assert cast.who.get("/v1/deliveries", status="parked", connection=id)["deliveries"] == []
+        parked = cast.who.get("/v1/deliveries", status="parked", connection=id)["deliveries"]
+        assert [(each["reason"], each["occurred_at"], each["response_excerpt"]) for each in parked] == []
         assert cast.who.get("/v1/receipts", verdict="failed", connection=id)["receipts"] == []
 
 

@@ -14,6 +14,8 @@ from chalicelib.errors import PayloadMalformed
 
 MAX_BODY = 4 * 1024 * 1024
 MAX_FORM_FIELDS = 1000
+SAMPLED_AT = "2026-01-01T11:00:00.000Z"
+"""When a request was made that only tests a connection: never now, so that it is the same each time."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,16 @@ class Request:
             seen = found.get(name)
             found[name] = value if seen is None else [*seen, value] if isinstance(seen, list) else [seen, value]
         return found
+
+
+def sample_request(url: str, settings: Mapping[str, Any], body: Any, **headers: str) -> Request:
+    """A test request for the hook `url`, still to be signed. `body`: bytes, or what is to be JSON. Headers by their
+    names with underscores: `content_type`, where it is not JSON."""
+    raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    named = {"content_type": "application/json"} | headers
+    pairs = tuple((name.replace("_", "-"), value) for name, value in named.items())
+    connection = url.rpartition("/hooks/")[2]
+    return Request("POST", url, pairs, raw, SAMPLED_AT, settings=settings, connection=connection)
 
 
 def parse_json(body: bytes) -> Any:

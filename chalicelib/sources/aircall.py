@@ -17,7 +17,7 @@ import msgspec
 
 from chalicelib.kit import calls
 from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone_identity, plain, present
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import body_token
 from chalicelib.kit.source import Answer, Secrets, Setting, Source
@@ -226,8 +226,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'"ended_at":1767265200,"duration":20,"raw_digits":"anonymous","voicemail":null,"recording":null,'
         b'"number":{"id":1,"name":"Test","digits":"+31 20 123 4567"}}}'
     )
-    headers = (("content-type", "application/json"),)
-    return VERIFY.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    return VERIFY.sign(sample_request(url, settings, body), secrets)
 
 
 VERIFY = body_token()

@@ -11,13 +11,13 @@ Activity lines, read marks, labels and assignments yield nothing, nor does a new
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone, phone_identity, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
+from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, path_secret
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -379,27 +379,17 @@ def link(request: Request, talk: Node) -> str:
     return f"https://{here}/app/accounts/{owner}/conversations/{number(talk)}" if here and owner else ""
 
 
-SCHEMES: Mapping[str, Any] = {
-    "signature": hmac_signature(
+VERIFY = one_of(
+    "auth",
+    signature=hmac_signature(
         header="X-Chatwoot-Signature",
         key_name="webhook_secret",
         prefix="sha256=",
         over="{ts}.{body}",
         timestamp_header="X-Chatwoot-Timestamp",
     ),
-    "path": path_secret(),
-}
-
-
-def scheme(settings: Mapping[str, Any]) -> Any:
-    """The verifier that the settings choose, or None."""
-    return SCHEMES.get(text(settings, "auth") or "signature")
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    chosen = scheme(request.settings)
-    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
-    return reason
+    path=path_secret(),
+)
 
 
 def delivery_key(request: Request) -> str | None:
@@ -409,11 +399,7 @@ def delivery_key(request: Request) -> str | None:
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     talk = {"id": 1, "status": "open", "channel": "Channel::Api", "inbox_id": 1}
     body = {"event": "message_created", "id": 1, "content": "Test", "message_type": "outgoing", "conversation": talk}
-    at, connection = "2026-01-01T11:00:00.000Z", url.rpartition("/hooks/")[2]
-    raw, headers = json.dumps(body | {"created_at": at}).encode(), (("content-type", "application/json"),)
-    unsigned = Request("POST", url, headers, raw, at, settings=settings, connection=connection)
-    signed: Request = (scheme(settings) or SCHEMES["signature"]).sign(unsigned, secrets)
-    return signed
+    return VERIFY.sign(sample_request(url, settings, body | {"created_at": SAMPLED_AT}), secrets)
 
 
 SOURCE = Source(
@@ -421,12 +407,12 @@ SOURCE = Source(
     channel="webchat",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=VERIFY,
     dedupe=delivery_key,
     own_system=True,
     channels=tuple(sorted({*INBOXES.values(), "survey", "desk"} - {"webchat"})),
     settings={
-        "auth": Setting("Authentication", default="signature", choices=tuple(SCHEMES), help="Older versions: path"),
+        "auth": Setting("Authentication", default="signature", choices=VERIFY.choices, help="Older versions: path"),
         "host": Setting("Host name", help="Such as chat.tc.example: for links, and the scope of its contacts"),
         "inboxes": Setting("Channels of inboxes", type="object", help="Inbox number → channel, as for an API inbox"),
         "scopes": Setting("Accounts of inboxes", type="object", help="Inbox number → page, site, bot or number id"),

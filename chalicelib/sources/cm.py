@@ -17,7 +17,7 @@ from typing import Any
 
 from chalicelib.kit import letters
 from chalicelib.kit.fields import instant, phone_identity, present
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import path_secret
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -148,9 +148,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'{"from":{"number":"anonymous"},"to":{"number":"0031201234567"},"message":{"text":"Test"},"reference":"",'
         b'"groupings":["","",""],"timeUtc":"2026-01-01T11:00:00","channel":"SMS"}'
     )
-    headers, connection = (("content-type", "application/json"),), url.rpartition("/hooks/")[2]
-    moment = "2026-01-01T11:00:00.000Z"
-    return verify.sign(Request("POST", url, headers, body, moment, settings=settings, connection=connection), secrets)
+    return verify.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(

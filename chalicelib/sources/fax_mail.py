@@ -18,16 +18,16 @@ from typing import Any
 from chalicelib.kit import letters, mail, mime, multipart
 from chalicelib.kit.fields import DEFAULT_REGION, identity, present
 from chalicelib.kit.letters import Letter
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.schemes import BASIC_OR_PATH, BASIC_OR_PATH_SECRETS, BASIC_OR_PATH_SETTINGS
 from chalicelib.kit.shape import kept, text
-from chalicelib.kit.signatures import basic_auth, decode, path_secret
+from chalicelib.kit.signatures import decode
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
 TYPES = {"fax": "fax"}
-SCHEMES: Mapping[str, Any] = {"basic": basic_auth(), "path": path_secret()}
 SUBJECT_PATTERN = r"\b(?:van|from|von|de)\b[ :]*(\+?[\d./-]{6,20})"
 PAGES = ("application/pdf", "image/")
 
@@ -115,21 +115,6 @@ def region(request: Request) -> str:
     return text(request.settings, "region") or DEFAULT_REGION
 
 
-def scheme(settings: Mapping[str, Any]) -> Any:
-    return SCHEMES.get(text(settings, "auth") or "basic")
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    chosen = scheme(request.settings)
-    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
-    return reason
-
-
-def sign(request: Request, secrets: Secrets) -> Request:
-    signed: Request = (scheme(request.settings) or SCHEMES["basic"]).sign(request, secrets)
-    return signed
-
-
 def delivery_key(request: Request) -> str | None:
     """The mail's own Message-ID, where the body is the mail itself."""
     head = mime.headers(request.body) if request.media_type == "message/rfc822" else ()
@@ -141,9 +126,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b"From: noreply@test.example\r\nTo: test@test.example\r\nDate: Thu, 1 Jan 2026 11:00:00 +0000\r\n"
         b"Message-ID: <sample@test.example>\r\nSubject: Test\r\n\r\nTest\r\n"
     )
-    headers, connection = (("content-type", "message/rfc822"),), url.rpartition("/hooks/")[2]
-    moment = "2026-01-01T11:00:00.000Z"
-    return sign(Request("POST", url, headers, body, moment, settings=settings, connection=connection), secrets)
+    return BASIC_OR_PATH.sign(sample_request(url, settings, body, content_type="message/rfc822"), secrets)
 
 
 SOURCE = Source(
@@ -151,11 +134,10 @@ SOURCE = Source(
     channel="fax",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=BASIC_OR_PATH,
     dedupe=delivery_key,
     settings={
-        "auth": Setting("Authentication", default="basic", choices=tuple(SCHEMES)),
-        "username": Setting("User name", help="Of basic authentication; or as a secret"),
+        **BASIC_OR_PATH_SETTINGS,
         "gateway_addresses": Setting(
             "Senders of faxes",
             type="array",
@@ -189,11 +171,7 @@ SOURCE = Source(
             help="Domains of the hosts that hand the mail to the carrier; without them no authserv_ids count",
         ),
     },
-    secrets={
-        "username": Setting("User name", help="Basic authentication, unless it is a setting"),
-        "password": Setting("Password", help="Basic authentication"),
-        "path_secret": Setting("Path secret", help="Where the address is {hook_url}/<secret> instead"),
-    },
+    secrets=BASIC_OR_PATH_SECRETS,
     grade="unverified",
     unverified=(
         "how any one gateway writes the number: subject_pattern and number_header",

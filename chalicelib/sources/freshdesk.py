@@ -13,7 +13,6 @@ no key: a reply is then known by both.
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -21,7 +20,8 @@ from typing import Any
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit import replies
 from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone, phone_identity, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import basic_auth, keys_of, octets, path_secret, static_token
 from chalicelib.kit.source import Fetch, Secrets, Setting, Source
@@ -358,22 +358,12 @@ def fetch(request: Request, secrets: Secrets) -> Iterator[Fetch]:
         yield Fetch(name, f"/api/v2/tickets/{number}{path}", f"https://{domain(request)}", headers, version)
 
 
-SCHEMES: Mapping[str, Any] = {
-    "basic": basic_auth(),
-    "header": static_token(header="X-Hub-Token", prefix="", key_name="token"),
-    "path": path_secret(),
-}
-
-
-def scheme(settings: Mapping[str, Any]) -> Any:
-    """The verifier that the settings choose, or None."""
-    return SCHEMES.get(text(settings, "auth") or "basic")
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    chosen = scheme(request.settings)
-    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
-    return reason
+VERIFY = one_of(
+    "auth",
+    basic=basic_auth(),
+    header=static_token(header="X-Hub-Token", prefix="", key_name="token"),
+    path=path_secret(),
+)
 
 
 TEMPLATE = (
@@ -389,11 +379,7 @@ TEMPLATE = (
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     body = {"event": "reply", "ticket_id": "1", "comment": "Test", "updated_at": "2026-01-01T11:00:00Z"}
-    headers, connection = (("content-type", "application/json"),), url.rpartition("/hooks/")[2]
-    at, raw = "2026-01-01T11:00:00.000Z", json.dumps(body).encode()
-    unsigned = Request("POST", url, headers, raw, at, settings=settings, connection=connection)
-    signed: Request = (scheme(settings) or SCHEMES["basic"]).sign(unsigned, secrets)
-    return signed
+    return VERIFY.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -401,12 +387,12 @@ SOURCE = Source(
     channel="desk",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=VERIFY,
     fetch=fetch,
     own_system=True,
     channels=tuple(sorted({*CHANNELS.values(), "survey"})),
     settings={
-        "auth": Setting("Authentication", default="basic", choices=tuple(SCHEMES), help="How a rule's webhook does it"),
+        "auth": Setting("Authentication", default="basic", choices=VERIFY.choices, help="How a rule's webhook does it"),
         "username": Setting("User name", help="For basic authentication"),
         "domain": Setting("Domain", required=True, help="tc of tc.freshdesk.com; also the scope of its contact ids"),
         "base_url": Setting("API address", help="Default: the domain's own; where tickets are looked up"),

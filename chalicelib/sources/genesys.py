@@ -16,7 +16,8 @@ from typing import Any
 
 from chalicelib.kit import calls
 from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone_identity, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, static_token
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -25,17 +26,20 @@ from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A2_ATTESTED, CHANNEL_SCOPED, Identity
 
 TYPES = {"message": "message", "user.end": "call", "acd.end": "call"}
-OPEN, BRIDGE = "open_messaging", "eventbridge"
+BRIDGE = "eventbridge"
 TOPIC = "v2.detail.events.conversation."
 CHANNELS = ("webchat", "app", "whatsapp", "messenger", "instagram", "telegram", "viber", "line", "x", "sms", "wechat")
-SIGNED = hmac_signature("X-Hub-Signature-256", "secret_token", encoding="base64", prefix="sha256=")
-KEYED = static_token("X-Api-Key", "", "api_key")
+VERIFY = one_of(
+    "integration",
+    open_messaging=hmac_signature("X-Hub-Signature-256", "secret_token", encoding="base64", prefix="sha256="),
+    eventbridge=static_token("X-Api-Key", "", "api_key"),
+)
 
 Node = Mapping[str, Any]
 
 
 def normalize(request: Request) -> Iterator[Event]:
-    if chosen(request.settings) == BRIDGE:
+    if text(request.settings, "integration") == BRIDGE:
         yield from call(request, pick(request.object, "detail", "eventBody"))
     elif text(request.object, "type") in ("Text", "Structured") and text(request.object, "direction") != "Inbound":
         yield message(request, request.object)
@@ -163,22 +167,6 @@ def channel_of(request: Request) -> str:
     return found if found in CHANNELS else CHANNELS[0]
 
 
-def chosen(settings: Mapping[str, Any]) -> str:
-    return text(settings, "integration") or OPEN
-
-
-def scheme(settings: Mapping[str, Any]) -> Any:
-    if chosen(settings) == BRIDGE:
-        return KEYED
-    return SIGNED if chosen(settings) == OPEN else None
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    found = scheme(request.settings)
-    reason: str | None = found(request, secrets) if found else "integration is none that we know"
-    return reason
-
-
 def region(request: Request) -> str:
     return text(request.settings, "region") or DEFAULT_REGION
 
@@ -190,11 +178,8 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'"time":"2026-01-01T11:00:00.000Z"}}'
     )
     event = b'{"id":"0","detail-type":"test","source":"aws.partner/genesys.com/test","detail":{"topicName":"test"}}'
-    body = event if chosen(settings) == BRIDGE else message
-    headers = (("content-type", "application/json"),)
-    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    signed: Request = (scheme(settings) or SIGNED).sign(unsigned, secrets)
-    return signed
+    body = event if text(settings, "integration") == BRIDGE else message
+    return VERIFY.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -202,10 +187,10 @@ SOURCE = Source(
     channel="voice",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=VERIFY,
     channels=CHANNELS,
     settings={
-        "integration": Setting("What calls us", default=OPEN, choices=(OPEN, BRIDGE)),
+        "integration": Setting("What calls us", default="open_messaging", choices=VERIFY.choices),
         "channel": Setting(
             "Channel of the integration", default=CHANNELS[0], choices=CHANNELS, help="What customers see of it"
         ),

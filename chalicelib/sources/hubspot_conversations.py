@@ -11,14 +11,13 @@ as such, so that nobody takes it for not sent.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import replies
 from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone_identity, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of
 from chalicelib.kit.source import Fetch, Secrets, Setting, Source
@@ -309,11 +308,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         "attemptNumber": 0,
         "objectId": 1,
     }
-    headers = (("content-type", "application/json"),)
-    unsigned = Request(
-        "POST", url, headers, json.dumps([event]).encode(), "2026-01-01T11:00:00.000Z", settings=settings
-    )
-    return SIGNATURE.sign(unsigned, secrets)
+    return SIGNATURE.sign(sample_request(url, settings, [event]), secrets)
 
 
 SOURCE = Source(

@@ -15,7 +15,6 @@ yield nothing. Longer than most sources: seven kinds of news, in two shapes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +23,7 @@ from chalicelib.kit import tokens
 from chalicelib.kit.entries import Part, Posted, parts
 from chalicelib.kit.fields import instant, plain, present, scoped
 from chalicelib.kit.handshakes import hub_challenge
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of
 from chalicelib.kit.source import Fetch, Secrets, Setting, Source
@@ -352,9 +351,8 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     account = text(settings, "instagram_account_id")
     told = {"id": "17900000000000000", "text": "Test", "media": {"id": "1", "media_product_type": "FEED"}}
     entry = {"id": account, "time": 1767265200, "changes": [{"field": "comments", "value": told}]}
-    body = json.dumps({"object": "instagram", "entry": [entry]}).encode()
-    headers = (("content-type", "application/json"),)
-    return SIGNATURE.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    body = {"object": "instagram", "entry": [entry]}
+    return SIGNATURE.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(

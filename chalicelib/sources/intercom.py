@@ -18,7 +18,7 @@ from typing import Any
 
 from chalicelib.kit import replies
 from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone, phone_identity, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, path_secret
 from chalicelib.kit.source import Answer, Secrets, Setting, Source
@@ -438,9 +438,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'"data":{"type":"notification_event_data","item":{"type":"conversation","id":"1","created_at":1767265200,'
         b'"source":{"type":"conversation","id":"1","body":"<p>Test</p>","author":{"type":"admin","id":"1"}}}}}'
     )
-    headers = (("content-type", "application/json"),)
-    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    return SIGNATURE.sign(unsigned, secrets)
+    return SIGNATURE.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(

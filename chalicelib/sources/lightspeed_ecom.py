@@ -22,7 +22,7 @@ from chalicelib.kit.fields import (
     present,
     scoped,
 )
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import decode, keys_of, octets, same, with_headers
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -236,8 +236,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'{"order":{"id":1,"number":"ORD00001","status":"new","priceIncl":1,'
         b'"createdAt":"2026-01-01T12:00:00+01:00","updatedAt":"2026-01-01T12:00:00+01:00"}}'
     )
-    headers = (("content-type", "application/json"),)
-    return sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    return sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(

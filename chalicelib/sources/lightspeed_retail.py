@@ -21,7 +21,8 @@ from chalicelib.kit.fields import (
     present,
     scoped,
 )
-from chalicelib.kit.request import Request, parse_json
+from chalicelib.kit.request import Request, parse_json, sample_request
+from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, octets, path_secret
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -221,30 +222,16 @@ def delivery_key(request: Request) -> str | None:
     return digest(request.body)
 
 
-SIGNATURE = hmac_signature(header="X-Signature", key_name="client_secret", prefix="signature=", separator=",")
-IN_PATH = path_secret()
-
-
-def scheme(settings: Mapping[str, Any]) -> Any:
-    return IN_PATH if text(settings, "webhooks") == "by_hand" else SIGNATURE
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    reason: str | None = scheme(request.settings)(request, secrets)
-    return reason
-
-
-def sign(request: Request, secrets: Secrets) -> Request:
-    signed: Request = scheme(request.settings).sign(request, secrets)
-    return signed
+VERIFY = one_of(
+    "webhooks",
+    by_app=hmac_signature(header="X-Signature", key_name="client_secret", prefix="signature=", separator=","),
+    by_hand=path_secret(),
+)
 
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     body = b"type=sale.update&payload=%7B%22id%22%3A%22test%22%2C%22status%22%3A%22SAVED%22%7D"
-    headers = (("content-type", "application/x-www-form-urlencoded"),)
-    connection = url.rpartition("/hooks/")[2]
-    moment = "2026-01-01T11:00:00.000Z"
-    return sign(Request("POST", url, headers, body, moment, settings=settings, connection=connection), secrets)
+    return VERIFY.sign(sample_request(url, settings, body, content_type="application/x-www-form-urlencoded"), secrets)
 
 
 SOURCE = Source(
@@ -252,14 +239,14 @@ SOURCE = Source(
     channel="store",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=VERIFY,
     dedupe=delivery_key,
     own_system=True,
     settings={
         "webhooks": Setting(
             "Webhooks are made",
             default="by_app",
-            choices=("by_app", "by_hand"),
+            choices=VERIFY.choices,
             help="by_app: signed; by_hand, on the page /setup/api: unsigned, so with a secret in the path",
         ),
         "domain_prefix": Setting("Domain prefix", help="tc of tc.retail.lightspeed.app; for links, and scope of ids"),

@@ -14,7 +14,6 @@ comes every ten seconds and yields nothing.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,7 @@ import msgspec
 
 from chalicelib.kit import tokens
 from chalicelib.kit.fields import instant, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import count, kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -276,9 +275,8 @@ def delivery_key(request: Request) -> str | None:
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     """As the console's button that tries the address."""
-    body = json.dumps({"destination": "U00000000000000000000000000000000", "events": []}).encode()
-    headers = (("content-type", "application/json; charset=utf-8"),)
-    return SIGNATURE.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    body = {"destination": "U00000000000000000000000000000000", "events": []}
+    return SIGNATURE.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(

@@ -25,7 +25,7 @@ from chalicelib.kit import letters, mail, mime, multipart
 from chalicelib.kit.fields import email_identity, instant, present
 from chalicelib.kit.letters import Letter
 from chalicelib.kit.multipart import Form
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import decode, keys_of, octets, path_secret, same, untimely
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -261,15 +261,12 @@ def delivery_key(request: Request) -> str | None:
 
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
-    moment, connection = "2026-01-01T11:00:00.000Z", url.rpartition("/hooks/")[2]
-    stamp, token = instants.to_ms(moment) // 1000, "1" * 50
+    stamp, token = instants.to_ms(SAMPLED_AT) // 1000, "1" * 50
     body = (
         f'{{"signature":{{"timestamp":"{stamp}","token":"{token}","signature":"{"0" * 64}"}},'
         '"event-data":{"event":"opened","id":"sample","timestamp":1767265200.0,"recipient":"noreply@test.example"}}'
     )
-    headers = (("content-type", "application/json"),)
-    unsigned = Request("POST", url, headers, body.encode(), moment, settings=settings, connection=connection)
-    return FieldSignature().sign(unsigned, secrets)
+    return FieldSignature().sign(sample_request(url, settings, body.encode()), secrets)
 
 
 SOURCE = Source(

@@ -11,7 +11,6 @@ or another system wrote: only the address that a message came from is attested.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,7 +18,7 @@ import msgspec
 
 from chalicelib.kit.fields import DEFAULT_REGION, instant, nobody, phone_identity, present, scoped
 from chalicelib.kit.jwt import jwt_signature
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, pick, required, text
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
@@ -146,9 +145,8 @@ def region(request: Request) -> str:
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     message = {"id": "test", "platform": "sms", "from": "anonymous", "to": "31201234567", "direction": "received"}
     message |= {"type": "text", "status": "received", "createdDatetime": "2026-01-01T11:00:00Z"}
-    body = json.dumps({"type": "message.created", "message": message | {"content": {"text": "Test"}}}).encode()
-    headers = (("content-type", "application/json"),)
-    return SIGNATURE.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    body = {"type": "message.created", "message": message | {"content": {"text": "Test"}}}
+    return SIGNATURE.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(

@@ -12,7 +12,6 @@ and which app owns the conversation, yield nothing. Longer than most sources: te
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from chalicelib.kit import tokens
 from chalicelib.kit.entries import Part, Posted, parts
 from chalicelib.kit.fields import email_identity, instant, phone_identity, plain, present, scoped
 from chalicelib.kit.handshakes import hub_challenge
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of
 from chalicelib.kit.source import Fetch, Secrets, Setting, Source
@@ -452,9 +451,8 @@ SIGNATURE = Posted(hmac_signature(header="X-Hub-Signature-256", key_name="app_se
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     page = text(settings, "page_id")
     told = {"recipient": {"id": page}, "timestamp": 1767265200000, "message": {"mid": "m_test", "text": "Test"}}
-    body = json.dumps({"object": "page", "entry": [{"id": page, "time": 1767265200000, "messaging": [told]}]}).encode()
-    headers = (("content-type", "application/json"),)
-    return SIGNATURE.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    body = {"object": "page", "entry": [{"id": page, "time": 1767265200000, "messaging": [told]}]}
+    return SIGNATURE.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(

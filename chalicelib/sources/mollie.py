@@ -29,7 +29,8 @@ from chalicelib.kit.fields import (
     present,
     scoped,
 )
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of, path_secret
 from chalicelib.kit.source import Fetch, Secrets, Setting, Source
@@ -296,31 +297,17 @@ def delivery_key(request: Request) -> str | None:
     return found[1].decode() if found else None
 
 
-SIGNATURE = hmac_signature(header="X-Mollie-Signature", prefix="sha256=")
-IN_PATH = path_secret()
-
-
-def scheme(settings: Mapping[str, Any]) -> Any:
-    return IN_PATH if classic(settings) else SIGNATURE
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    reason: str | None = scheme(request.settings)(request, secrets)
-    return reason
-
-
-def sign(request: Request, secrets: Secrets) -> Request:
-    signed: Request = scheme(request.settings).sign(request, secrets)
-    return signed
+VERIFY = one_of(
+    "webhooks",
+    next_gen=hmac_signature(header="X-Mollie-Signature", prefix="sha256="),
+    classic=path_secret(),
+)
 
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     form, body = b"id=test", b'{"resource":"event","id":"event_sample","type":"hook.ping","entityId":"hook_sample"}'
-    old, connection = classic(settings), url.rpartition("/hooks/")[2]
-    headers = (("content-type", "application/x-www-form-urlencoded" if old else "application/json"),)
-    moment = "2026-01-01T11:00:00.000Z"
-    unsigned = Request("POST", url, headers, form if old else body, moment, settings=settings, connection=connection)
-    return sign(unsigned, secrets)
+    named = sample_request(url, settings, form, content_type="application/x-www-form-urlencoded")
+    return VERIFY.sign(named if classic(settings) else sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -328,7 +315,7 @@ SOURCE = Source(
     channel="web",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=VERIFY,
     dedupe=delivery_key,
     fetch=fetch,
     own_system=True,
@@ -336,7 +323,7 @@ SOURCE = Source(
         "webhooks": Setting(
             "Kind of webhooks",
             default="next_gen",
-            choices=("next_gen", "classic"),
+            choices=VERIFY.choices,
             help="next_gen: signed events; classic: the id of a payment or order, as its webhookUrl gets",
         ),
         "account": Setting("Account", help="Scope of customer ids; default: the connection"),

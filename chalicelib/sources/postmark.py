@@ -24,9 +24,9 @@ from typing import Any
 
 from chalicelib.kit import letters, mail, replies
 from chalicelib.kit.fields import email, email_identity, instant, nobody, present
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.schemes import BASIC_OR_PATH, BASIC_OR_PATH_SECRETS, BASIC_OR_PATH_SETTINGS
 from chalicelib.kit.shape import kept, objects, pick, required, text
-from chalicelib.kit.signatures import basic_auth, path_secret
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
@@ -38,7 +38,6 @@ TYPES = {
     "SpamComplaint": "email",
     "SubscriptionChange": "consent",
 }
-SCHEMES: Mapping[str, Any] = {"basic": basic_auth(), "path": path_secret()}
 NO_BOUNCE = frozenset({"AutoResponder", "AddressChange", "ChallengeVerification", "OpenRelayTest"}) | frozenset(
     {"Subscribe", "Unsubscribe", "InboundError"}
 )
@@ -318,21 +317,6 @@ def identity_text(address: str) -> str:
     return Identity("email", found).text if found else ""
 
 
-def scheme(settings: Mapping[str, Any]) -> Any:
-    return SCHEMES.get(text(settings, "auth") or "basic")
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    chosen = scheme(request.settings)
-    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
-    return reason
-
-
-def sign(request: Request, secrets: Secrets) -> Request:
-    signed: Request = (scheme(request.settings) or SCHEMES["basic"]).sign(request, secrets)
-    return signed
-
-
 def delivery_key(request: Request) -> str | None:
     """Postmark's own id of a mail that came in; of what was sent the bytes, because several webhooks tell of one
     mail. Read off the bytes: this never raises."""
@@ -347,9 +331,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'"MessageID":"00000000-0000-0000-0000-000000000000","Date":"Thu, 1 Jan 2026 11:00:00 +0000",'
         b'"TextBody":"Test","HtmlBody":"","StrippedTextReply":"","Headers":[],"Attachments":[]}'
     )
-    headers, connection = (("content-type", "application/json"),), url.rpartition("/hooks/")[2]
-    moment = "2026-01-01T11:00:00.000Z"
-    return sign(Request("POST", url, headers, body, moment, settings=settings, connection=connection), secrets)
+    return BASIC_OR_PATH.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -357,11 +339,10 @@ SOURCE = Source(
     channel="email",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=BASIC_OR_PATH,
     dedupe=delivery_key,
     settings={
-        "auth": Setting("Authentication", default="basic", choices=tuple(SCHEMES)),
-        "username": Setting("User name", help="Of basic authentication; or as a secret"),
+        **BASIC_OR_PATH_SETTINGS,
         "own_addresses": Setting(
             "Own addresses", type="array", items="string", help="Addresses and @domains: mail from these is an agent's"
         ),
@@ -391,11 +372,7 @@ SOURCE = Source(
         ),
         "sent_by": Setting("Who sends through Postmark", default="agent", choices=("agent", "bot", "system")),
     },
-    secrets={
-        "username": Setting("User name", help="Basic authentication, unless it is a setting"),
-        "password": Setting("Password", help="Basic authentication"),
-        "path_secret": Setting("Path secret", help="Where the address is {hook_url}/<secret> instead"),
-    },
+    secrets=BASIC_OR_PATH_SECRETS,
     unverified=(
         "that the headers keep the order of the mail and Postmark's own stand on top, as in public captures: "
         "authserv_ids and trust_spam_tests rest on it",

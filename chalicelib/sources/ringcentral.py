@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 from chalicelib.kit import calls
 from chalicelib.kit.fields import DEFAULT_REGION, identity, instant, plain, present
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import basic_auth, keys_of, path_secret, static_token
 from chalicelib.kit.source import Answer, Renewal, Secrets, Setting, Source
@@ -267,8 +267,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'"from":{"phoneNumber":"anonymous"},"to":{"phoneNumber":"+31201234567"},'
         b'"status":{"code":"Disconnected","reason":"NoAnswer"}}],"origin":{"type":"Call"}}}'
     )
-    headers = (("content-type", "application/json"),)
-    return VERIFY.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    return VERIFY.sign(sample_request(url, settings, body), secrets)
 
 
 PATH = path_secret()

@@ -18,14 +18,13 @@ from typing import Any
 from chalicelib.kit import letters, mail, mime, multipart
 from chalicelib.kit.letters import Letter
 from chalicelib.kit.multipart import Form
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.schemes import BASIC_OR_PATH, BASIC_OR_PATH_SECRETS, BASIC_OR_PATH_SETTINGS
 from chalicelib.kit.shape import kept, text
-from chalicelib.kit.signatures import basic_auth, path_secret
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.model.event import Event
 
 TYPES = {"parsed": "email", "raw": "email"}
-SCHEMES: Mapping[str, Any] = {"basic": basic_auth(), "path": path_secret()}
 DKIM = re.compile(r"\{@[^\s@:,{}]{1,255} : [a-z]+(?:, @[^\s@:,{}]{1,255} : [a-z]+)*+\}")
 FINDING = re.compile(r"@([^\s@:,{}]{1,255}) : ([a-z]+)")
 
@@ -99,21 +98,6 @@ def signed_by(findings: str, domain: str) -> bool:
     return bool(DKIM.fullmatch(findings)) and bool(verdicts) and set(verdicts) == {"pass"}
 
 
-def scheme(settings: Mapping[str, Any]) -> Any:
-    return SCHEMES.get(text(settings, "auth") or "basic")
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    chosen = scheme(request.settings)
-    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
-    return reason
-
-
-def sign(request: Request, secrets: Secrets) -> Request:
-    signed: Request = (scheme(request.settings) or SCHEMES["basic"]).sign(request, secrets)
-    return signed
-
-
 def delivery_key(request: Request) -> str | None:
     """SendGrid sends none: the mail's own Message-ID."""
     form = multipart.read(request)
@@ -133,10 +117,9 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     fields = (
         f'--xYzZY\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in told.items()
     )
-    headers = (("content-type", "multipart/form-data; boundary=xYzZY"),)
-    body, moment = "".join([*fields, "--xYzZY--\r\n"]).encode(), "2026-01-01T11:00:00.000Z"
-    connection = url.rpartition("/hooks/")[2]
-    return sign(Request("POST", url, headers, body, moment, settings=settings, connection=connection), secrets)
+    body = "".join([*fields, "--xYzZY--\r\n"]).encode()
+    asked = sample_request(url, settings, body, content_type="multipart/form-data; boundary=xYzZY")
+    return BASIC_OR_PATH.sign(asked, secrets)
 
 
 SOURCE = Source(
@@ -144,11 +127,10 @@ SOURCE = Source(
     channel="email",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=BASIC_OR_PATH,
     dedupe=delivery_key,
     settings={
-        "auth": Setting("Authentication", default="basic", choices=tuple(SCHEMES)),
-        "username": Setting("User name", help="Of basic authentication; or as a secret"),
+        **BASIC_OR_PATH_SETTINGS,
         **letters.SETTINGS,
         "forwarder_ips": Setting(
             "Addresses of these servers",
@@ -169,11 +151,7 @@ SOURCE = Source(
             help="An address is attested where SPF says pass and the envelope's sender has exactly its domain",
         ),
     },
-    secrets={
-        "username": Setting("User name", help="Basic authentication, unless it is a setting"),
-        "password": Setting("Password", help="Basic authentication"),
-        "path_secret": Setting("Path secret", help="Where the address is {hook_url}/<secret> instead"),
-    },
+    secrets=BASIC_OR_PATH_SECRETS,
     unverified=(
         "that dkim and SPF are always in the form, also without a signature, so that a mail that writes the form's "
         "boundary can only double and never supply them: trust_dkim and trust_spf, off by default",

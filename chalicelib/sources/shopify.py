@@ -24,7 +24,7 @@ from chalicelib.kit.fields import (
     present,
     scoped,
 )
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -388,9 +388,7 @@ def sign(request: Request, secrets: Secrets) -> Request:
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     body = b'{"id":1,"name":"#1","created_at":"2026-01-01T12:00:00+01:00","currency":"EUR","total_price":"1.00"}'
-    headers = (("content-type", "application/json"), ("x-shopify-topic", "orders/create"))
-    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    return sign(unsigned, secrets)
+    return sign(sample_request(url, settings, body, x_shopify_topic="orders/create"), secrets)
 
 
 SOURCE = Source(

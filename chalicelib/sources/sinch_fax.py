@@ -15,16 +15,15 @@ from typing import Any
 
 from chalicelib.kit import mail, multipart
 from chalicelib.kit.fields import DEFAULT_REGION, identity, instant, money, present
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.schemes import BASIC_OR_PATH, BASIC_OR_PATH_SECRETS, BASIC_OR_PATH_SETTINGS
 from chalicelib.kit.shape import kept, objects, pick, required, text
-from chalicelib.kit.signatures import basic_auth, path_secret
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A2_ATTESTED, Identity
 
 TYPES = {"INCOMING_FAX": "fax", "FAX_COMPLETED": "fax"}
-SCHEMES: Mapping[str, Any] = {"basic": basic_auth(), "path": path_secret()}
 BY_DIRECTION = {"INBOUND": "INCOMING_FAX", "OUTBOUND": "FAX_COMPLETED"}
 STATUS = {"COMPLETED": "sent", "FAILURE": "failed"}
 
@@ -155,30 +154,13 @@ def region(request: Request) -> str:
     return text(request.settings, "region") or DEFAULT_REGION
 
 
-def scheme(settings: Mapping[str, Any]) -> Any:
-    return SCHEMES.get(text(settings, "auth") or "basic")
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    chosen = scheme(request.settings)
-    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
-    return reason
-
-
-def sign(request: Request, secrets: Secrets) -> Request:
-    signed: Request = (scheme(request.settings) or SCHEMES["basic"]).sign(request, secrets)
-    return signed
-
-
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     body = (
         b'{"event":"INCOMING_FAX","eventTime":"2026-01-01T11:00:00Z","fax":{"id":"01H0000000000000000000TEST",'
         b'"direction":"INBOUND","from":"anonymous","to":"+31201234567","numberOfPages":1,"status":"COMPLETED",'
         b'"createTime":"2026-01-01T11:00:00Z"}}'
     )
-    headers, connection = (("content-type", "application/json"),), url.rpartition("/hooks/")[2]
-    moment = "2026-01-01T11:00:00.000Z"
-    return sign(Request("POST", url, headers, body, moment, settings=settings, connection=connection), secrets)
+    return BASIC_OR_PATH.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -186,19 +168,14 @@ SOURCE = Source(
     channel="fax",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=BASIC_OR_PATH,
     settings={
-        "auth": Setting("Authentication", default="basic", choices=tuple(SCHEMES)),
-        "username": Setting("User name", help="Of basic authentication; or as a secret"),
+        **BASIC_OR_PATH_SETTINGS,
         "service_id": Setting("Service ID", help="Faxes of other services yield nothing"),
         "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
         "sent_by": Setting("Who sends faxes", default="agent", choices=("agent", "bot", "system")),
     },
-    secrets={
-        "username": Setting("User name", help="Basic authentication, unless it is a setting"),
-        "password": Setting("Password", help="Basic authentication"),
-        "path_secret": Setting("Path secret", help="Where the address is {hook_url}/<secret> instead"),
-    },
+    secrets=BASIC_OR_PATH_SECRETS,
     unverified=(
         "whether Sinch sends the user name and password of the callback's address as basic authentication; else path",
         "how often and when a failed callback is repeated",

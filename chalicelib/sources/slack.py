@@ -17,7 +17,6 @@ repeats a message and yields nothing. So do reactions, which do not tell whose w
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.kit.fields import instant, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import count, kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
 from chalicelib.kit.source import Answer, Secrets, Setting, Source
@@ -248,9 +247,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     """Of a topic that was set, which yields nothing."""
     event = {"type": "message", "subtype": "channel_topic", "channel": "C0", "ts": "1767265200.000100", "topic": "Test"}
     told = {"type": "event_callback", "team_id": text(settings, "team_id"), "event_id": "Ev0TEST", "event": event}
-    headers = (("content-type", "application/json"),)
-    body = json.dumps(told).encode()
-    return SIGNATURE.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    return SIGNATURE.sign(sample_request(url, settings, told), secrets)
 
 
 SOURCE = Source(

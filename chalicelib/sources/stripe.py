@@ -24,7 +24,7 @@ from chalicelib.kit.fields import (
     present,
     scoped,
 )
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of
 from chalicelib.kit.source import Fetch, Secrets, Setting, Source
@@ -299,9 +299,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'{"id":"evt_sample","object":"event","created":1767265200,"livemode":false,"type":"payment_intent.succeeded",'
         b'"data":{"object":{"id":"pi_sample","object":"payment_intent","amount":100,"currency":"eur","metadata":{}}}}'
     )
-    headers = (("content-type", "application/json"),)
-    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    return SIGNATURE.sign(unsigned, secrets)
+    return SIGNATURE.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(

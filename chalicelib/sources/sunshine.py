@@ -11,13 +11,12 @@ Of deliveries the last two states show; typing, reading and the passing of chann
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import tokens
 from chalicelib.kit.fields import DEFAULT_REGION, email, email_identity, instant, phone_identity, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import static_token
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -378,9 +377,8 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     payload = {"conversation": {"id": "test"}, "message": said}
     event = {"id": "test", "createdAt": "2026-01-01T11:00:00.000Z", "type": "conversation:message", "payload": payload}
     app = {"id": text(settings, "app_id") or "test"}
-    body = json.dumps({"app": app, "webhook": {"id": "test", "version": "v2"}, "events": [event]}).encode()
-    headers = (("content-type", "application/json"),)
-    return AUTHENTICATION.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z"), secrets)
+    body = {"app": app, "webhook": {"id": "test", "version": "v2"}, "events": [event]}
+    return AUTHENTICATION.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(

@@ -15,7 +15,7 @@ from typing import Any
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit.carried import Carried, carried
 from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone_identity, present
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of
 from chalicelib.kit.source import Answer, Fetch, Secrets, Setting, Source
@@ -177,8 +177,7 @@ SIGNATURE = hmac_signature(header="Sm-Signature", key_name="key", algorithm="sha
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     body = b'{"name":"Test","event_type":"survey_updated","event_id":"1","object_type":"survey","object_id":"1"}'
-    headers = (("content-type", "application/json"),)
-    return sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    return sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(

@@ -14,14 +14,13 @@ Longer than most sources: a dozen kinds of messages, in chats of two kinds.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib.kit.fields import instant, phone_identity, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import count, kept, objects, pick, required, text
 from chalicelib.kit.signatures import static_token
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -368,9 +367,8 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     """Of a channel's post, which is nobody's."""
     chat = {"id": -1001, "type": "channel", "title": "Test"}
     post = {"message_id": 1, "sender_chat": chat, "chat": chat, "date": 1767265200, "text": "Test"}
-    body = json.dumps({"update_id": 1, "channel_post": post}).encode()
-    headers = (("content-type", "application/json"),)
-    return SIGNATURE.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    body = {"update_id": 1, "channel_post": post}
+    return SIGNATURE.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(

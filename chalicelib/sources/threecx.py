@@ -14,7 +14,8 @@ from typing import Any
 
 from chalicelib.kit import calls, signatures
 from chalicelib.kit.fields import DEFAULT_REGION, instant
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import kept, mapped, text
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.model.event import Event, digest
@@ -36,11 +37,12 @@ FIELDS = {
     "summary": "summary",
 }
 OUTCOMES = {"missed": calls.NO_ANSWER, "notanswered": calls.NO_ANSWER}
-SCHEMES: Mapping[str, Any] = {
-    "bearer": signatures.static_token(),
-    "path": signatures.path_secret(),
-    "basic": signatures.basic_auth(),
-}
+VERIFY = one_of(
+    "auth",
+    bearer=signatures.static_token(),
+    path=signatures.path_secret(),
+    basic=signatures.basic_auth(),
+)
 
 
 def normalize(request: Request) -> Iterator[Event]:
@@ -83,26 +85,12 @@ def details(told: Mapping[str, str]) -> dict[str, Any]:
     )
 
 
-def scheme(settings: Mapping[str, Any]) -> Any:
-    return SCHEMES.get(text(settings, "auth") or "bearer")
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    chosen = scheme(request.settings)
-    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
-    return reason
-
-
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     body = (
         b'{"call_type":"Missed","number":"anonymous","agent":"100","duration":"00:00:00",'
         b'"started_at":"2026-01-01T11:00:00Z","ended_at":"2026-01-01T11:00:20Z"}'
     )
-    headers, connection = (("content-type", "application/json"),), url.rpartition("/hooks/")[2]
-    moment = "2026-01-01T11:00:00.000Z"
-    unsigned = Request("POST", url, headers, body, moment, settings=settings, connection=connection)
-    signed: Request = (scheme(settings) or SCHEMES["bearer"]).sign(unsigned, secrets)
-    return signed
+    return VERIFY.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -110,9 +98,9 @@ SOURCE = Source(
     channel="voice",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=VERIFY,
     settings={
-        "auth": Setting("Authentication", default="bearer", choices=tuple(SCHEMES)),
+        "auth": Setting("Authentication", default="bearer", choices=VERIFY.choices),
         "username": Setting("User name", help="Of basic authentication"),
         "fields": Setting(
             "Fields", type="object", help=f"Our name → where it is, dots between, where it is not as in {FIELDS}"

@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, quote
 
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit.fields import DEFAULT_REGION, instant, phone_identity, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, text
 from chalicelib.kit.signatures import decode, keys_of, octets, same, sorted_fields, with_headers
 from chalicelib.kit.source import Answer, Fetch, Secrets, Setting, Source
@@ -326,9 +326,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b"&To=%2B31201234567&CallStatus=completed&Direction=inbound&CallDuration=1"
         b"&Timestamp=Thu%2C%2001%20Jan%202026%2011%3A00%3A00%20%2B0000"
     )
-    headers = (("content-type", "application/x-www-form-urlencoded"),)
-    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    return sign(unsigned, secrets)
+    return sign(sample_request(url, settings, body, content_type="application/x-www-form-urlencoded"), secrets)
 
 
 def sign(request: Request, secrets: Secrets) -> Request:

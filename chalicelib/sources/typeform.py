@@ -15,7 +15,7 @@ from typing import Any
 
 from chalicelib.kit.carried import Carried, carried
 from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone_identity, present
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -177,9 +177,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'"submitted_at":"2026-01-01T11:00:00Z","definition":{"id":"test","title":"Test","fields":[]},'
         b'"answers":[{"type":"number","number":9,"field":{"id":"q1","type":"nps","ref":"nps"}}]}}'
     )
-    headers = (("content-type", "application/json"),)
-    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    return SIGNATURE.sign(unsigned, secrets)
+    return SIGNATURE.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(

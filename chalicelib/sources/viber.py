@@ -10,7 +10,6 @@ is, so its number identifies nobody. What the bot sent shows by how it ended onl
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ import msgspec
 
 from chalicelib.kit import tokens
 from chalicelib.kit.fields import instant, nobody, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import count, kept, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
 from chalicelib.kit.source import Answer, Secrets, Setting, Source
@@ -240,9 +239,7 @@ def delivery_key(request: Request) -> str | None:
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     """Of a kind that tells nothing of anybody."""
     told = {"event": "client_status", "timestamp": 1767265200000, "chat_hostname": "TEST", "message_token": 1}
-    headers = (("content-type", "application/json"),)
-    body = json.dumps(told).encode()
-    return SIGNATURE.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    return SIGNATURE.sign(sample_request(url, settings, told), secrets)
 
 
 SOURCE = Source(

@@ -14,7 +14,8 @@ from typing import Any
 
 from chalicelib.kit import calls, signatures
 from chalicelib.kit.fields import DEFAULT_REGION, instant
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import kept, mapped, required, text
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.model.event import Event
@@ -44,11 +45,12 @@ REASONS = {
     "failed": calls.FAILED,
     "cancelled": calls.CANCELED,
 }
-SCHEMES: Mapping[str, Any] = {
-    "path": signatures.path_secret(),
-    "basic": signatures.basic_auth(),
-    "bearer": signatures.static_token(),
-}
+VERIFY = one_of(
+    "auth",
+    path=signatures.path_secret(),
+    basic=signatures.basic_auth(),
+    bearer=signatures.static_token(),
+)
 
 
 def normalize(request: Request) -> Iterator[Event]:
@@ -98,26 +100,12 @@ def words(request: Request, name: str, usual: Mapping[str, str]) -> dict[str, st
     return {**usual, **{word.lower(): text(other, word) for word in other}}
 
 
-def scheme(settings: Mapping[str, Any]) -> Any:
-    return SCHEMES.get(text(settings, "auth") or "path")
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    chosen = scheme(request.settings)
-    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
-    return reason
-
-
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     body = (
         b'{"call_id":"sample-1","timestamp":"2026-01-01T11:00:00+00:00","status":"ended","version":"v2","reason":"no-answer",'
         b'"direction":"inbound","caller":{"number":"anonymous","name":null},"destination":{"number":"+31201234567"}}'
     )
-    headers, connection = (("content-type", "application/json"),), url.rpartition("/hooks/")[2]
-    moment = "2026-01-01T11:00:00.000Z"
-    unsigned = Request("POST", url, headers, body, moment, settings=settings, connection=connection)
-    signed: Request = (scheme(settings) or SCHEMES["path"]).sign(unsigned, secrets)
-    return signed
+    return VERIFY.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -125,9 +113,9 @@ SOURCE = Source(
     channel="voice",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=VERIFY,
     settings={
-        "auth": Setting("Authentication", default="path", choices=tuple(SCHEMES)),
+        "auth": Setting("Authentication", default="path", choices=VERIFY.choices),
         "username": Setting("User name", help="Of basic authentication"),
         "fields": Setting(
             "Fields", type="object", help=f"Our name → where it is, dots between, where it is not as in {FIELDS}"

@@ -27,7 +27,7 @@ import msgspec
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit.fields import DEFAULT_REGION, instant, phone_identity, plain, present, scoped
 from chalicelib.kit.jwt import JwtSignature, jwt_signature
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
 from chalicelib.kit.shape import kept, pick, required, text
 from chalicelib.kit.signatures import decode, keys_of, octets, same, untimely
 from chalicelib.kit.source import Answer, Secrets, Setting, Source
@@ -400,10 +400,8 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     told = {"to": "31201234567", "msisdn": "anonymous", "type": "text", "text": "Test", "messageId": "test"}
     if text(settings, "auth") != "sig":
         told = {"uuid": "test", "from": "anonymous", "to": "31201234567", "status": "completed", "direction": "inbound"}
-    body = json.dumps(told | {"message-timestamp": "2026-01-01 11:00:00", "timestamp": "2026-01-01T11:00:00.000Z"})
-    headers = (("content-type", "application/json"),)
-    unsigned = Request("POST", url, headers, body.encode(), "2026-01-01T11:00:00.000Z", settings=settings)
-    return sign(unsigned, secrets)
+    body = told | {"message-timestamp": "2026-01-01 11:00:00", "timestamp": SAMPLED_AT}
+    return sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(

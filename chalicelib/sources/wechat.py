@@ -26,7 +26,7 @@ import msgspec
 from chalicelib.kit import tokens
 from chalicelib.kit.ciphers import aes_opened, aes_sealed
 from chalicelib.kit.fields import instant, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, required, text
 from chalicelib.kit.signatures import decode, keys_of, octets, same, untimely
 from chalicelib.kit.source import Answer, Secrets, Setting, Source
@@ -291,10 +291,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b"<CreateTime>1767265200</CreateTime><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[Test]]></Content>"
         b"<MsgId>1</MsgId></xml>"
     )
-    return sign(
-        Request("POST", url, (("content-type", "text/xml"),), body, "2026-01-01T11:00:00.000Z", settings=settings),
-        secrets,
-    )
+    return sign(sample_request(url, settings, body, content_type="text/xml"), secrets)
 
 
 SOURCE = Source(

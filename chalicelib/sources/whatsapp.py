@@ -13,7 +13,6 @@ message history yield nothing. Longer than most sources: a dozen kinds of messag
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from typing import Any
 
 from chalicelib.kit.fields import instant, money, phone_identity, plain, present, scoped
 from chalicelib.kit.handshakes import hub_challenge
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -488,9 +487,8 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         "messages": [{"id": "wamid.test", "timestamp": "1767265200", "type": "text", "text": {"body": "Test"}}],
     }
     entry = {"id": text(settings, "business_account"), "changes": [{"field": "messages", "value": value}]}
-    body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
-    headers = (("content-type", "application/json"),)
-    return sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    body = {"object": "whatsapp_business_account", "entry": [entry]}
+    return sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(

@@ -25,7 +25,7 @@ from chalicelib.kit.fields import (
     present,
     scoped,
 )
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import ALGORITHMS, HmacSignature, keys_of
 from chalicelib.kit.source import Answer, Secrets, Setting, Source
@@ -247,9 +247,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'{"id":1,"number":"1","status":"pending","currency":"EUR","total":"1.00","customer_id":0,'
         b'"date_created_gmt":"2026-01-01T11:00:00","date_modified_gmt":"2026-01-01T11:00:00"}'
     )
-    headers = (("content-type", "application/json"), ("x-wc-webhook-topic", "order.created"))
-    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    return sign(unsigned, secrets)
+    return sign(sample_request(url, settings, body, x_wc_webhook_topic="order.created"), secrets)
 
 
 SOURCE = Source(

@@ -11,14 +11,14 @@ at the ticket's customer. A payload of one's own, without a ticket, yields nothi
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import replies
 from chalicelib.kit.fields import DEFAULT_REGION, email, email_identity, instant, phone, phone_identity, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
+from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import basic_auth, hmac_signature, path_secret, static_token
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -279,23 +279,13 @@ def link(request: Request, ticket: Node) -> str:
     return f"https://{host}/#ticket/zoom/{required(ticket, 'id')}" if HOST.match(host) else ""
 
 
-SCHEMES: Mapping[str, Any] = {
-    "signature": hmac_signature(header="X-Hub-Signature", key_name="signature_token", algorithm="sha1", prefix="sha1="),
-    "basic": basic_auth(),
-    "bearer": static_token(key_name="bearer_token"),
-    "path": path_secret(),
-}
-
-
-def scheme(settings: Mapping[str, Any]) -> Any:
-    """The verifier that the settings choose, or None."""
-    return SCHEMES.get(text(settings, "auth") or "signature")
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    chosen = scheme(request.settings)
-    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
-    return reason
+VERIFY = one_of(
+    "auth",
+    signature=hmac_signature(header="X-Hub-Signature", key_name="signature_token", algorithm="sha1", prefix="sha1="),
+    basic=basic_auth(),
+    bearer=static_token(key_name="bearer_token"),
+    path=path_secret(),
+)
 
 
 def delivery_key(request: Request) -> str | None:
@@ -304,13 +294,9 @@ def delivery_key(request: Request) -> str | None:
 
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
-    at = "2026-01-01T11:00:00.000Z"
-    ticket = {"id": 1, "number": "10001", "title": "Test", "state": "new", "created_at": at, "updated_at": at}
-    headers = (("content-type", "application/json"), ("x-zammad-trigger", "Test"))
-    connection, body = url.rpartition("/hooks/")[2], json.dumps({"ticket": ticket, "article": {}}).encode()
-    unsigned = Request("POST", url, headers, body, at, settings=settings, connection=connection)
-    signed: Request = (scheme(settings) or SCHEMES["signature"]).sign(unsigned, secrets)
-    return signed
+    ticket = {"id": 1, "number": "10001", "title": "Test", "state": "new", "created_at": SAMPLED_AT}
+    body = {"ticket": ticket | {"updated_at": SAMPLED_AT}, "article": {}}
+    return VERIFY.sign(sample_request(url, settings, body, x_zammad_trigger="Test"), secrets)
 
 
 SOURCE = Source(
@@ -318,13 +304,13 @@ SOURCE = Source(
     channel="desk",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=VERIFY,
     dedupe=delivery_key,
     own_system=True,
     channels=tuple(sorted(set(ARTICLES.values()))),
     settings={
         "auth": Setting(
-            "Authentication", default="signature", choices=tuple(SCHEMES), help="Without a signature token: path"
+            "Authentication", default="signature", choices=VERIFY.choices, help="Without a signature token: path"
         ),
         "username": Setting("User name", help="For basic authentication"),
         "fqdn": Setting("Host name", help="Such as support.tc.example: for links, and the scope of its user ids"),

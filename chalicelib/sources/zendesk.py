@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit import replies
 from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone, phone_identity, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of, octets
 from chalicelib.kit.source import Fetch, Secrets, Setting, Source
@@ -807,9 +807,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'"time":"2026-01-01T11:00:00.123456789Z","zendesk_event_version":"2022-11-06","subject":"zen:ticket:1",'
         b'"detail":{"id":"1","subject":"Test","status":"NEW","via":{"channel":"web"}},"event":{}}'
     )
-    headers = (("content-type", "application/json"),)
-    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    return SIGNATURE.sign(unsigned, secrets)
+    return SIGNATURE.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import PayloadMalformed
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 
 NONE = (b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b"[" * 100_000, b'{"a": "\\ud800"}', b'{"a":1e999}')
 
@@ -27,3 +27,12 @@ def test_a_peek_at_anything_else_is_empty_where_reading_it_is_malformed(body: by
     assert request.peek == {}
     with pytest.raises(PayloadMalformed):
         _ = request.object
+
+
+def test_a_sample_is_a_request_for_its_hook_with_the_body_as_told() -> None:
+    made = sample_request("https://hub.example.nl/hooks/con_1", {"auth": "path"}, {"naam": "Zoë"}, x_topic="a/b")
+    assert made.connection == "con_1" and made.settings == {"auth": "path"}
+    assert made.object == {"naam": "Zoë"} and made.media_type == "application/json"
+    assert made.header("X-Topic") == "a/b"
+    form = sample_request(made.url, {}, b"a=1", content_type="application/x-www-form-urlencoded")
+    assert form.params == {"a": "1"} and form.header_values("content-type") == ["application/x-www-form-urlencoded"]

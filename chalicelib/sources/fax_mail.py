@@ -15,17 +15,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit import letters, mail, mime, multipart
-from chalicelib.kit.fields import DEFAULT_REGION, identity, present
+from chalicelib.kit import faxes, letters, mail, mime, multipart
+from chalicelib.kit.faxes import Fax
+from chalicelib.kit.fields import DEFAULT_REGION
 from chalicelib.kit.letters import Letter
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.schemes import BASIC_OR_PATH, BASIC_OR_PATH_SECRETS, BASIC_OR_PATH_SETTINGS
 from chalicelib.kit.shape import kept, text
 from chalicelib.kit.signatures import decode
 from chalicelib.kit.source import Secrets, Setting, Source
-from chalicelib.kit.threads import day_thread
-from chalicelib.model.event import Event, Ref
-from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
+from chalicelib.model.event import Event
 
 TYPES = {"fax": "fax"}
 SUBJECT_PATTERN = r"\b(?:van|from|von|de)\b[ :]*(\+?[\d./-]{6,20})"
@@ -56,26 +55,22 @@ def raw_mail(request: Request) -> bytes:
 
 def faxed(request: Request, letter: Letter) -> Iterator[Event]:
     """What the gateway mails without a page and without a number is no fax."""
-    number = number_of(request, letter)
-    who, moment = people(request, letter, number), letters.moment(letter)
-    if letter.files or who:
-        yield Event(
-            type="fax",
-            channel="fax",
-            object=letter.id,
-            occurred_at=moment,
-            identities=who,
-            refs=threads(request, number, who, moment),
+    fax = Fax(
+        number=letter.id,
+        at=letters.moment(letter),
+        customer=number_of(request, letter),
+        own=text(request.settings, "fax_number"),
+        region=text(request.settings, "region") or DEFAULT_REGION,
+        attested=request.settings.get("trust_gateway") is True or letters.passed(letter, believed(letter)),
+    )
+    pages = count(letters.captured(request.settings, "pages_pattern", letter.subject))
+    if letter.files or fax.identity:
+        yield faxes.entry(
+            fax,
+            "fax",
             summary=letter.subject[:120] or "Fax",
             attachments=letter.files,
-            details=kept(
-                subject=letter.subject,
-                gateway=letter.sender,
-                pages=count(letters.captured(request.settings, "pages_pattern", letter.subject)),
-            ),
-            address=who[0].text if who else "",
-            own_address=own_address(request),
-            provider_type="fax",
+            details=kept(subject=letter.subject, gateway=letter.sender, pages=pages),
         )
 
 
@@ -90,29 +85,9 @@ def count(pages: str) -> int | None:
     return int(pages) if pages.isascii() and pages.isdigit() and len(pages) < 5 else None
 
 
-def people(request: Request, letter: Letter, number: str) -> tuple[Identity, ...]:
-    trusted = request.settings.get("trust_gateway") is True or letters.passed(letter, believed(letter))
-    return present(identity("fax", "", number, A2_ATTESTED if trusted else A1_ASSERTED, region(request)))
-
-
 def believed(letter: Letter) -> set[str]:
     """Whose results count: only where `forwarders` says from which hosts they come."""
     return letters.believed(letter) if letters.texts(letter.settings, "forwarders") else set()
-
-
-def own_address(request: Request) -> str:
-    found = present(identity("fax", "", text(request.settings, "fax_number"), A1_ASSERTED, region(request)))
-    return found[0].text if found else ""
-
-
-def threads(request: Request, number: str, who: tuple[Identity, ...], moment: str) -> tuple[Ref, ...]:
-    """None for a withheld number, which many people have."""
-    own = text(request.settings, "fax_number")
-    return (Ref("thread", day_thread(own, number, moment, region(request))),) if who else ()
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
 
 
 def delivery_key(request: Request) -> str | None:

@@ -21,17 +21,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.kit import letters, mail, mime, multipart
-from chalicelib.kit.fields import email_identity, instant, present
+from chalicelib.kit import letters, mail, mime, multipart, sent_mail
+from chalicelib.kit.fields import instant
 from chalicelib.kit.letters import Letter
 from chalicelib.kit.multipart import Form
 from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
+from chalicelib.kit.sent_mail import Outcome
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import decode, keys_of, octets, path_secret, same, untimely
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.model import instants
-from chalicelib.model.event import Event, Ref
-from chalicelib.model.identity import A2_ATTESTED
+from chalicelib.model.event import Event
 
 TYPES = {
     "inbound": "email",
@@ -138,26 +138,20 @@ def reported(request: Request) -> Iterator[Event]:
 
 
 def sent(request: Request, told: Any, kind: str) -> Event:
-    recipient, number = required(told, "recipient").lower()[:320], message_id(told)
-    status = "delayed" if text(told, "severity") == "temporary" else STATUS[kind]
-    subject = text(told, "message", "headers", "subject")[:998]
-    who = present(email_identity(recipient, A2_ATTESTED))
-    return Event(
-        type="email",
-        channel="email",
-        direction="out",
-        actor=text(request.settings, "sent_by") or "agent",
-        object=f"{number}/{recipient}",
-        version=f"{status}:{required(told, 'id')}",
-        occurred_at=instant(told.get("timestamp"), "timestamp"),
-        identities=who,
-        refs=(Ref("thread", number), Ref("message", number)),
-        summary=f"Mail {status}" + (f": {subject[:100]}" if subject else ""),
-        details={"status": status} | fate(told) | kept(subject=subject),
-        address=who[0].text if who else "",
-        own_address=own_address(told),
-        provider_type=kind,
+    number = message_id(told)
+    outcome = Outcome(
+        number=number,
+        recipient=required(told, "recipient"),
+        status="delayed" if text(told, "severity") == "temporary" else STATUS[kind],
+        at=instant(told.get("timestamp"), "timestamp"),
+        news=required(told, "id"),
+        message_id=number,
+        subject=text(told, "message", "headers", "subject"),
+        sender=sender_of(told),
+        actor=text(request.settings, "sent_by"),
+        details=fate(told),
     )
+    return sent_mail.entry(outcome, kind)
 
 
 def message_id(told: Any) -> str:
@@ -165,9 +159,9 @@ def message_id(told: Any) -> str:
     return required(told, "message", "headers", "message-id").strip("<>")[:250]
 
 
-def own_address(told: Any) -> str:
+def sender_of(told: Any) -> str:
     found = mail.addresses(text(told, "message", "headers", "from"))
-    return letters.identity_text(found[0][1]) if len(found) == 1 else ""
+    return found[0][1] if len(found) == 1 else ""
 
 
 def fate(told: Any) -> dict[str, Any]:
@@ -184,18 +178,14 @@ def fate(told: Any) -> dict[str, Any]:
 
 def withdrawn(told: Any, kind: str) -> Event:
     """Mailgun sends no more to whoever unsubscribed or complained."""
-    recipient, moment = required(told, "recipient").lower()[:320], instant(told.get("timestamp"), "timestamp")
-    return Event(
-        type="consent",
-        channel="email",
-        object=f"{recipient}/{text(told, 'domain', 'name')}",
-        version=f"denied@{moment}",
-        occurred_at=moment,
-        identities=present(email_identity(recipient, A2_ATTESTED)),
+    return sent_mail.consent(
+        "denied",
+        required(told, "recipient"),
+        text(told, "domain", "name"),
+        instant(told.get("timestamp"), "timestamp"),
+        kind,
         summary=f"{WITHDRAWN[kind]}: no mail",
-        details={"medium": "email", "status": "denied", "reason": WITHDRAWN[kind]},
-        fields={"consent_email": "denied"},
-        provider_type=kind,
+        details={"reason": WITHDRAWN[kind]},
     )
 
 
@@ -280,12 +270,7 @@ SOURCE = Source(
         "max_age": Setting("Longest age of a signature", type="integer", default=MAX_AGE, help="Seconds"),
         "domain": Setting("Domain", help="Events of other domains yield nothing"),
         **letters.SETTINGS,
-        "forwarders": Setting(
-            "Hosts of these servers",
-            type="array",
-            items="string",
-            help="Domains of the hosts that hand over to Mailgun; default: those of the servers' own names",
-        ),
+        "forwarders": letters.FORWARDERS,
         "trust_spf": Setting(
             "Trust Mailgun's check of the sending server",
             type="boolean",

@@ -22,15 +22,15 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.kit import letters, mail, mime
-from chalicelib.kit.fields import email_identity, instant, present
+from chalicelib.kit import letters, mail, mime, sent_mail
+from chalicelib.kit.fields import instant
 from chalicelib.kit.public_keys import Signed, rsa_signature, rsa_signature_of
 from chalicelib.kit.request import Request, parse_json
+from chalicelib.kit.sent_mail import Outcome
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import decode, encode, keys_of, octets
 from chalicelib.kit.source import Fetch, Secrets, Setting, Source
-from chalicelib.model.event import Event, Ref
-from chalicelib.model.identity import A2_ATTESTED
+from chalicelib.model.event import Event
 
 TYPES = {
     "Received": "email",
@@ -151,28 +151,22 @@ def sent(request: Request, told: Any, kind: str) -> Iterator[Event]:
     about = pick(told, FIELDS[kind])
     reached = [{"emailAddress": each} for each in listed(pick(about, "recipients"))]
     for recipient in (objects(about, TOLD[kind]) if kind in TOLD else reached)[: mail.MOST_ADDRESSES]:
-        yield outcome(request, told, kind, recipient)
+        yield sent_mail.entry(outcome(request, told, kind, recipient), kind)
 
 
-def outcome(request: Request, told: Any, kind: str, recipient: Mapping[str, Any]) -> Event:
-    about, status = pick(told, FIELDS[kind]), STATUSES[kind]
-    number, address = required(told, "mail", "messageId"), text(recipient, "emailAddress").strip()
-    who, subject = present(email_identity(bare(address), A2_ATTESTED)), text(told, "mail", "commonHeaders", "subject")
-    return Event(
-        type="email",
-        channel="email",
-        direction="out",
-        actor=text(request.settings, "sent_by") or "agent",
-        object=f"{number}/{bare(address).lower()[:320]}",
-        version=":".join(filter(None, (status, text(about, "feedbackId")))),
-        occurred_at=instant(pick(about, "timestamp"), f"{FIELDS[kind]}.timestamp", "UTC"),
-        identities=who,
-        refs=sent_refs(request, number),
-        summary=f"Mail {status}" + (f": {subject[:100]}" if subject else ""),
-        details={"status": status} | fate(told, about, recipient),
-        address=who[0].text if who else "",
-        own_address=letters.identity_text(bare(text(told, "mail", "source"))),
-        provider_type=kind,
+def outcome(request: Request, told: Any, kind: str, recipient: Mapping[str, Any]) -> Outcome:
+    about, number = pick(told, FIELDS[kind]), required(told, "mail", "messageId")
+    return Outcome(
+        number=number,
+        recipient=bare(text(recipient, "emailAddress").strip()),
+        status=STATUSES[kind],
+        at=instant(pick(about, "timestamp"), f"{FIELDS[kind]}.timestamp", "UTC"),
+        news=text(about, "feedbackId"),
+        message_id=f"{number}@{message_id_domain(request)}",
+        subject=text(told, "mail", "commonHeaders", "subject"),
+        sender=bare(text(told, "mail", "source")),
+        actor=text(request.settings, "sent_by"),
+        details=fate(told, about, recipient),
     )
 
 
@@ -185,18 +179,15 @@ def fate(told: Any, about: Any, recipient: Mapping[str, Any]) -> dict[str, Any]:
     return kept(
         error="/".join(filter(None, kinds)),
         reason=text(recipient, "diagnosticCode")[:500],
-        subject=text(told, "mail", "commonHeaders", "subject")[:998],
         tags=pick(told, "mail", "tags"),
     )
 
 
-def sent_refs(request: Request, number: str) -> tuple[Ref, ...]:
-    """The Message-ID that Amazon gave the mail: as the thread that it began, or else as the message that a copy of
-    it, or a reply, names too."""
+def message_id_domain(request: Request) -> str:
+    """Where the ids are of, that Amazon gives to mail."""
     region = (TOPIC.match(text(request.object, "TopicArn")) or ["", "", ""])[2]
     usual = "email.amazonses.com" if region == "us-east-1" else f"{region}.amazonses.com"
-    name = f"{number}@{text(request.settings, 'message_id_domain') or usual}"
-    return (Ref("thread", name), Ref("message", name))
+    return text(request.settings, "message_id_domain") or usual
 
 
 def consent(told: Any) -> Iterator[Event]:
@@ -206,18 +197,12 @@ def consent(told: Any) -> Iterator[Event]:
     answer = "denied" if now is True else "granted" if (before, now) == (True, False) else ""
     to = listed(pick(told, "mail", "destination"))
     if answer and len(to) == 1:
-        moment = instant(pick(about, "timestamp"), "subscription.timestamp", "UTC")
-        yield Event(
-            type="consent",
-            channel="email",
-            object=f"{bare(to[0]).lower()[:320]}/{text(about, 'contactList') or 'list'}",
-            version=f"{answer}@{moment}",
-            occurred_at=moment,
-            identities=present(email_identity(bare(to[0]), A2_ATTESTED)),
-            details={"medium": "email", "status": answer} | kept(reason=text(about, "source")),
-            fields={"consent_email": answer},
-            provider_type="Subscription",
+        moment, why = (
+            instant(pick(about, "timestamp"), "subscription.timestamp", "UTC"),
+            kept(reason=text(about, "source")),
         )
+        of = text(about, "contactList") or "list"
+        yield sent_mail.consent(answer, bare(to[0]), of, moment, "Subscription", details=why)
 
 
 def claim(request: Request) -> Signed | str:

@@ -13,15 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit import mail, multipart
-from chalicelib.kit.fields import DEFAULT_REGION, identity, instant, money, present
+from chalicelib.kit import faxes, mail, multipart
+from chalicelib.kit.faxes import Fax
+from chalicelib.kit.fields import DEFAULT_REGION, instant, money
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.schemes import BASIC_OR_PATH, BASIC_OR_PATH_SECRETS, BASIC_OR_PATH_SETTINGS
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.source import Secrets, Setting, Source
-from chalicelib.kit.threads import day_thread
-from chalicelib.model.event import Event, Ref
-from chalicelib.model.identity import A2_ATTESTED, Identity
+from chalicelib.model.event import Event
 
 TYPES = {"INCOMING_FAX": "fax", "FAX_COMPLETED": "fax"}
 BY_DIRECTION = {"INBOUND": "INCOMING_FAX", "OUTBOUND": "FAX_COMPLETED"}
@@ -68,45 +67,34 @@ def fax_of(told: Any) -> Any:
 
 
 def received(request: Request, told: Any, fax: Any, files: tuple[dict[str, Any], ...]) -> Event:
-    moment, who = moment_of(told, fax), people(request, text(fax, "from"))
     pages = count(fax)
-    return Event(
-        type="fax",
-        channel="fax",
-        object=required(fax, "id"),
+    return faxes.entry(
+        read(request, told, fax, "from", "to"),
+        "INCOMING_FAX",
         version="received",
-        occurred_at=moment,
-        identities=who,
-        refs=threads(request, text(fax, "to"), text(fax, "from"), who, moment),
         summary="Fax" + (f" of {pages} pages" if pages and pages > 1 else " of one page" if pages else ""),
         attachments=files,
         details=({"status": "failed"} if text(fax, "status") == "FAILURE" else {}) | details(fax),
-        address=who[0].text if who else "",
-        own_address=address_of(request, text(fax, "to")),
-        provider_type="INCOMING_FAX",
     )
 
 
 def sent(request: Request, told: Any, fax: Any, files: tuple[dict[str, Any], ...]) -> Event:
     status = STATUS[text(fax, "status")]
-    moment, who = moment_of(told, fax), people(request, text(fax, "to"))
-    return Event(
-        type="fax",
-        channel="fax",
+    return faxes.entry(
+        read(request, told, fax, "to", "from"),
+        "FAX_COMPLETED",
         direction="out",
         actor=text(request.settings, "sent_by") or "agent",
-        object=required(fax, "id"),
         version=status,
-        occurred_at=moment,
-        identities=who,
-        refs=threads(request, text(fax, "from"), text(fax, "to"), who, moment),
         summary=f"Fax {status}",
         attachments=files,
         details={"status": status} | details(fax),
-        address=who[0].text if who else "",
-        own_address=address_of(request, text(fax, "from")),
-        provider_type="FAX_COMPLETED",
     )
+
+
+def read(request: Request, told: Any, fax: Any, customer: str, own: str) -> Fax:
+    region = text(request.settings, "region") or DEFAULT_REGION
+    return Fax(required(fax, "id"), moment_of(told, fax), text(fax, customer), text(fax, own), region)
 
 
 def details(fax: Any) -> dict[str, Any]:
@@ -134,24 +122,6 @@ def moment_of(told: Any, fax: Any) -> str:
     """The fax's own: an event's time may be that of the attempt to tell us."""
     name = next((name for name in ("completedTime", "createTime") if text(fax, name)), "eventTime")
     return instant(pick(told, name) if name == "eventTime" else pick(fax, name), name, "UTC")
-
-
-def people(request: Request, number: str) -> tuple[Identity, ...]:
-    return present(identity("fax", "", number, A2_ATTESTED, region(request)))
-
-
-def address_of(request: Request, number: str) -> str:
-    found = people(request, number)
-    return found[0].text if found else ""
-
-
-def threads(request: Request, own: str, customer: str, who: tuple[Identity, ...], moment: str) -> tuple[Ref, ...]:
-    """None for a withheld number, which many people have."""
-    return (Ref("thread", day_thread(own, customer, moment, region(request))),) if who else ()
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
 
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:

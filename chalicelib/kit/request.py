@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from chalicelib.errors import PayloadMalformed
+from chalicelib.kit.fields import DEFAULT_REGION, plain
 
 MAX_BODY = 4 * 1024 * 1024
 MAX_FORM_FIELDS = 1000
@@ -43,6 +44,11 @@ class Request:
     def header_values(self, name: str) -> list[str]:
         wanted = name.lower()
         return [value for key, value in self.headers if key.lower() == wanted]
+
+    @property
+    def region(self) -> str:
+        """The country that numbers without + are read in."""
+        return plain(self.settings.get("region")) or DEFAULT_REGION
 
     @property
     def media_type(self) -> str:

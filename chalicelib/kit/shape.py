@@ -54,5 +54,10 @@ def mapped(node: Any, usual: Mapping[str, str], other: Any) -> dict[str, str]:
     return {name: text(node, *place.split(".")).strip() if place else "" for name, place in places.items()}
 
 
+def words(usual: Mapping[str, str], other: Any) -> dict[str, str]:
+    """Their word, in lower case → ours. `other`, a setting, says more of them, or something else."""
+    return {**usual, **{word.lower(): text(other, word) for word in _object(other)}}
+
+
 def _object(node: Any) -> dict[str, Any]:
     return node if isinstance(node, dict) else {}

@@ -17,22 +17,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit.fields import (
-    DEFAULT_REGION,
-    email_identity,
-    instant,
-    money,
-    phone,
-    phone_identity,
-    plain,
-    present,
-    scoped,
-)
+from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, plain, present, scoped
 from chalicelib.kit.public_keys import Signed, rsa_signature, rsa_signature_of
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import decode, encode, keys_of, with_headers
-from chalicelib.kit.source import Answer, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Answer, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -302,7 +292,7 @@ def assurance_of(request: Request, customer_id: Any) -> int:
 
 def region_of(request: Request, value: Mapping[str, Any]) -> str:
     found = next((text(each, "country_id") for each in addresses(value) if text(each, "country_id")), "")
-    return found or text(request.settings, "region") or DEFAULT_REGION
+    return found or request.region
 
 
 def moment_of(told: Mapping[str, Any], value: Mapping[str, Any]) -> str:
@@ -398,7 +388,7 @@ SOURCE = Source(
             choices=("unverified", "verified"),
             help="verified: the shop makes every account confirm its mail address, so that it may join customers",
         ),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "public_key": Setting(

@@ -16,12 +16,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.errors import PayloadMalformed
-from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, money, phone, phone_identity, present
+from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present
 from chalicelib.kit.public_keys import Signed, rsa_signature, rsa_signature_of
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import decode, encode, keys_of, with_headers
-from chalicelib.kit.source import Fetch, Grant, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Fetch, Grant, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -191,7 +191,7 @@ def names(request: Request, found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def region_of(request: Request, found: Mapping[str, Any]) -> str:
-    return text(found, "shipmentDetails", "countryCode") or text(request.settings, "region") or DEFAULT_REGION
+    return text(found, "shipmentDetails", "countryCode") or request.region
 
 
 def account(request: Request) -> str:
@@ -256,7 +256,7 @@ SOURCE = Source(
         ),
         "base_url": Setting("API address", help="Default: bol's own; where orders and shipments are looked up"),
         "token_url": Setting("Token address", help="Default: bol's own"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "public_key": Setting("Public keys", required=True, help="All of signature-keys: PEM, or base64 as they come"),

@@ -15,12 +15,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone, phone_identity, present, scoped
+from chalicelib.kit.fields import email_identity, instant, phone, phone_identity, present, scoped
 from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
 from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, path_secret
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import CHANNELS, Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, A3_VERIFIED, ANCHORS, Identity
 
@@ -281,7 +281,7 @@ def inbox_identities(request: Request, talk: Node) -> tuple[Identity | None, ...
     channel, value = channel_of(request, talk), text(talk, "contact_inbox", "source_id").rpartition(":")[2]
     own = scoped(KINDS.get(channel, ""), inbox_scope(request, talk), value.lstrip("+"), A2_ATTESTED)
     if channel in BY_NUMBER and value.lstrip("+").isdigit():
-        return (own, phone_identity(f"+{value.lstrip('+')}", region(request), A2_ATTESTED))
+        return (own, phone_identity(f"+{value.lstrip('+')}", request.region, A2_ATTESTED))
     return (own,)
 
 
@@ -293,7 +293,7 @@ def known(request: Request, person: Node, verified: bool) -> tuple[Identity | No
         scoped("desk", account(request), person.get("id"), A2_ATTESTED),
         scoped(kind, scope, person.get("identifier"), A3_VERIFIED if verified else A1_ASSERTED),
         email_identity(text(person, "email"), A1_ASSERTED),
-        phone_identity(person.get("phone_number"), region(request), A1_ASSERTED),
+        phone_identity(person.get("phone_number"), request.region, A1_ASSERTED),
     )
 
 
@@ -346,7 +346,7 @@ def names(request: Request, person: Node) -> dict[str, str]:
     return kept(
         name=text(person, "name"),
         email=text(person, "email"),
-        phone=phone(person.get("phone_number"), region(request)),
+        phone=phone(person.get("phone_number"), request.region),
     )
 
 
@@ -368,10 +368,6 @@ def account_number(request: Request) -> str:
 def account(request: Request) -> str:
     here = f"{host(request)}-{account_number(request)}" if host(request) and account_number(request) else ""
     return text(request.settings, "account") or here or request.connection
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
 
 
 def link(request: Request, talk: Node) -> str:
@@ -417,7 +413,7 @@ SOURCE = Source(
         "inboxes": Setting("Channels of inboxes", type="object", help="Inbox number → channel, as for an API inbox"),
         "scopes": Setting("Accounts of inboxes", type="object", help="Inbox number → page, site, bot or number id"),
         "external_id": Setting("What identifier is", help="Such as shop:tc.example or loyalty:tc; default: a login"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "webhook_secret": Setting("Webhook secret", help="Of the webhook, shown where it is made"),

@@ -17,13 +17,12 @@ from typing import Any
 
 from chalicelib.kit import faxes, letters, mail, mime, multipart
 from chalicelib.kit.faxes import Fax
-from chalicelib.kit.fields import DEFAULT_REGION
 from chalicelib.kit.letters import Letter
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.schemes import BASIC_OR_PATH, BASIC_OR_PATH_SECRETS, BASIC_OR_PATH_SETTINGS
 from chalicelib.kit.shape import kept, text
 from chalicelib.kit.signatures import decode
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event
 
 TYPES = {"fax": "fax"}
@@ -60,7 +59,7 @@ def faxed(request: Request, letter: Letter) -> Iterator[Event]:
         at=letters.moment(letter),
         customer=number_of(request, letter),
         own=text(request.settings, "fax_number"),
-        region=text(request.settings, "region") or DEFAULT_REGION,
+        region=request.region,
         attested=request.settings.get("trust_gateway") is True or letters.passed(letter, believed(letter)),
     )
     pages = count(letters.captured(request.settings, "pages_pattern", letter.subject))
@@ -131,7 +130,7 @@ SOURCE = Source(
         "number_header": Setting("Number in a header", help="Such as X-Fax-From; instead of the subject"),
         "pages_pattern": Setting("Pages in the subject", help=r"Such as (\d{1,3}) pag: one group"),
         "fax_number": Setting("Own fax number", help="That the gateway answers for"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
         "trust_gateway": Setting(
             "Trust the senders' addresses",
             type="boolean",

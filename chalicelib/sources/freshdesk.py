@@ -19,12 +19,12 @@ from typing import Any
 
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit import replies
-from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone, phone_identity, present, scoped
+from chalicelib.kit.fields import email_identity, instant, phone, phone_identity, present, scoped
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import basic_auth, keys_of, octets, path_secret, static_token
-from chalicelib.kit.source import Fetch, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Fetch, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -286,8 +286,8 @@ def people(request: Request, author: str = "") -> tuple[Identity, ...]:
     return present(
         scoped("desk", account(request), requester_id(request), A2_ATTESTED),
         email_identity(text(person, "email"), A1_ASSERTED),
-        phone_identity(person.get("mobile"), region(request), A1_ASSERTED),
-        phone_identity(person.get("phone"), region(request), A1_ASSERTED),
+        phone_identity(person.get("mobile"), request.region, A1_ASSERTED),
+        phone_identity(person.get("phone"), request.region, A1_ASSERTED),
     )
 
 
@@ -296,7 +296,7 @@ def names(request: Request) -> dict[str, str]:
     return kept(
         name=text(person, "name"),
         email=text(person, "email"),
-        phone=phone(person.get("mobile") or person.get("phone"), region(request)),
+        phone=phone(person.get("mobile") or person.get("phone"), request.region),
     )
 
 
@@ -334,10 +334,6 @@ def domain(request: Request) -> str:
 
 def account(request: Request) -> str:
     return text(request.settings, "account") or domain(request) or request.connection
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
 
 
 def link(request: Request) -> str:
@@ -398,7 +394,7 @@ SOURCE = Source(
         "base_url": Setting("API address", help="Default: the domain's own; where tickets are looked up"),
         "time_zone": Setting("Time zone", default="UTC", help="Of moments in a template, as Europe/Amsterdam"),
         "order_field": Setting("Field with the order number", help="Name of the custom ticket field, as cf_order"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "password": Setting("Password", help="For basic authentication"),

@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import calls
-from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone_identity, present, scoped
+from chalicelib.kit.fields import email_identity, instant, phone_identity, present, scoped
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, static_token
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A2_ATTESTED, CHANNEL_SCOPED, Identity
@@ -74,7 +74,7 @@ def receiver(request: Request, told: Node) -> tuple[Identity, ...]:
     if kind == "Email":
         return present(email_identity(number, A2_ATTESTED))
     if kind == "Phone" or channel_of(request) == "sms":
-        return present(phone_identity(number, region(request), A2_ATTESTED))
+        return present(phone_identity(number, request.region, A2_ATTESTED))
     own = {"webchat": "web"}.get(channel_of(request), channel_of(request))
     scope = text(request.settings, "account") or text(told, "channel", "id")
     return present(scoped(own, scope, number, A2_ATTESTED) if own in CHANNEL_SCOPED else None)
@@ -116,7 +116,7 @@ def call(request: Request, told: Any) -> Iterator[Event]:
         own=bare(text(told, own)),
         out=out,
         version=f"{state}:{text(told, 'sessionId')}",
-        region=region(request),
+        region=request.region,
         details=details(told),
     )
     yield calls.entry(found, kind)
@@ -167,10 +167,6 @@ def channel_of(request: Request) -> str:
     return found if found in CHANNELS else CHANNELS[0]
 
 
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
-
-
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     message = (
         b'{"id":"00000000-0000-0000-0000-000000000000","type":"Receipt","direction":"Outbound","status":"Delivered",'
@@ -195,7 +191,7 @@ SOURCE = Source(
             "Channel of the integration", default=CHANNELS[0], choices=CHANNELS, help="What customers see of it"
         ),
         "account": Setting("Account", help="Scope of the customers' ids; default: the integration's id"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "secret_token": Setting(

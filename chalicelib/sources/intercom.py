@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import replies
-from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone, phone_identity, present, scoped
+from chalicelib.kit.fields import email_identity, instant, phone, phone_identity, present, scoped
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, path_secret
-from chalicelib.kit.source import Answer, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Answer, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, A3_VERIFIED, ANCHORS, Identity
 
@@ -360,7 +360,7 @@ def known(request: Request, person: Node) -> tuple[Identity, ...]:
         scoped("desk", account(request), person.get("id"), A2_ATTESTED),
         known_outside(request, person),
         email_identity(text(person, "email"), A1_ASSERTED),
-        phone_identity(person.get("phone"), region(request), A1_ASSERTED),
+        phone_identity(person.get("phone"), request.region, A1_ASSERTED),
     )
 
 
@@ -392,7 +392,7 @@ def names(request: Request, person: Node) -> dict[str, str]:
     return kept(
         name=text(person, "name"),
         email=text(person, "email"),
-        phone=phone(person.get("phone"), region(request)),
+        phone=phone(person.get("phone"), request.region),
         language=text(person, "language_override"),
     )
 
@@ -405,10 +405,6 @@ def address(who: tuple[Identity, ...], channel: str) -> str:
 
 def account(request: Request) -> str:
     return text(request.settings, "account") or text(request.object, "app_id") or request.connection
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
 
 
 def link(request: Request, number: str) -> str:
@@ -459,7 +455,7 @@ SOURCE = Source(
         "identity_verification": Setting(
             "Identity verification is enforced", type="boolean", default=False, help="Then external_id is proven"
         ),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "client_secret": Setting("Client secret", required=True, help="Of the app, under Basic information"),

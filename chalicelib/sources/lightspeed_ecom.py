@@ -12,20 +12,11 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit.fields import (
-    DEFAULT_REGION,
-    email_identity,
-    instant,
-    money,
-    phone,
-    phone_identity,
-    present,
-    scoped,
-)
+from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present, scoped
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import decode, keys_of, octets, same, with_headers
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -197,7 +188,7 @@ def names(told: Mapping[str, Any], region: str) -> dict[str, str]:
 def region_of(request: Request, told: Mapping[str, Any]) -> str:
     places = ("addressBillingCountry", "addressShippingCountry", "country")
     found = next((text(told, place, "code") for place in places if text(told, place, "code")), "")
-    return (found or text(request.settings, "region") or DEFAULT_REGION).upper()
+    return (found or request.region).upper()
 
 
 def moment_of(told: Mapping[str, Any]) -> str:
@@ -256,7 +247,7 @@ SOURCE = Source(
             help="verified: the shop checks the mail address of every account, so that it may join customers",
         ),
         "currency": Setting("Currency", default="EUR", help="Where an order does not name it"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={"api_secret": Setting("API secret", required=True, help="Of the app or of the shop's API key")},
     grade="unverified",

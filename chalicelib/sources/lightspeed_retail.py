@@ -11,21 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit.fields import (
-    DEFAULT_REGION,
-    email_identity,
-    instant,
-    money,
-    phone,
-    phone_identity,
-    present,
-    scoped,
-)
+from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present, scoped
 from chalicelib.kit.request import Request, parse_json, sample_request
 from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, octets, path_secret
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -198,7 +189,7 @@ def names(request: Request, record: Any) -> dict[str, str]:
 
 def region_of(request: Request, record: Any) -> str:
     found = text(record, "physical_country_id") or text(record, "contact", "physical_country_id")
-    return found or text(request.settings, "region") or DEFAULT_REGION
+    return found or request.region
 
 
 def moment_of(told: Mapping[str, Any], *fields: str) -> str:
@@ -270,7 +261,7 @@ SOURCE = Source(
             "customers",
         ),
         "currency": Setting("Currency", default="EUR", help="Of all amounts: sales do not name it"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "client_secret": Setting("Client secret", help="by_app: of the app that made the webhooks"),

@@ -16,11 +16,11 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.kit.fields import DEFAULT_REGION, instant, nobody, phone_identity, present, scoped
+from chalicelib.kit.fields import instant, nobody, phone_identity, present, scoped
 from chalicelib.kit.jwt import jwt_signature
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, pick, required, text
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A2_ATTESTED, Identity
 
@@ -122,7 +122,7 @@ def sender(request: Request) -> str:
 def people(request: Request, told: Mapping[str, Any], channel: str, address: str) -> tuple[Identity, ...]:
     """The channel's own id first, in the scope of our channel there; and the number, where the id is one."""
     number = address if address.startswith("+") else f"+{address}"
-    caller = phone_identity(number, region(request), A2_ATTESTED) if channel in NUMBERED else None
+    caller = phone_identity(number, request.region, A2_ATTESTED) if channel in NUMBERED else None
     if channel == "sms":
         return present(caller)
     account = text(request.settings, "account") or text(told, "channelId")
@@ -136,10 +136,6 @@ def names(request: Request) -> dict[str, str]:
     whole = " ".join(filter(None, (text(contact, "firstName"), text(contact, "lastName"))))
     shown = (whole or text(contact, "displayName")).strip()
     return kept(name="" if nobody(shown) or shown.lstrip("+").isdigit() else shown[:200])
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
 
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
@@ -159,7 +155,7 @@ SOURCE = Source(
     settings={
         "sent_by": Setting("Who sends messages", default="agent", choices=("agent", "bot", "system")),
         "account": Setting("Scope of user ids", help="Default: the id of our channel there"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={"signing_key": Setting("Signing key", required=True, help="Of the account; not the API key")},
     grade="vendor vector",

@@ -19,21 +19,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.errors import PayloadMalformed
-from chalicelib.kit.fields import (
-    DEFAULT_REGION,
-    email_identity,
-    instant,
-    money,
-    phone,
-    phone_identity,
-    present,
-    scoped,
-)
+from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present, scoped
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of, path_secret
-from chalicelib.kit.source import Fetch, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Fetch, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -254,7 +245,7 @@ def names(request: Request, about: Mapping[str, Any]) -> dict[str, str]:
 
 def region_of(request: Request, about: Mapping[str, Any]) -> str:
     found = text(about, "billingAddress", "country") or text(about, "shippingAddress", "country")
-    return found or text(request.settings, "region") or DEFAULT_REGION
+    return found or request.region
 
 
 def account(request: Request) -> str:
@@ -336,7 +327,7 @@ SOURCE = Source(
         ),
         "order_metadata": Setting("Metadata with the order number", default="order_id", help="Its key, as written"),
         "base_url": Setting("API address", help="Default: Mollie's own; where payments are looked up"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "signing_secret": Setting("Signing secret", help="next_gen: of the webhook"),

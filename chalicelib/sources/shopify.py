@@ -27,7 +27,7 @@ from chalicelib.kit.fields import (
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -341,7 +341,7 @@ def assurance_of(request: Request, customer_id: Any) -> int:
 def region_of(request: Request, body: Mapping[str, Any]) -> str:
     places = (body.get("billing_address"), body.get("shipping_address"), pick(body, "customer", "default_address"))
     found = next((text(place, "country_code") for place in places if text(place, "country_code")), "")
-    return found or text(request.settings, "region") or DEFAULT_REGION
+    return found or request.region
 
 
 def header(request: Request, name: str) -> str:
@@ -409,7 +409,7 @@ SOURCE = Source(
             choices=("unverified", "verified"),
             help="verified: the shop checks the mail address of every account, so that it may join customers",
         ),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={"client_secret": Setting("Client secret", required=True, help="Of the app, or the shop's signing key")},
     unverified=(

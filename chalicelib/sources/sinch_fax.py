@@ -15,11 +15,11 @@ from typing import Any
 
 from chalicelib.kit import faxes, mail, multipart
 from chalicelib.kit.faxes import Fax
-from chalicelib.kit.fields import DEFAULT_REGION, instant, money
+from chalicelib.kit.fields import instant, money
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.schemes import BASIC_OR_PATH, BASIC_OR_PATH_SECRETS, BASIC_OR_PATH_SETTINGS
 from chalicelib.kit.shape import kept, objects, pick, required, text
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event
 
 TYPES = {"INCOMING_FAX": "fax", "FAX_COMPLETED": "fax"}
@@ -93,7 +93,7 @@ def sent(request: Request, told: Any, fax: Any, files: tuple[dict[str, Any], ...
 
 
 def read(request: Request, told: Any, fax: Any, customer: str, own: str) -> Fax:
-    region = text(request.settings, "region") or DEFAULT_REGION
+    region = request.region
     return Fax(required(fax, "id"), moment_of(told, fax), text(fax, customer), text(fax, own), region)
 
 
@@ -142,7 +142,7 @@ SOURCE = Source(
     settings={
         **BASIC_OR_PATH_SETTINGS,
         "service_id": Setting("Service ID", help="Faxes of other services yield nothing"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
         "sent_by": Setting("Who sends faxes", default="agent", choices=("agent", "bot", "system")),
     },
     secrets=BASIC_OR_PATH_SECRETS,

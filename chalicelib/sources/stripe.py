@@ -14,20 +14,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit.fields import (
-    DEFAULT_REGION,
-    email_identity,
-    instant,
-    money,
-    phone,
-    phone_identity,
-    present,
-    scoped,
-)
+from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present, scoped
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of
-from chalicelib.kit.source import Fetch, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Fetch, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -254,7 +245,7 @@ def names(request: Request, about: Mapping[str, Any]) -> dict[str, str]:
 def region_of(request: Request, about: Mapping[str, Any]) -> str:
     places = (about, about.get("customer_details"), about.get("billing_details"), about.get("shipping"))
     found = next((text(each, "address", "country") for each in places if text(each, "address", "country")), "")
-    return found or text(request.settings, "region") or DEFAULT_REGION
+    return found or request.region
 
 
 def account(request: Request) -> str:
@@ -328,7 +319,7 @@ SOURCE = Source(
             help="order: it is the order number",
         ),
         "base_url": Setting("API address", help="Default: Stripe's own; where payments are looked up"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "signing_secret": Setting("Signing secret", required=True, help="Of the endpoint, whsec_…; several on a roll"),

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import tokens
-from chalicelib.kit.fields import DEFAULT_REGION, email, email_identity, instant, phone_identity, present, scoped
+from chalicelib.kit.fields import email, email_identity, instant, phone_identity, present, scoped
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import static_token
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import CHANNELS, Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, A3_VERIFIED, ANCHORS, CHANNEL_SCOPED, Identity
 
@@ -289,7 +289,7 @@ def reached_by(request: Request, client: Node) -> tuple[Identity | None, ...]:
     where = channel_of(request, {"client": client, "type": client.get("type")})
     value = text(client, "externalId").lstrip("+")
     if where in ("sms", "whatsapp") and value.isdigit():
-        number = phone_identity(f"+{value}", region(request), A2_ATTESTED)
+        number = phone_identity(f"+{value}", request.region, A2_ATTESTED)
         return (scoped("whatsapp", line(request, client), value), number) if where == "whatsapp" else (number,)
     if where == "email":
         return (email_identity(value, A1_ASSERTED),)
@@ -313,7 +313,7 @@ def channel_of(request: Request, source: Node) -> str:
         return found
     if email(where):
         return "email"
-    return "sms" if where and phone_identity(where, region(request)) else usual(request)
+    return "sms" if where and phone_identity(where, request.region) else usual(request)
 
 
 def usual(request: Request) -> str:
@@ -365,10 +365,6 @@ def account(request: Request) -> str:
     return text(request.settings, "account") or text(request.object, "app", "id") or request.connection
 
 
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
-
-
 AUTHENTICATION = static_token(header="X-API-Key", prefix="", key_name="webhook_secret")
 
 
@@ -398,7 +394,7 @@ SOURCE = Source(
         "scopes": Setting("Accounts of integrations", type="object", help="Integration id → page, number or bot id"),
         "bots": Setting("Bots", type="array", items="string", help="Display names or integration ids of bots"),
         "external_id": Setting("What externalId is", help="Such as shop:tc.example or loyalty:tc; default: a login"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={"webhook_secret": Setting("Webhook secret", required=True, help="Comes in X-API-Key with every webhook")},
     grade="documented",

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import calls, signatures
-from chalicelib.kit.fields import DEFAULT_REGION, instant
+from chalicelib.kit.fields import instant
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.schemes import one_of
-from chalicelib.kit.shape import kept, mapped, text
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.shape import kept, mapped, text, words
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event, digest
 
 TYPES = {"inbound": "call", "missed": "call", "outbound": "call", "notanswered": "call"}
@@ -60,7 +60,7 @@ def normalize(request: Request) -> Iterator[Event]:
         own=told["line"],
         out=kind in ("outbound", "notanswered"),
         version=f"ended:{told['agent']}",
-        region=text(request.settings, "region") or DEFAULT_REGION,
+        region=request.region,
         details=details(told),
     )
     yield calls.entry(call, kind, text=told["summary"], fields=kept(name=told["name"][:200]))
@@ -68,10 +68,8 @@ def normalize(request: Request) -> Iterator[Event]:
 
 def kind_of(request: Request, told: Mapping[str, str]) -> str:
     """By the words of the call journal, or those that the setting names instead."""
-    named, word = request.settings.get("types"), told["type"]
-    other = named if isinstance(named, dict) else {}
-    found = {each.lower(): text(other, each) for each in other}.get(word.lower(), word)
-    kind = found.lower().replace(" ", "")
+    word = told["type"].lower()
+    kind = words({}, request.settings.get("types")).get(word, word).lower().replace(" ", "")
     return kind if kind in TYPES else ""
 
 
@@ -106,7 +104,7 @@ SOURCE = Source(
             "Fields", type="object", help=f"Our name → where it is, dots between, where it is not as in {FIELDS}"
         ),
         "types": Setting("Call types", type="object", help=f"Their word → {', '.join(TYPES)}"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
         "zone": Setting("Time zone", default="UTC", help="For moments without an offset"),
     },
     secrets={

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import calls, signatures
-from chalicelib.kit.fields import DEFAULT_REGION, instant
+from chalicelib.kit.fields import instant
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.schemes import one_of
-from chalicelib.kit.shape import kept, mapped, required, text
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.shape import kept, mapped, required, text, words
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event
 
 TYPES = {"ended": "call", "transferred": "call"}
@@ -55,7 +55,7 @@ VERIFY = one_of(
 
 def normalize(request: Request) -> Iterator[Event]:
     told = mapped(request.document, FIELDS, request.settings.get("fields"))
-    word = words(request, "statuses", STATUSES).get(told["status"].lower(), "")
+    word = words(STATUSES, request.settings.get("statuses")).get(told["status"].lower(), "")
     out = told["direction"].lower() in ("outbound", "out", "outgoing")
     customer, own = ("called", "caller") if out else ("caller", "called")
     if (word not in TYPES and word not in calls.STATES) or calls.inside(told[customer]):
@@ -70,7 +70,7 @@ def normalize(request: Request) -> Iterator[Event]:
         own=told[own],
         out=out,
         version=f"{state}@{moment}" if state == calls.TRANSFERRED else "ended",
-        region=text(request.settings, "region") or DEFAULT_REGION,
+        region=request.region,
         details=details(told, own),
     )
     yield calls.entry(call, "transferred" if state == calls.TRANSFERRED else "ended")
@@ -79,7 +79,7 @@ def normalize(request: Request) -> Iterator[Event]:
 def outcome(request: Request, told: Mapping[str, str], word: str) -> str:
     if word != "ended":
         return word
-    found = words(request, "reasons", REASONS).get(told["reason"].lower(), calls.COMPLETED)
+    found = words(REASONS, request.settings.get("reasons")).get(told["reason"].lower(), calls.COMPLETED)
     return found if found in calls.STATES else calls.COMPLETED
 
 
@@ -91,13 +91,6 @@ def details(told: Mapping[str, str], own: str) -> dict[str, Any]:
         transferred_by=told["by"],
         merged=told["merged"],
     )
-
-
-def words(request: Request, name: str, usual: Mapping[str, str]) -> dict[str, str]:
-    """What a setting says in addition to, or instead of, our own list."""
-    named = request.settings.get(name)
-    other = named if isinstance(named, dict) else {}
-    return {**usual, **{word.lower(): text(other, word) for word in other}}
 
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
@@ -122,7 +115,7 @@ SOURCE = Source(
         ),
         "statuses": Setting("Statuses", type="object", help=f"Their word → ended, {', '.join(calls.STATES)}"),
         "reasons": Setting("Reasons", type="object", help=f"Their word → {', '.join(calls.STATES)}"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
         "zone": Setting("Time zone", default="Europe/Amsterdam", help="For moments without an offset"),
     },
     secrets={

@@ -25,12 +25,12 @@ from typing import Any
 import msgspec
 
 from chalicelib.errors import PayloadMalformed
-from chalicelib.kit.fields import DEFAULT_REGION, instant, phone_identity, plain, present, scoped
+from chalicelib.kit.fields import instant, phone_identity, plain, present, scoped
 from chalicelib.kit.jwt import JwtSignature, jwt_signature
 from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
 from chalicelib.kit.shape import kept, pick, required, text
 from chalicelib.kit.signatures import decode, keys_of, octets, same, untimely
-from chalicelib.kit.source import Answer, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Answer, Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread
 from chalicelib.model import instants
 from chalicelib.model.event import Event, Ref
@@ -206,7 +206,7 @@ def actor(request: Request, found: Exchange) -> str:
 
 def people(request: Request, found: Exchange) -> tuple[Identity, ...]:
     """The channel's own id first, to which a reply goes; and the number, where the id is one."""
-    caller = phone_identity(dialled(found.customer), region(request), A2_ATTESTED)
+    caller = phone_identity(dialled(found.customer), request.region, A2_ATTESTED)
     if found.channel == "sms":
         return present(caller)
     return present(
@@ -228,14 +228,14 @@ def thread(request: Request, found: Exchange) -> tuple[Ref, ...]:
     else:
         prefix = "" if found.channel == "sms" else f"{found.channel}:"
         own, customer = (prefix + dialled(each) for each in ends)
-    return (Ref("thread", day_thread(own, customer, found.at, region(request))),) if found.customer else ()
+    return (Ref("thread", day_thread(own, customer, found.at, request.region)),) if found.customer else ()
 
 
 def own_address(request: Request, found: Exchange) -> str:
     if found.channel == "messenger":
         us = scoped("messenger", scope(request, found), found.own)
     else:
-        us = phone_identity(dialled(found.own), region(request))
+        us = phone_identity(dialled(found.own), request.region)
     return us.text if us else ""
 
 
@@ -251,8 +251,8 @@ def call(request: Request, told: Mapping[str, Any]) -> Iterator[Event]:
     if not (ended or keyed) or (out and text(request.settings, "outbound") == "agents"):
         return
     customer, own = (text(told, each) for each in (("to", "from") if out else ("from", "to")))
-    caller = phone_identity(dialled(customer), region(request), A2_ATTESTED)
-    line = phone_identity(dialled(own), region(request))
+    caller = phone_identity(dialled(customer), request.region, A2_ATTESTED)
+    line = phone_identity(dialled(own), request.region)
     yield Event(
         type="call",
         channel="voice",
@@ -303,10 +303,6 @@ def recording(told: Mapping[str, Any]) -> Event:
         details={"status": "recorded"} | kept(recording=text(told, "recording_url")),
         provider_type="recording",
     )
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
 
 
 def replaced(found: Event, **more: Any) -> Event:
@@ -425,7 +421,7 @@ SOURCE = Source(
             "Whom Vonage dials", default="customers", choices=("customers", "agents"), help="Outbound legs of calls"
         ),
         "sent_by": Setting("Who sends messages", default="agent", choices=("agent", "bot", "system")),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={"signature_secret": Setting("Signature secret", required=True, help="Of the account, not the API secret")},
     unverified=(

@@ -14,21 +14,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit.fields import (
-    DEFAULT_REGION,
-    email_identity,
-    instant,
-    money,
-    phone,
-    phone_identity,
-    plain,
-    present,
-    scoped,
-)
+from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, plain, present, scoped
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import ALGORITHMS, HmacSignature, keys_of
-from chalicelib.kit.source import Answer, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Answer, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -182,7 +172,7 @@ def assurance_of(request: Request, customer_id: Any) -> int:
 
 def region_of(request: Request, body: Mapping[str, Any]) -> str:
     found = text(body, "billing", "country") or text(body, "shipping", "country")
-    return found or text(request.settings, "region") or DEFAULT_REGION
+    return found or request.region
 
 
 def home_of(body: Mapping[str, Any]) -> str:
@@ -279,7 +269,7 @@ SOURCE = Source(
         "algorithm": Setting(
             "HMAC algorithm", default="sha256", choices=ALGORITHMS, help="Another one only where a plugin changed it"
         ),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={"secret": Setting("Secret", required=True, help="Of the webhook")},
     unverified=("the page of an order in the administration, where orders have tables of their own",),

@@ -16,12 +16,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import replies
-from chalicelib.kit.fields import DEFAULT_REGION, email, email_identity, instant, phone, phone_identity, present, scoped
+from chalicelib.kit.fields import email, email_identity, instant, phone, phone_identity, present, scoped
 from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
 from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import basic_auth, hmac_signature, path_secret, static_token
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -204,10 +204,10 @@ def people(request: Request, ticket: Node, article: Node) -> tuple[Identity, ...
     texting = name_of(article.get("type")).lower() == "sms"
     return present(
         scoped("desk", account(request), person.get("id") or text(ticket, "customer_id"), A2_ATTESTED),
-        phone_identity(article.get("from"), region(request), A2_ATTESTED) if texting else None,
+        phone_identity(article.get("from"), request.region, A2_ATTESTED) if texting else None,
         email_identity(text(person, "email"), proven),
-        phone_identity(person.get("mobile"), region(request), A1_ASSERTED),
-        phone_identity(person.get("phone"), region(request), A1_ASSERTED),
+        phone_identity(person.get("mobile"), request.region, A1_ASSERTED),
+        phone_identity(person.get("phone"), request.region, A1_ASSERTED),
     )
 
 
@@ -245,7 +245,7 @@ def names(request: Request, person: Node) -> dict[str, str]:
     return kept(
         name=full_name(person),
         email=text(person, "email"),
-        phone=phone(person.get("mobile") or person.get("phone"), region(request)),
+        phone=phone(person.get("mobile") or person.get("phone"), request.region),
     )
 
 
@@ -268,10 +268,6 @@ def own_address(article: Node, channel: str) -> str:
 
 def account(request: Request) -> str:
     return text(request.settings, "account") or text(request.settings, "fqdn") or request.connection
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
 
 
 def link(request: Request, ticket: Node) -> str:
@@ -318,7 +314,7 @@ SOURCE = Source(
         "closed_states": Setting(
             "States that close a ticket", type="array", items="string", default=["closed", "merged"]
         ),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "signature_token": Setting("HMAC SHA1 signature token", help="Of the webhook"),

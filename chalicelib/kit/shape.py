@@ -42,6 +42,11 @@ def required(node: Any, *path: str) -> str:
     return found
 
 
+def joined(node: Any, *names: str) -> str:
+    """The texts under these names, as of a person's name, with a space between those that are there."""
+    return " ".join(filter(None, (text(node, name) for name in names)))
+
+
 def kept(**found: Any) -> dict[str, Any]:
     """The named values that are there: no None, no empty text, list or object."""
     return {name: value for name, value in found.items() if value is not None and value not in ("", [], {})}

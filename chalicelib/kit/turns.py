@@ -14,7 +14,7 @@ from chalicelib.kit import tokens
 from chalicelib.kit.entries import Part, parts
 from chalicelib.kit.fields import instant, plain, present, scoped
 from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.shape import joined, kept, objects, pick, required, text
 from chalicelib.kit.threads import day_thread
 from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A2_ATTESTED, Identity
@@ -102,8 +102,8 @@ def turn_of(request: Request, part: Part, channel: str, kind: str) -> Turn:
 
 
 def profile(found: Any) -> dict[str, str]:
-    both = " ".join(filter(None, (text(found, "first_name"), text(found, "last_name"))))
-    return kept(name=text(found, "name") or both, username=text(found, "username"), language=text(found, "locale"))
+    name = text(found, "name") or joined(found, "first_name", "last_name")
+    return kept(name=name, username=text(found, "username"), language=text(found, "locale"))
 
 
 def nameless(request: Request, channel: str, account: str) -> list[str]:

@@ -16,13 +16,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.errors import PayloadMalformed
+from chalicelib.kit import shops
 from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present
 from chalicelib.kit.public_keys import Signed, rsa_signature, rsa_signature_of
 from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.shape import joined, kept, objects, pick, required, text
 from chalicelib.kit.signatures import decode, encode, keys_of, with_headers
 from chalicelib.kit.source import REGION, Fetch, Grant, Secrets, Setting, Source
-from chalicelib.model.event import Event, Ref, digest
+from chalicelib.model.event import Event, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
 TYPES = {"ORDER": "order", "SHIPMENT": "fulfilment"}
@@ -83,20 +84,17 @@ def latest(request: Request, items: list[dict[str, Any]]) -> str:
 
 
 def order(request: Request, found: Mapping[str, Any], status: str, moment: str) -> Event:
-    number, created = required(found, "orderId"), status == "created"
-    return Event(
-        type="order",
-        channel="web",
-        object=number,
-        version=status if created else f"{status}@{moment}",
+    number = required(found, "orderId")
+    return shops.order(
+        number,
+        status,
+        moment,
+        "ORDER",
         actor="system" if status == "cancelled" else "customer",
-        occurred_at=moment,
         identities=people(request, found),
-        refs=(Ref("order", number, account(request)),),
-        summary=f"Order {number} {status.replace('_', ' ')}",
+        refs=shops.refs(account(request), number),
         details={"status": status} | order_details(found),
         fields=names(request, found),
-        provider_type="ORDER",
     )
 
 
@@ -116,10 +114,11 @@ def order_details(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def lines(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = [
-        kept(
-            title=text(each, "product", "title"),
-            quantity=each.get("quantity"),
-            price=money(each.get("unitPrice"), "EUR").get("amount"),
+        shops.line(
+            text(each, "product", "title"),
+            each.get("quantity"),
+            each.get("unitPrice"),
+            "EUR",
             sku=text(each, "offer", "reference"),
             ean=text(each, "product", "ean"),
         )
@@ -142,26 +141,19 @@ def shipments(request: Request, found: Mapping[str, Any]) -> Iterator[Event]:
 
 
 def shipment(request: Request, found: Mapping[str, Any], status: str, moment: str) -> Event:
-    number = required(found, "shipmentId")
-    return Event(
-        type="fulfilment",
-        channel="web",
-        direction="out",
-        actor="system",
-        object=number,
-        version=f"{status}@{moment}",
-        occurred_at=moment,
+    return shops.shipment(
+        required(found, "shipmentId"),
+        status,
+        moment,
+        "SHIPMENT",
         identities=people(request, found),
-        refs=tuple(Ref("order", each, account(request)) for each in order_ids(found)),
-        summary=f"Shipment {number} {status.replace('_', ' ')}",
-        details={"status": status}
-        | kept(
+        refs=shops.refs(account(request), *order_ids(found)),
+        details=kept(
             carrier=text(found, "transport", "transporterCode"),
             tracking=text(found, "transport", "trackAndTrace"),
             reference=text(found, "shipmentReference"),
             items=lines(objects(found, "shipmentItems")),
         ),
-        provider_type="SHIPMENT",
     )
 
 
@@ -184,7 +176,7 @@ def people(request: Request, found: Mapping[str, Any]) -> tuple[Identity, ...]:
 def names(request: Request, found: Mapping[str, Any]) -> dict[str, str]:
     payer = found.get("billingDetails") or found.get("shipmentDetails")
     return kept(
-        name=f"{text(payer, 'firstName')} {text(payer, 'surname')}".strip(),
+        name=joined(payer, "firstName", "surname"),
         phone=phone(pick(found, "shipmentDetails", "deliveryPhoneNumber"), region_of(request, found)),
         language=text(found, "shipmentDetails", "language"),
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from chalicelib.kit import shops
 from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present, scoped
 from chalicelib.kit.request import Request, parse_json, sample_request
 from chalicelib.kit.schemes import one_of
@@ -80,7 +81,7 @@ def sale(request: Request, told: Mapping[str, Any]) -> Event:
 
 
 def summary_of(number: str, back: bool, status: str) -> str:
-    ended = "" if status == "returned" else f" {status.replace('_', ' ')}"
+    ended = "" if status == "returned" else f" {shops.words(status)}"
     return f"{'Return' if back else 'Sale'} {number}{ended}"
 
 
@@ -111,11 +112,12 @@ def details(request: Request, told: Mapping[str, Any], status: str) -> dict[str,
         total=money(total, currency).get("amount"),
         currency=currency,
         items=[
-            kept(
-                title=text(line, "name"),
+            shops.line(
+                text(line, "name"),
+                line.get("quantity") if isinstance(line.get("quantity"), int | float) else None,
+                line.get("price"),
+                currency,
                 product=text(line, "product_id"),
-                quantity=line.get("quantity") if isinstance(line.get("quantity"), int | float) else None,
-                price=money(line.get("price"), currency).get("amount"),
             )
             for line in objects(told, "register_sale_products")
         ],
@@ -163,7 +165,7 @@ def is_walk_in(request: Request, number: str, record: Any) -> bool:
 def people(request: Request, number: str, record: Any) -> tuple[Identity, ...]:
     """The record of the shop's customer, and what an assistant typed of him."""
     region = region_of(request, record)
-    assurance = A2_ATTESTED if request.settings.get("accounts") == "verified" else A1_ASSERTED
+    assurance = shops.assurance(request.settings, True)
     return present(
         scoped("shop", account(request), number, A2_ATTESTED),
         email_identity(of_contact(record, "email"), assurance),
@@ -253,12 +255,9 @@ SOURCE = Source(
             choices=("ignored", "order"),
             help="order: it is the web shop's order number; name that connection in ref_scopes.order",
         ),
-        "accounts": Setting(
-            "Customer records",
-            default="unverified",
-            choices=("unverified", "verified"),
-            help="verified: the shop checks the address and the mobile number of every record, so that they may join "
-            "customers",
+        "accounts": shops.accounts(
+            "the shop checks the address and the mobile number of every record, so that they may join customers",
+            title="Customer records",
         ),
         "currency": Setting("Currency", default="EUR", help="Of all amounts: sales do not name it"),
         "region": REGION,

@@ -19,7 +19,7 @@ import msgspec
 from chalicelib.kit.fields import instant, nobody, phone_identity, present, scoped
 from chalicelib.kit.jwt import jwt_signature
 from chalicelib.kit.request import Request, sample_request
-from chalicelib.kit.shape import kept, pick, required, text
+from chalicelib.kit.shape import joined, kept, pick, required, text
 from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A2_ATTESTED, Identity
@@ -133,7 +133,7 @@ def people(request: Request, told: Mapping[str, Any], channel: str, address: str
 
 def names(request: Request) -> dict[str, str]:
     contact = pick(request.object, "contact")
-    whole = " ".join(filter(None, (text(contact, "firstName"), text(contact, "lastName"))))
+    whole = joined(contact, "firstName", "lastName")
     shown = (whole or text(contact, "displayName")).strip()
     return kept(name="" if nobody(shown) or shown.lstrip("+").isdigit() else shown[:200])
 

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.errors import PayloadMalformed
+from chalicelib.kit import shops
 from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present, scoped
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.schemes import one_of
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.shape import joined, kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of, path_secret
 from chalicelib.kit.source import REGION, Fetch, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
@@ -152,11 +153,11 @@ def payment(request: Request, fact: Fact) -> Event:
         object=required(fact.thing, "id"),
         version=fact.status,
         occurred_at=fact.moment,
-        identities=() if placed(request, order) else people(request, about),
+        identities=() if shops.placed(request.settings, order) else people(request, about),
         refs=refs_of(request, fact.thing, order),
         summary=summary_of(fact, order),
         details={"status": fact.status} | details(fact, order),
-        fields=names(request, about) if own and not placed(request, order) else {},
+        fields=names(request, about) if own and not shops.placed(request.settings, order) else {},
         link=dashboard(about),
         provider_type=fact.kind,
     )
@@ -203,11 +204,6 @@ def order_of(request: Request, thing: Mapping[str, Any]) -> str:
     return text(told, key).strip().lstrip("#")
 
 
-def placed(request: Request, order: str) -> bool:
-    """Whether the shop's order tells whose it is: a customer record would be a customer beside the shop's own."""
-    return bool(order and pick(request.settings, "ref_scopes", "order"))
-
-
 def refs_of(request: Request, thing: Mapping[str, Any], order: str) -> tuple[Ref, ...]:
     found = (Ref("order", order, account(request)), Ref("receipt", payment_id(thing), account(request)))
     return tuple(ref for ref in found if ref.value)
@@ -222,8 +218,7 @@ def payment_id(thing: Mapping[str, Any]) -> str:
 def people(request: Request, about: Mapping[str, Any]) -> tuple[Identity, ...]:
     """The customer's record, of which one person may have several, and what was filled in at the checkout."""
     record, region = text(about, "customerId"), region_of(request, about)
-    verified = request.settings.get("accounts") == "verified" and bool(record)
-    assurance = A2_ATTESTED if verified else A1_ASSERTED
+    assurance = shops.assurance(request.settings, bool(record))
     billing, shipping = about.get("billingAddress"), about.get("shippingAddress")
     return present(
         scoped("crm", account(request), record, A2_ATTESTED),
@@ -236,7 +231,7 @@ def people(request: Request, about: Mapping[str, Any]) -> tuple[Identity, ...]:
 def names(request: Request, about: Mapping[str, Any]) -> dict[str, str]:
     billing = about.get("billingAddress")
     return kept(
-        name=f"{text(billing, 'givenName')} {text(billing, 'familyName')}".strip(),
+        name=joined(billing, "givenName", "familyName"),
         email=text(billing, "email"),
         phone=phone(pick(billing, "phone"), region_of(request, about)),
         language=text(about, "locale"),
@@ -318,13 +313,7 @@ SOURCE = Source(
             help="next_gen: signed events; classic: the id of a payment or order, as its webhookUrl gets",
         ),
         "account": Setting("Account", help="Scope of customer ids; default: the connection"),
-        "accounts": Setting(
-            "Customer accounts",
-            default="unverified",
-            choices=("unverified", "verified"),
-            help="verified: whoever has a customer record had his mail address checked by the shop, so that it may "
-            "join customers",
-        ),
+        "accounts": shops.RECORDS,
         "order_metadata": Setting("Metadata with the order number", default="order_id", help="Its key, as written"),
         "base_url": Setting("API address", help="Default: Mollie's own; where payments are looked up"),
         "region": REGION,

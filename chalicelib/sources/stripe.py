@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from chalicelib.kit import shops
 from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present, scoped
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, pick, required, text
@@ -95,11 +96,11 @@ def payment(request: Request, kind: str) -> Event:
         object=required(thing, "id"),
         version=required(request.object, "id"),
         occurred_at=instant(request.object.get("created"), "created"),
-        identities=() if placed(request, order) else people(request, about),
+        identities=() if shops.placed(request.settings, order) else people(request, about),
         refs=refs_of(request, thing, order),
         summary=summary_of(kind, status, order),
         details={"status": status} | details(kind, thing, order),
-        fields={} if placed(request, order) else names(request, thing),
+        fields={} if shops.placed(request.settings, order) else names(request, thing),
         link=link_of(request, f"payments/{payment_id(thing)}") if payment_id(thing) else "",
         provider_type=kind,
     )
@@ -173,11 +174,6 @@ def order_of(request: Request) -> str:
     return next((bare for each in found if (bare := each.strip().lstrip("#"))), "")
 
 
-def placed(request: Request, order: str) -> bool:
-    """Whether the shop's order tells whose it is: a customer record would be a customer beside the shop's own."""
-    return bool(order and pick(request.settings, "ref_scopes", "order"))
-
-
 def subject(request: Request) -> dict[str, Any]:
     found = pick(request.object, "data", "object")
     return dict(found) if isinstance(found, dict) else {}
@@ -213,8 +209,7 @@ def people(request: Request, about: Mapping[str, Any]) -> tuple[Identity, ...]:
     """The customer's record, of which one person may have several, and what was filled in at the checkout."""
     own = text(about, "object") == "customer"
     record = text(about, "id") if own else id_of(about.get("customer"))
-    verified = request.settings.get("accounts") == "verified" and bool(record)
-    assurance, given = A2_ATTESTED if verified else A1_ASSERTED, given_by(about)
+    assurance, given = shops.assurance(request.settings, bool(record)), given_by(about)
     return present(
         scoped("crm", account(request), record, A2_ATTESTED),
         email_identity(given["email"], assurance),
@@ -304,13 +299,7 @@ SOURCE = Source(
     own_system=True,
     settings={
         "account": Setting("Account", help="Scope of customer ids, such as acct_…; default: the connection"),
-        "accounts": Setting(
-            "Customer accounts",
-            default="unverified",
-            choices=("unverified", "verified"),
-            help="verified: whoever has a customer record had his mail address checked by the shop, so that it may "
-            "join customers",
-        ),
+        "accounts": shops.RECORDS,
         "order_metadata": Setting("Metadata with the order number", default="order_id", help="Its key, as written"),
         "client_reference": Setting(
             "Client reference of a checkout session",

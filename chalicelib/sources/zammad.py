@@ -19,7 +19,7 @@ from chalicelib.kit import replies
 from chalicelib.kit.fields import email, email_identity, instant, phone, phone_identity, present, scoped
 from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
 from chalicelib.kit.schemes import one_of
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.shape import joined, kept, objects, pick, required, text
 from chalicelib.kit.signatures import basic_auth, hmac_signature, path_secret, static_token
 from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
@@ -250,7 +250,7 @@ def names(request: Request, person: Node) -> dict[str, str]:
 
 
 def full_name(person: Node) -> str:
-    return f"{text(person, 'firstname')} {text(person, 'lastname')}".strip()
+    return joined(person, "firstname", "lastname")
 
 
 def address(who: tuple[Identity, ...], channel: str) -> str:

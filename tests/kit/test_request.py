@@ -36,3 +36,8 @@ def test_a_sample_is_a_request_for_its_hook_with_the_body_as_told() -> None:
     assert made.header("X-Topic") == "a/b"
     form = sample_request(made.url, {}, b"a=1", content_type="application/x-www-form-urlencoded")
     assert form.params == {"a": "1"} and form.header_values("content-type") == ["application/x-www-form-urlencoded"]
+
+
+@pytest.mark.parametrize(("settings", "found"), [({}, "NL"), ({"region": "BE"}, "BE"), ({"region": ["BE"]}, "NL")])
+def test_numbers_are_dutch_unless_a_setting_says_otherwise(settings: Any, found: str) -> None:
+    assert sample_request("https://hub.example.nl/hooks/con_1", settings, b"").region == found

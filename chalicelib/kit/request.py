@@ -50,6 +50,23 @@ class Request:
         """The country that numbers without + are read in."""
         return plain(self.settings.get("region")) or DEFAULT_REGION
 
+    def found(self, name: str) -> dict[str, Any]:
+        """The document that `fetch` found under this name; empty where there is none."""
+        document = self.fetched.get(name)
+        return document if isinstance(document, dict) and not document.get("missing") else {}
+
+    def looked_up(self, name: str, otherwise: str) -> dict[str, Any]:
+        """The same, for a webhook that tells nothing by itself and must not pass as one of no interest.
+
+        Raises PayloadMalformed with the reason, which is `otherwise` where nobody gave one.
+        """
+        found = self.found(name)
+        if not found:
+            document = self.fetched.get(name)
+            why = document.get("why") if isinstance(document, dict) else ""
+            raise PayloadMalformed(f"could not be looked up: {(plain(why) or otherwise)[:120]}")
+        return found
+
     @property
     def media_type(self) -> str:
         return (self.header("content-type") or "").partition(";")[0].strip().lower()

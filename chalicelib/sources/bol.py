@@ -15,7 +15,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.errors import PayloadMalformed
 from chalicelib.kit import shops
 from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present
 from chalicelib.kit.public_keys import Signed, rsa_signature, rsa_signature_of
@@ -47,17 +46,8 @@ ACCEPT = "application/vnd.retailer.v10+json"
 def normalize(request: Request) -> Iterator[Event]:
     kind = text(request.object, "event", "resource")
     if kind in TYPES:
-        found = looked_up(request)
+        found = request.looked_up("thing", "are client id and client secret set?")
         yield from orders(request, found) if kind == "ORDER" else shipments(request, found)
-
-
-def looked_up(request: Request) -> Mapping[str, Any]:
-    """Raises PayloadMalformed: a webhook that tells nothing by itself must not pass as one of no interest."""
-    found = request.fetched.get("thing")
-    if not isinstance(found, dict) or found.get("missing"):
-        why = text(found, "why") or "are client id and client secret set?"
-        raise PayloadMalformed(f"could not be looked up: {why[:120]}")
-    return found
 
 
 def orders(request: Request, found: Mapping[str, Any]) -> Iterator[Event]:

@@ -132,7 +132,7 @@ def ticket_details(request: Request, kind: str) -> Node:
         subject=value(request, "subject"),
         kind=value(request, "type"),
         agent=text(told(request), "agent_name"),
-        order=pick(ticket(request), "custom_fields", order) if order else None,
+        order=pick(request.found("ticket"), "custom_fields", order) if order else None,
     )
 
 
@@ -213,11 +213,6 @@ def code_of(rating: Node) -> str:
     return text(rating, "ratings", "default_question")
 
 
-def ticket(request: Request) -> Node:
-    found = request.fetched.get("ticket")
-    return found if isinstance(found, dict) and not found.get("missing") else {}
-
-
 def ticket_id(request: Request) -> str:
     number = required(told(request), "ticket_id")
     if not NUMBER.match(number):
@@ -227,7 +222,7 @@ def ticket_id(request: Request) -> str:
 
 def value(request: Request, name: str) -> str:
     """A field of the ticket, as fetched or as the template has it."""
-    return (text(ticket(request), name) or text(told(request), f"ticket_{name}")).strip()
+    return (text(request.found("ticket"), name) or text(told(request), f"ticket_{name}")).strip()
 
 
 def named(what: str, found: str) -> str:
@@ -243,7 +238,7 @@ def status(request: Request) -> str:
 
 def moment_of(request: Request, first: bool = False) -> str:
     zone = text(request.settings, "time_zone") or "UTC"
-    found, said_at = ticket(request), told(request)
+    found, said_at = request.found("ticket"), told(request)
     created = found.get("created_at") or said_at.get("created_at") if first else None
     return instant(created or found.get("updated_at") or said_at.get("updated_at"), "updated_at", zone)
 
@@ -260,7 +255,7 @@ def channel_of(request: Request) -> str:
 
 def refs(request: Request) -> tuple[Ref, ...]:
     field, number = text(request.settings, "order_field"), ticket_id(request)
-    order = text(ticket(request), "custom_fields", field) if field else ""
+    order = text(request.found("ticket"), "custom_fields", field) if field else ""
     order = (order or text(told(request), "order_number")).strip().lstrip("#")
     found = (("thread", f"ticket/{number}"), ("case", number), ("order", order))
     return tuple(Ref(kind, each) for kind, each in found if each)
@@ -268,14 +263,14 @@ def refs(request: Request) -> tuple[Ref, ...]:
 
 def requester(request: Request) -> Node:
     """Of the ticket as fetched, or of the template."""
-    found, template = pick(ticket(request), "requester"), told(request)
+    found, template = pick(request.found("ticket"), "requester"), told(request)
     if isinstance(found, dict):
         return found
     return {name: text(template, f"requester_{name}") for name in ("id", "name", "email", "phone")}
 
 
 def requester_id(request: Request) -> str:
-    return text(ticket(request), "requester_id") or text(requester(request), "id")
+    return text(request.found("ticket"), "requester_id") or text(requester(request), "id")
 
 
 def people(request: Request, author: str = "") -> tuple[Identity, ...]:
@@ -301,7 +296,7 @@ def names(request: Request) -> dict[str, str]:
 
 
 def description(request: Request) -> str:
-    return text(ticket(request), "description_text").strip() or plain_words(value(request, "description"))
+    return text(request.found("ticket"), "description_text").strip() or plain_words(value(request, "description"))
 
 
 def plain_words(found: str) -> str:

@@ -160,8 +160,7 @@ def deleted(request: Request, told: Node, kind: str) -> Event:
 
 
 def looked_up(request: Request, kind: str, number: str) -> Node:
-    found = request.fetched.get(f"{kind}:{number}")
-    return found if isinstance(found, dict) and not found.get("missing") else {}
+    return request.found(f"{kind}:{number}")
 
 
 def thread_id(told: Node) -> str:

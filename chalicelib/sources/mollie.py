@@ -18,7 +18,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.errors import PayloadMalformed
 from chalicelib.kit import shops
 from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present, scoped
 from chalicelib.kit.request import Request, sample_request
@@ -61,6 +60,7 @@ PAYMENT_ID = re.compile(r"tr_[A-Za-z0-9]{1,64}\Z")
 EVENT_ID = re.compile(r"event_[A-Za-z0-9]{1,64}\Z")
 DELIVERY_KEY = re.compile(rb'"id"\s*:\s*"(event_[A-Za-z0-9]{1,64})"')
 API = "https://api.mollie.com"
+NO_KEY = "is the API key set?"
 EMBED = "?embed=refunds,chargebacks"
 
 
@@ -80,7 +80,7 @@ class Fact:
 
 def normalize(request: Request) -> Iterator[Event]:
     if classic(request.settings):
-        found = looked_up(request, "thing") if LOOKED_UP.match(named(request)) else {}
+        found = request.looked_up("thing", NO_KEY) if LOOKED_UP.match(named(request)) else {}
         yield from (payment(request, fact) for fact in facts(found, ""))
     elif text(request.object, "resource") != "event" or text(request.object, "type") in TYPES:
         happened = text(request.object, "createdAt") if text(request.object, "resource") == "event" else ""
@@ -95,22 +95,13 @@ def named(request: Request) -> str:
     return request.params.get("id", "") if request.body else ""
 
 
-def looked_up(request: Request, name: str) -> Mapping[str, Any]:
-    """Raises PayloadMalformed: a webhook that tells nothing by itself must not pass as one of no interest."""
-    found = request.fetched.get(name)
-    if not isinstance(found, dict) or found.get("missing"):
-        why = text(found, "why") or "is the API key set?"
-        raise PayloadMalformed(f"could not be looked up: {why[:120]}")
-    return found
-
-
 def entity(request: Request) -> Mapping[str, Any]:
     """What an event is about: in it, in what was looked up, or the whole body, as one page has it."""
     body = request.object
     if text(body, "resource") != "event":
         return body
     found = pick(body, "_embedded", "entity")
-    return found if isinstance(found, dict) else pick(looked_up(request, "event"), "_embedded", "entity") or {}
+    return found if isinstance(found, dict) else pick(request.looked_up("event", NO_KEY), "_embedded", "entity") or {}
 
 
 def facts(thing: Mapping[str, Any], happened: str) -> Iterator[Fact]:
@@ -188,9 +179,9 @@ def whole(request: Request, thing: Mapping[str, Any]) -> Mapping[str, Any]:
     """The payment or order that a refund or a chargeback belongs to; else the thing itself."""
     if text(thing, "resource") in ("payment", "order"):
         return thing
-    around = request.fetched.get("thing") if classic(request.settings) else request.fetched.get("payment")
-    same = isinstance(around, dict) and text(around, "id") in (text(thing, "paymentId"), text(thing, "orderId"))
-    return around if same and isinstance(around, dict) and text(around, "id") else thing
+    around = request.found("thing" if classic(request.settings) else "payment")
+    same = text(around, "id") in (text(thing, "paymentId"), text(thing, "orderId"))
+    return around if same and text(around, "id") else thing
 
 
 def order_of(request: Request, thing: Mapping[str, Any]) -> str:

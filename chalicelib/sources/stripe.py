@@ -181,9 +181,8 @@ def subject(request: Request) -> dict[str, Any]:
 
 def paid_for(request: Request) -> dict[str, Any]:
     """The payment that `fetch` found for a refund or a dispute; else the thing itself."""
-    found = request.fetched.get("payment")
-    known = isinstance(found, dict) and text(found, "id") == payment_id(subject(request))
-    return dict(found) if known and isinstance(found, dict) else subject(request)
+    found = request.found("payment")
+    return found if found and text(found, "id") == payment_id(subject(request)) else subject(request)
 
 
 def customer(request: Request, kind: str) -> Event:

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
+from chalicelib.kit.content import Content
 from chalicelib.kit.fields import instant, phone_identity, present, scoped
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import count, kept, objects, pick, required, text
@@ -55,18 +56,6 @@ CONSENT = {"kicked": "denied", "member": "granted"}
 UNSEEN = " \n\u00a0\u2800\u3164"
 """Names must have a character: who wants none takes a blank one."""
 START = re.compile(r"/start(?:@\w{1,64})?(?:\s+([A-Za-z0-9_-]{1,64}))?\s*\Z", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Content:
-    """`label`: the summary where there is no text. `token`: of a handover."""
-
-    text: str = ""
-    label: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
-    attachments: tuple[dict[str, Any], ...] = ()
-    identities: tuple[Identity, ...] = ()
-    token: str = ""
 
 
 def normalize(request: Request) -> Iterator[Event]:
@@ -107,7 +96,7 @@ def message(request: Request, kind: str, told: Node, found: Content) -> Event:
         occurred_at=moment,
         identities=present(person(request, chat), *found.identities),
         refs=refs(request, told, moment, answered(chat, told), found.token),
-        summary=(found.text or found.label)[:120],
+        summary=found.summary,
         text=found.text,
         attachments=found.attachments,
         details=found.details | origin(kind, told, own),

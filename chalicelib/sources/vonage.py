@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace as replaced
 
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit.fields import instant, phone_identity, plain, present, scoped
@@ -303,10 +303,6 @@ def recording(told: Mapping[str, Any]) -> Event:
         details={"status": "recorded"} | kept(recording=text(told, "recording_url")),
         provider_type="recording",
     )
-
-
-def replaced(found: Event, **more: Any) -> Event:
-    return msgspec.structs.replace(found, **more)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,6 +25,7 @@ import msgspec
 
 from chalicelib.kit import tokens
 from chalicelib.kit.ciphers import aes_opened, aes_sealed
+from chalicelib.kit.content import Content
 from chalicelib.kit.fields import instant, present, scoped
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, required, text
@@ -60,16 +61,6 @@ SEALED = re.compile(
 )
 NUMBER = re.compile(rb"<MsgId>\s*(?:<!\[CDATA\[)?([0-9]{1,32})(?:\]\]>)?\s*</MsgId>")
 SCENE = "qrscene_"
-
-
-@dataclass(frozen=True)
-class Content:
-    """`label`: the summary where there is no text."""
-
-    text: str = ""
-    label: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
-    attachments: tuple[dict[str, Any], ...] = ()
 
 
 def normalize(request: Request) -> Iterator[Event]:
@@ -112,7 +103,7 @@ def said(request: Request, told: Mapping[str, Any], kind: str) -> Event:
     found = CONTENTS[kind](told)
     return msgspec.structs.replace(
         known(request, told, kind),
-        summary=(found.text or found.label)[:120],
+        summary=found.summary,
         text=found.text,
         details=found.details,
         attachments=found.attachments,

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from chalicelib.kit.content import Content
 from chalicelib.kit.fields import instant, money, phone_identity, plain, present, scoped
 from chalicelib.kit.handshakes import hub_challenge
 from chalicelib.kit.request import Request, sample_request
@@ -81,19 +82,6 @@ class Person:
     profile: Any = None
 
 
-@dataclass(frozen=True)
-class Content:
-    """`label`: the summary where there is no text. `original`: the message that this one edits or
-    deletes, as `details` say."""
-
-    text: str = ""
-    label: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
-    attachments: tuple[dict[str, Any], ...] = ()
-    original: str = ""
-    identities: tuple[Identity, ...] = ()
-
-
 def normalize(request: Request) -> Iterator[Event]:
     for change in changes(request):
         if change.field == "messages":
@@ -140,18 +128,18 @@ def echoed(change: Change) -> Iterator[Event]:
 
 def message(change: Change, told: Mapping[str, Any], who: Person, found: Content, out: bool = False) -> Event:
     moment, number = instant(told.get("timestamp"), "timestamp"), required(told, "id")
-    state = f"{text(found.details, 'status')}:{number}" if found.original else "sent" if out else "received"
+    state = f"{text(found.details, 'status')}:{number}" if found.message else "sent" if out else "received"
     return Event(
         type="message",
         channel="whatsapp",
         direction="out" if out else "in",
         actor="agent" if out else "customer",
-        object=found.original or number,
+        object=found.message or number,
         version=state,
         occurred_at=moment,
         identities=present(*people(change, who), *found.identities),
         refs=refs(change, who, moment, plain(pick(told, "context", "id"))),
-        summary=(found.text or found.label)[:120],
+        summary=found.summary,
         text=found.text,
         attachments=found.attachments,
         details=found.details | origin(told),
@@ -446,12 +434,12 @@ def edit(told: Mapping[str, Any]) -> Content | None:
     inner = pick(told, "edit", "message")
     found = None if text(inner, "type") in ("edit", "revoke") else content_of(inner)
     original = required(told, "edit", "original_message_id")
-    return found and replace(found, original=original, details=found.details | {"status": "edited"})
+    return found and replace(found, message=original, details=found.details | {"status": "edited"})
 
 
 def revoke(told: Mapping[str, Any]) -> Content:
     original = required(told, "revoke", "original_message_id")
-    return Content(label="Message deleted", details={"status": "deleted"}, original=original)
+    return Content(label="Message deleted", details={"status": "deleted"}, message=original)
 
 
 CONTENTS: dict[str, Callable[[Mapping[str, Any]], Content | None]] = dict.fromkeys(MEDIA, medium) | {

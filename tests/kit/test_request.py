@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -41,3 +42,16 @@ def test_a_sample_is_a_request_for_its_hook_with_the_body_as_told() -> None:
 @pytest.mark.parametrize(("settings", "found"), [({}, "NL"), ({"region": "BE"}, "BE"), ({"region": ["BE"]}, "NL")])
 def test_numbers_are_dutch_unless_a_setting_says_otherwise(settings: Any, found: str) -> None:
     assert sample_request("https://hub.example.nl/hooks/con_1", settings, b"").region == found
+
+
+@pytest.mark.parametrize("document", [None, [], "x", {}, {"missing": True, "why": "404"}])
+def test_what_was_not_found_is_empty_or_the_reason(document: Any) -> None:
+    request = replace(posted(b"{}"), fetched={"thing": document})
+    assert request.found("thing") == {} and request.found("other") == {}
+    with pytest.raises(PayloadMalformed, match=r"could not be looked up: (404|is the key set\?)"):
+        request.looked_up("thing", "is the key set?")
+
+
+def test_what_was_found_is_the_document() -> None:
+    request = replace(posted(b"{}"), fetched={"thing": {"id": 1}})
+    assert request.found("thing") == request.looked_up("thing", "") == {"id": 1}

@@ -19,7 +19,7 @@ from typing import Any
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit import mail, mime, patterns, replies, tokens
 from chalicelib.kit.fields import email, email_identity, nobody, present
-from chalicelib.kit.shape import kept, text
+from chalicelib.kit.shape import kept, text, texts
 from chalicelib.kit.source import Setting
 from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
@@ -206,12 +206,6 @@ def own_address(letter: Letter) -> str:
 def identity_text(address: str) -> str:
     found = email(address)
     return Identity("email", found).text if found else ""
-
-
-def texts(settings: Mapping[str, Any], name: str) -> list[str]:
-    """The texts of a setting that is a list."""
-    found = settings.get(name)
-    return [each.strip() for each in found if isinstance(each, str)] if isinstance(found, list) else []
 
 
 def captured(settings: Mapping[str, Any], name: str, written: str, usual: str = "") -> str:

@@ -34,6 +34,12 @@ def objects(node: Any, *path: str) -> list[dict[str, Any]]:
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
+def texts(node: Any, *path: str) -> list[str]:
+    """The texts of a list, stripped."""
+    found = pick(node, *path)
+    return [each.strip() for each in found if isinstance(each, str)] if isinstance(found, list) else []
+
+
 def required(node: Any, *path: str) -> str:
     """Raises PayloadMalformed naming the field that is no text and no whole number."""
     found = plain(pick(node, *path))

@@ -18,7 +18,7 @@ from typing import Any
 from chalicelib.kit.fields import email_identity, instant, phone, phone_identity, present, scoped
 from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
 from chalicelib.kit.schemes import one_of
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.shape import count, kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, path_secret
 from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import CHANNELS, Event, Ref, digest
@@ -336,7 +336,7 @@ def files(told: Node) -> tuple[Node, ...]:
             id=text(each, "id"),
             media_type=text(each, "file_type"),
             url=text(each, "data_url"),
-            size=each.get("file_size") if isinstance(each.get("file_size"), int) else None,
+            size=count(each, "file_size"),
         )
         for each in objects(told, "attachments")
     )

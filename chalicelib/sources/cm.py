@@ -15,10 +15,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit import letters
 from chalicelib.kit.fields import instant, phone_identity, present
 from chalicelib.kit.request import Request, sample_request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.shape import kept, objects, pick, required, text, texts
 from chalicelib.kit.signatures import path_secret
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread, line
@@ -100,7 +99,7 @@ def sent(request: Request, told: Any, status: str) -> Event:
 def status_of(request: Request, code: str) -> str:
     """Empty for the states on the way."""
     for status, usual in CODES.items():
-        if code in (letters.texts(request.settings, f"{status}_codes") or usual):
+        if code in (texts(request.settings, f"{status}_codes") or usual):
             return status
     return ""
 

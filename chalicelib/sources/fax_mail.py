@@ -20,7 +20,7 @@ from chalicelib.kit.faxes import Fax
 from chalicelib.kit.letters import Letter
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.schemes import BASIC_OR_PATH, BASIC_OR_PATH_SECRETS, BASIC_OR_PATH_SETTINGS
-from chalicelib.kit.shape import kept, text
+from chalicelib.kit.shape import kept, text, texts
 from chalicelib.kit.signatures import decode
 from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event
@@ -37,7 +37,7 @@ def normalize(request: Request) -> Iterator[Event]:
     found = mime.read(raw)
     pages = tuple(each for each in found.files if text(each, "media_type").startswith(PAGES))
     letter = Letter(found.headers, request.settings, files=pages)
-    if mail.listed(letter.sender, letters.texts(request.settings, "gateway_addresses")):
+    if mail.listed(letter.sender, texts(request.settings, "gateway_addresses")):
         yield from faxed(request, letter)
 
 
@@ -86,7 +86,7 @@ def count(pages: str) -> int | None:
 
 def believed(letter: Letter) -> set[str]:
     """Whose results count: only where `forwarders` says from which hosts they come."""
-    return letters.believed(letter) if letters.texts(letter.settings, "forwarders") else set()
+    return letters.believed(letter) if texts(letter.settings, "forwarders") else set()
 
 
 def delivery_key(request: Request) -> str | None:

@@ -22,7 +22,7 @@ from chalicelib.kit import replies
 from chalicelib.kit.fields import email_identity, instant, phone, phone_identity, present, scoped
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.schemes import one_of
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.shape import count, kept, objects, pick, required, text
 from chalicelib.kit.signatures import basic_auth, keys_of, octets, path_secret, static_token
 from chalicelib.kit.source import REGION, Fetch, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref, digest
@@ -310,7 +310,7 @@ def files(entry: Node) -> tuple[Node, ...]:
             name=text(each, "name"),
             media_type=text(each, "content_type"),
             url=text(each, "attachment_url"),
-            size=each.get("size") if isinstance(each.get("size"), int) else None,
+            size=count(each, "size"),
         )
         for each in objects(entry, "attachments")
     )

@@ -19,7 +19,7 @@ from typing import Any
 from chalicelib.kit import replies
 from chalicelib.kit.fields import email_identity, instant, phone, phone_identity, present, scoped
 from chalicelib.kit.request import Request, sample_request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.shape import count, kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, path_secret
 from chalicelib.kit.source import REGION, Answer, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
@@ -382,7 +382,7 @@ def attachments(said: Node) -> tuple[Node, ...]:
             name=text(each, "name"),
             media_type=text(each, "content_type"),
             url=text(each, "url"),
-            size=each.get("filesize") if isinstance(each.get("filesize"), int) else None,
+            size=count(each, "filesize"),
         )
         for each in objects(said, "attachments")
     )

@@ -27,7 +27,7 @@ from chalicelib.kit.letters import Letter
 from chalicelib.kit.multipart import Form
 from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
 from chalicelib.kit.sent_mail import Outcome
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.shape import kept, objects, pick, required, text, texts
 from chalicelib.kit.signatures import decode, keys_of, octets, path_secret, same, untimely
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.model import instants
@@ -166,12 +166,11 @@ def sender_of(told: Any) -> str:
 
 def fate(told: Any) -> dict[str, Any]:
     code, variables = pick(told, "delivery-status", "code"), pick(told, "user-variables")
-    tags = pick(told, "tags")
     return kept(
         error=text(told, "reason")[:100],
         code=code if type(code) is int else None,
         reason=(text(told, "delivery-status", "message") or text(told, "delivery-status", "description"))[:500],
-        tags=[each for each in tags if isinstance(each, str)] if isinstance(tags, list) else None,
+        tags=texts(told, "tags"),
         metadata=variables if isinstance(variables, dict) else None,
     )
 

@@ -20,7 +20,7 @@ from chalicelib.kit.letters import Letter
 from chalicelib.kit.multipart import Form
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.schemes import BASIC_OR_PATH, BASIC_OR_PATH_SECRETS, BASIC_OR_PATH_SETTINGS
-from chalicelib.kit.shape import kept, text
+from chalicelib.kit.shape import kept, text, texts
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.model.event import Event
 
@@ -63,8 +63,7 @@ def words(form: Form, name: str) -> str:
 
 
 def enveloped(form: Form) -> list[str]:
-    found = form.json("envelope")
-    return letters.texts(found if isinstance(found, dict) else {}, "to")[: mail.MOST_ADDRESSES]
+    return texts(form.json("envelope"), "to")[: mail.MOST_ADDRESSES]
 
 
 def files(form: Form) -> tuple[dict[str, Any], ...]:
@@ -88,7 +87,7 @@ def vouched(request: Request, form: Form, letter: Letter) -> bool:
         return True
     if settings.get("trust_spf") is True and form.only("SPF").strip().lower() == "pass":
         return mail.domain_of(text(form.json("envelope"), "from")) == domain
-    forwarded = letters.within(form.only("sender_ip"), letters.texts(settings, "forwarder_ips"))
+    forwarded = letters.within(form.only("sender_ip"), texts(settings, "forwarder_ips"))
     return forwarded and letters.passed(letter, letters.servers(letter))
 
 

@@ -27,7 +27,7 @@ from chalicelib.kit.fields import instant
 from chalicelib.kit.public_keys import Signed, rsa_signature, rsa_signature_of
 from chalicelib.kit.request import Request, parse_json
 from chalicelib.kit.sent_mail import Outcome
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.shape import kept, objects, pick, required, text, texts
 from chalicelib.kit.signatures import decode, encode, keys_of, octets
 from chalicelib.kit.source import Fetch, Secrets, Setting, Source
 from chalicelib.model.event import Event
@@ -129,15 +129,7 @@ def findings(told: Any) -> dict[str, Any]:
 
 def recipients(told: Any) -> list[str]:
     """Those of the envelope that the receipt rule took."""
-    return listed(pick(told, "receipt", "recipients")) or listed(pick(told, "mail", "destination"))
-
-
-def listed(found: Any) -> list[str]:
-    return (
-        [each.strip() for each in found if isinstance(each, str)][: mail.MOST_ADDRESSES]
-        if isinstance(found, list)
-        else []
-    )
+    return (texts(told, "receipt", "recipients") or texts(told, "mail", "destination"))[: mail.MOST_ADDRESSES]
 
 
 def stored(told: Any) -> tuple[dict[str, Any], ...]:
@@ -149,7 +141,7 @@ def stored(told: Any) -> tuple[dict[str, Any], ...]:
 def sent(request: Request, told: Any, kind: str) -> Iterator[Event]:
     """One event for each recipient: two people in one would be united."""
     about = pick(told, FIELDS[kind])
-    reached = [{"emailAddress": each} for each in listed(pick(about, "recipients"))]
+    reached = [{"emailAddress": each} for each in texts(about, "recipients")]
     for recipient in (objects(about, TOLD[kind]) if kind in TOLD else reached)[: mail.MOST_ADDRESSES]:
         yield sent_mail.entry(outcome(request, told, kind, recipient), kind)
 
@@ -195,7 +187,7 @@ def consent(told: Any) -> Iterator[Event]:
     about = pick(told, "subscription")
     before, now = (pick(about, name, "unsubscribeAll") for name in ("oldTopicPreferences", "newTopicPreferences"))
     answer = "denied" if now is True else "granted" if (before, now) == (True, False) else ""
-    to = listed(pick(told, "mail", "destination"))
+    to = texts(told, "mail", "destination")
     if answer and len(to) == 1:
         moment, why = (
             instant(pick(about, "timestamp"), "subscription.timestamp", "UTC"),
@@ -211,7 +203,7 @@ def claim(request: Request) -> Signed | str:
     names_, topic = SIGNED.get(text(told, "Type")), text(told, "TopicArn")
     if names_ is None:
         return "no message of a topic"
-    if topic not in letters.texts(request.settings, "topics"):
+    if topic not in texts(request.settings, "topics"):
         return "the topic is not one of the setting topics"
     if home_of(told, CERTIFICATE, "SigningCertURL") is None:
         return "SigningCertURL is not where the topic's region keeps its certificates"
@@ -254,7 +246,7 @@ def fetch(request: Request, secrets: Secrets) -> Iterator[Fetch]:
     """The confirmation of a subscription; what confirms that one ended would begin it anew."""
     told = request.object
     found = home_of(told, SUBSCRIBE, "SubscribeURL") if text(told, "Type") == "SubscriptionConfirmation" else None
-    if found and text(told, "TopicArn") in letters.texts(request.settings, "topics"):
+    if found and text(told, "TopicArn") in texts(request.settings, "topics"):
         yield Fetch("subscription", found[2], found[1], {"Accept": "text/xml"}, confirms=True)
 
 

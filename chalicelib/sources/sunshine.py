@@ -17,7 +17,7 @@ from typing import Any
 from chalicelib.kit import tokens
 from chalicelib.kit.fields import email, email_identity, instant, phone_identity, present, scoped
 from chalicelib.kit.request import Request, sample_request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.shape import count, kept, objects, pick, required, text, texts
 from chalicelib.kit.signatures import static_token
 from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import CHANNELS, Event, Ref
@@ -92,8 +92,8 @@ def message(request: Request, told: Node) -> Iterator[Event]:
 
 def speaker(request: Request, author: Node, source: Node) -> str:
     """A bot by the author's subtype, by the system that it wrote in, or by the settings."""
-    listed = {each.lower() for each in texts(request.settings.get("bots"))}
-    subtypes = {each.lower() for each in texts(author.get("subtypes"))}
+    listed = {each.lower() for each in texts(request.settings, "bots")}
+    subtypes = {each.lower() for each in texts(author, "subtypes")}
     named = {text(author, "displayName").lower(), text(source, "integrationId").lower()} - {""}
     automatic = subtypes & {"ai", "bot"} or "bot" in text(source, "type").lower() or named & listed
     return "bot" if automatic else "agent"
@@ -241,10 +241,6 @@ def part(node: Any, *path: str) -> Node:
     return found if isinstance(found, dict) else {}
 
 
-def texts(found: Any) -> list[str]:
-    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
-
-
 def instant_of(told: Node, *path: str) -> str:
     """The moment at `path`, or else when the event was generated."""
     return instant((text(told, *path) if path else "") or told.get("createdAt"), "createdAt")
@@ -341,7 +337,7 @@ def files(content: Node) -> tuple[Node, ...]:
         name=text(content, "altText"),
         media_type=text(content, "mediaType"),
         url=text(content, "mediaUrl"),
-        size=content.get("mediaSize") if isinstance(content.get("mediaSize"), int) else None,
+        size=count(content, "mediaSize"),
     )
     return (found,) if text(content, "mediaUrl") else ()
 

@@ -19,7 +19,7 @@ from chalicelib.kit import replies
 from chalicelib.kit.fields import email, email_identity, instant, phone, phone_identity, present, scoped
 from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
 from chalicelib.kit.schemes import one_of
-from chalicelib.kit.shape import joined, kept, objects, pick, required, text
+from chalicelib.kit.shape import joined, kept, objects, pick, required, text, texts
 from chalicelib.kit.signatures import basic_auth, hmac_signature, path_secret, static_token
 from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
@@ -198,7 +198,7 @@ def author(article: Node, actor: str) -> str:
 def people(request: Request, ticket: Node, article: Node) -> tuple[Identity, ...]:
     """The customer who wrote the article, or else the customer of the ticket."""
     person = author_of(ticket, article) if article else part(ticket, "customer")
-    if STAFF & set(texts(person.get("roles"))):
+    if STAFF & set(texts(person, "roles")):
         return ()
     proven = A2_ATTESTED if person.get("verified") is True else A1_ASSERTED
     texting = name_of(article.get("type")).lower() == "sms"
@@ -209,10 +209,6 @@ def people(request: Request, ticket: Node, article: Node) -> tuple[Identity, ...
         phone_identity(person.get("mobile"), request.region, A1_ASSERTED),
         phone_identity(person.get("phone"), request.region, A1_ASSERTED),
     )
-
-
-def texts(found: Any) -> list[str]:
-    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
 
 
 def refs(request: Request, ticket: Node) -> tuple[Ref, ...]:

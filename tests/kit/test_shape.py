@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.kit.shape import count, joined, words
+from chalicelib.kit.shape import count, joined, texts, words
 
 
 @pytest.mark.parametrize("found", [0, 1, 2**53 - 1])
@@ -29,3 +29,8 @@ def test_a_name_is_made_of_the_parts_that_are_there() -> None:
 def test_words_are_the_usual_ones_unless_a_setting_says_otherwise(other: Any) -> None:
     assert words({"busy": "busy"}, other) == {"busy": "busy"}
     assert words({"busy": "busy"}, {"Bezet": "busy", "BUSY": "failed"}) == {"busy": "failed", "bezet": "busy"}
+
+
+def test_only_the_texts_of_a_list_are_read() -> None:
+    assert texts({"a": {"to": [" x ", 1, None, ["y"], "z"]}}, "a", "to") == ["x", "z"]
+    assert texts({"a": "x"}, "a") == texts(None, "a") == []

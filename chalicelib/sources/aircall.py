@@ -253,7 +253,7 @@ SOURCE = Source(
         "Create a webhook in the dashboard (Integrations → Webhook) with {hook_url} as its address",
         "Choose the events call.ended, call.transferred, call.external_transferred, call.commented, message.received, "
         "message.sent and message.status_updated",
-        "Copy its token. Behind an IVR choose the parent number or the children, not both",
+        "Copy its token and enter it here. Of an IVR choose the parent number or the children, not both",
         "Links of recordings run out after some hours unless the account keeps a page for them",
     ),
     docs="https://developer.aircall.io/docs/webhooks-overview",

@@ -254,7 +254,8 @@ SOURCE = Source(
     ),
     setup=(
         "Seller dashboard, API settings: make a client id and secret and enter them with the retailer id",
-        "GET /retailer/subscriptions/signature-keys and enter every publicKey; look again when webhooks are refused",
+        "GET /retailer/subscriptions/signature-keys and enter every publicKey here; do it again when webhooks are "
+        "refused, as keys change",
         "POST /retailer/subscriptions with resources ORDER and SHIPMENT, subscriptionType WEBHOOK and url {hook_url}",
         "POST /retailer/subscriptions/test/<id> sends a test; ten failures in ten minutes switch a subscription off",
     ),

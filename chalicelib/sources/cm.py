@@ -176,7 +176,8 @@ SOURCE = Source(
         "the id of an incoming message: none is documented",
     ),
     setup=(
-        "Make up a long secret. In the Channels app register {hook_url}/<secret> as the webhook for incoming messages.",
+        "Make up a long path secret and enter it here. In the Channels app register {hook_url}/<path secret> as the "
+        "webhook for incoming messages.",
         "In the SMS settings choose JSON and the same address for status reports.",
         "Give every SMS that you send a reference of its own: by it, reports and replies find the message.",
     ),

@@ -249,7 +249,7 @@ SOURCE = Source(
     },
     secrets={
         "app_secret": Setting("App secret", required=True, help="Of the Meta app whose webhooks come here"),
-        "verify_token": Setting("Verify token", required=True, help="A text of your choice, asked for once"),
+        "verify_token": Setting("Verify token", required=True, help="A text of your choice, which the app asks for"),
     },
     unverified=(
         "whether a commenter's id is his id in Messenger: page_scoped_ids",
@@ -262,7 +262,8 @@ SOURCE = Source(
     setup=(
         "In the Meta app's basic settings, copy the app secret, and make up a verify token",
         "In the app's Webhooks, choose Page, and set {hook_url} and the verify token as callback",
-        "Subscribe to feed, and the Page to the app; without pages_read_user_content authors have no id",
+        "Subscribe to the field feed, and subscribe the Page to the app (POST /<page id>/subscribed_apps). Without "
+        "the permission pages_read_user_content comments have no author",
         "Put no handover link in public: whoever opens it first is taken for the customer. Send it as a private reply",
     ),
     docs="https://developers.facebook.com/documentation/pages-api/webhooks-for-pages",

@@ -154,9 +154,10 @@ SOURCE = Source(
     ),
     setup=(
         "Let the gateway mail its faxes, as PDF or TIFF, to an address that nobody else knows.",
-        "Let a carrier of inbound mail post the raw mail of that address to {hook_url}, with the user name and the "
-        "password in the address, or to {hook_url}/<secret>; name the field that holds it in mime_field.",
-        "Name the gateway's senders, and try subject_pattern on the subjects that it writes.",
+        "Let a carrier of inbound mail post the raw mail of that address to {hook_url}, with "
+        "https://<username>:<password>@ where it begins with https://, or to {hook_url}/<path secret>; name the field "
+        "that holds it in mime_field.",
+        "Enter the gateway's addresses in gateway_addresses, and fit subject_pattern to the subjects that it writes.",
         "Where nobody else can mail to that address, switch trust_gateway on. Until then no number identifies anybody.",
     ),
     docs="https://www.rfc-editor.org/rfc/rfc5322",

@@ -207,7 +207,7 @@ SOURCE = Source(
     ),
     setup=(
         "Messages: make an Open Messaging integration with {hook_url} as its outbound notification webhook URL and a "
-        "signature secret token of your own; set channel to what customers see",
+        "signature secret token of your own, which you enter here; set channel to what customers see",
         "Calls: add an Amazon EventBridge integration with the topics v2.detail.events.conversation.{id}.user.end and "
         "v2.detail.events.conversation.{id}.acd.end, associate the event source with a bus in AWS",
         "There make a rule for all events of that bus, and an API destination: POST {hook_url}, a connection with an API "

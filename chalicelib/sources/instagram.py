@@ -145,7 +145,7 @@ SOURCE = Source(
         "app_secret": Setting(
             "App secret", required=True, help="Of the app, or of its Instagram login where it has one"
         ),
-        "verify_token": Setting("Verify token", required=True, help="A text of your choice, asked for once"),
+        "verify_token": Setting("Verify token", required=True, help="A text of your choice, which the app asks for"),
         "access_token": Setting("Access token", help="For people's names in messages; without it nobody has one"),
     },
     unverified=(
@@ -162,7 +162,7 @@ SOURCE = Source(
         "verify token",
         "In the app's Instagram webhooks, set {hook_url} and the verify token as callback",
         "Subscribe to messages, message_edit, message_reactions, messaging_postbacks, messaging_referral, standby, "
-        "comments and live_comments, and the account to the app",
+        "comments and live_comments, and subscribe the account to the app (POST /<account id>/subscribed_apps)",
         "Put no handover link in public: whoever opens it first is taken for the customer. Send it as a private reply",
     ),
     docs="https://developers.facebook.com/documentation/instagram-platform/webhooks",

@@ -473,10 +473,9 @@ SOURCE = Source(
         "In the Developer Hub, under Basic information of your app, copy the client secret: it signs every webhook. "
         "Enter it, and a path secret of your choice.",
         "Under Webhooks enter {hook_url} with a slash and the path secret behind it, which Intercom checks with a "
-        "request that it does not sign. Subscribe to the topics conversation.*, ticket.* and contact.* that are "
-        "event types here.",
-        "If the messenger enforces identity verification, say so in identity_verification; name in external_id "
-        "whose ids the user ids are.",
+        "request that it does not sign. Subscribe to the topics that are listed here as types.",
+        "If the messenger enforces identity verification, switch identity_verification on; say in external_id which "
+        "system the user ids are from, such as shop:tc.example.",
     ),
     docs="https://developers.intercom.com/docs/webhooks",
     sample=sample,

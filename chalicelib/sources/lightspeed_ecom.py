@@ -242,8 +242,9 @@ SOURCE = Source(
         "whether and how often a webhook is sent again",
     ),
     setup=(
-        "With the API, make webhooks in the format json with the address {hook_url}: itemGroup orders with itemAction "
-        "* (or created, updated, paid, shipped, cancelled), shipments, returns and customers",
+        "With the API (POST webhooks.json) make active webhooks in the format json with the address {hook_url}: for "
+        "itemGroup orders, shipments, returns and customers, each with itemAction * (or one for each of created, "
+        "updated, paid, shipped, cancelled)",
         "Enter the API secret of the key that made them",
     ),
     docs="https://developers.lightspeedhq.com/ecom/introduction/introduction/",

@@ -246,8 +246,8 @@ SOURCE = Source(
         "account": Setting("Shop", help="Scope of customer ids; default: the domain prefix"),
         "walk_in_customer": Setting(
             "Id of the walk-in customer",
-            help="Of whom all sales are that nobody is named at; without it a sale that has its customer's id only is "
-            "nobody's",
+            help="Whom sales without a customer are booked on. Unless it is set, a sale that tells only its "
+            "customer's id is nobody's",
         ),
         "source_id": Setting(
             "Source id of a sale",
@@ -275,10 +275,10 @@ SOURCE = Source(
     ),
     setup=(
         "by_app: with the app's access, make webhooks for sale.update and customer.update to {hook_url}, and enter "
-        "the app's client secret",
-        "by_hand: open /setup/api in the back office, choose a long secret, and make both webhooks to "
-        "{hook_url}/<secret>",
-        "Look up the id of the customer Walk-in and enter it",
+        "the app's client secret here",
+        "by_hand: open /setup/api in the back office, make up a long path secret, enter it here, and make both "
+        "webhooks to {hook_url}/<path secret>",
+        "Look up the id of the customer Walk-in and enter it in walk_in_customer",
     ),
     docs="https://x-series-api.lightspeedhq.com/docs/webhooks",
     sample=sample,

@@ -290,7 +290,8 @@ SOURCE = Source(
         "In the LINE Developers console, copy the channel secret of the Messaging API channel and enter it",
         "In the channel's Messaging API settings, set {hook_url} as webhook URL, verify it, and switch on Use webhook",
         "Switch on Webhook redelivery there, so that nothing is lost while the hub is not reachable",
-        "For a handover, ask LINE for a link token of the user and put it into the account link, with the token as nonce",
+        "For a handover, ask LINE for a link token of the user and put it into the account link, with the handover's "
+        "token as nonce",
     ),
     docs="https://developers.line.biz/en/docs/messaging-api/receiving-messages/",
     sample=sample,

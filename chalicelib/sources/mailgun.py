@@ -291,15 +291,16 @@ SOURCE = Source(
         "whether encoded words in message-headers are decoded already; both are read",
     ),
     setup=(
-        "Copy the HTTP webhook signing key from the control panel.",
-        'Add a route with the action forward("{hook_url}") for mail taken apart, or to an address that ends with '
-        "mime, such as {hook_url}/<secret ending in mime> with that path_secret, for mail as it is.",
+        "Copy the HTTP webhook signing key from the control panel and enter it here.",
+        'Add a route with the action forward("{hook_url}"): Mailgun then posts the parts of a mail. It posts the raw '
+        "mail to addresses that end in mime: for that, make up a path secret that does, enter it here, and forward to "
+        "{hook_url}/<path secret>.",
         "Under Sending, Webhooks, set {hook_url} for delivered messages, permanent and temporary failure, spam "
-        "complaints and unsubscribes. Where path_secret is set, append /<secret> to every address.",
-        "Name your own addresses. Blind copy what agents send to an address of the route.",
+        "complaints and unsubscribes. Where there is a path secret, every address is {hook_url}/<path secret>.",
+        "Enter your own addresses in own_addresses. Blind copy (Bcc) what agents send to an address of the route.",
         "Where your mail server forwards to Mailgun and writes Authentication-Results, name it in authserv_ids; where "
         "mail comes to Mailgun directly, try trust_spf. Until then no address identifies anybody.",
-        "Order numbers of a shop: set order_pattern, and name the shop in ref_scopes.order.",
+        "Order numbers in mails: set order_pattern, and name the shop's connection in ref_scopes.order.",
     ),
     docs="https://documentation.mailgun.com/docs/mailgun/user-manual/receive-forward-store/receive-http",
     sample=sample,

@@ -165,9 +165,10 @@ SOURCE = Source(
         "reports of single SMS by GET, whose time has a plus that a gateway may lose: they are refused",
     ),
     setup=(
-        "Copy the signing key from the account's developer settings.",
+        "Copy the signing key from the account's developer settings and enter it here.",
         "Make a webhook of the Conversations API to {hook_url} for message.created and message.updated.",
-        "Behind a proxy or an own domain, set the hub's public URL: the token names the URL that was called.",
+        "Behind a proxy or a domain of your own, set DRAAD_PUBLIC_URL: the signature names the address that was "
+        "called.",
     ),
     docs="https://developers.messagebird.com/api/conversations/#webhooks",
     sample=sample,

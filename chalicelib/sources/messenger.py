@@ -247,7 +247,7 @@ SOURCE = Source(
     },
     secrets={
         "app_secret": Setting("App secret", required=True, help="Of the Meta app whose webhooks come here"),
-        "verify_token": Setting("Verify token", required=True, help="A text of your choice, asked for once"),
+        "verify_token": Setting("Verify token", required=True, help="A text of your choice, which the app asks for"),
         "page_access_token": Setting("Page access token", help="For people's names; without it nobody has one"),
     },
     unverified=(
@@ -264,7 +264,7 @@ SOURCE = Source(
         "Subscribe the Page to messages, message_echoes, message_edits, message_reactions, messaging_postbacks, "
         "messaging_referrals, messaging_optins, messaging_account_linking, messaging_feedback, response_feedback, "
         "marketing_message_delivery_failed and standby",
-        "A handover's link is m.me/<page>?ref=…: set the Page's name as the channel's address",
+        "Handover links are m.me/<page>?ref=…: set the Page's user name as the address of this channel",
     ),
     docs="https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks",
     sample=sample,

@@ -325,9 +325,9 @@ SOURCE = Source(
     ),
     setup=(
         "next_gen: Dashboard, Developers, Webhooks: add {hook_url} with the payment and refund events, with full "
-        "payload, and enter its signing secret",
-        "classic: choose a long secret, enter it as path secret, and give payments and orders the webhookUrl "
-        "{hook_url}/<secret>; enter the API key of their profile",
+        "payload, and enter its signing secret here",
+        "classic: make up a long path secret, enter it here, and give payments and orders the webhookUrl "
+        "{hook_url}/<path secret>; enter the API key of their profile",
         "Order numbers are a shop's: name its connection in ref_scopes.order",
     ),
     docs="https://docs.mollie.com/reference/webhooks-new",

@@ -238,14 +238,14 @@ SOURCE = Source(
         "whether Postmark keeps the case of what stands after the plus of an address",
     ),
     setup=(
-        "Make up a user name and a password and set https://<username>:<password>@… with the rest of {hook_url} as the "
-        "server's inbound webhook, and in the webhooks of its outbound streams: delivery, bounce, spam complaint and "
-        "subscription change.",
-        "Name your own addresses. Blind copy what agents send to the inbound address.",
+        "Make up a user name and a password and enter them here. Set {hook_url}, with https://<username>:<password>@ "
+        "where it begins with https://, as the server's inbound webhook, and in the webhooks of its outbound streams: "
+        "delivery, bounce, spam complaint and subscription change.",
+        "Enter your own addresses in own_addresses. Blind copy (Bcc) what agents send to the inbound address.",
         "Where your mail server forwards to Postmark and writes Authentication-Results, name it in authserv_ids; where "
         "mail comes to Postmark directly, try trust_spam_tests. Until then no address identifies anybody.",
         "Mails of over 4 MB, attachments in base64, are refused: they stay at Postmark as inbound errors.",
-        "Order numbers of a shop: set order_pattern, and name the shop in ref_scopes.order.",
+        "Order numbers in mails: set order_pattern, and name the shop's connection in ref_scopes.order.",
     ),
     docs="https://postmarkapp.com/developer/webhooks/inbound-webhook",
     sample=sample,

@@ -292,12 +292,16 @@ SOURCE = Source(
         "region": REGION,
     },
     secrets={
-        "verification_token": Setting("Verification token", required=True, help="deliveryMode.verificationToken"),
+        "verification_token": Setting(
+            "Verification token",
+            required=True,
+            help="A text of your choice, the deliveryMode.verificationToken of the subscription",
+        ),
         "path_secret": Setting(
             "Path secret", required=True, help="The subscription's address is {hook_url}/<path secret>"
         ),
         "client_id": Setting("Client id", help="Of a server app with JWT flow, to make and prolong the subscription"),
-        "client_secret": Setting("Client secret"),
+        "client_secret": Setting("Client secret", help="Of the same app"),
         "jwt": Setting("JWT credential", help="Of a user who may see the account's calls"),
     },
     grade="documented",
@@ -307,12 +311,13 @@ SOURCE = Source(
         "how long a subscription may live: seven days are asked for, and what the answer says counts",
     ),
     setup=(
-        "Make up a verification token and a path secret",
+        "Make up a verification token and a path secret and enter both here",
         "With a client id, client secret and JWT (scopes SubscriptionWebhook, CallControl, ReadMessages) the hub makes the "
         "subscription at {hook_url}/<path secret> itself, and prolongs it; DRAAD_PUBLIC_URL must be set",
-        "Without them make it yourself with these two, and prolong it before it ends",
-        "Filters beside telephony/sessions: /restapi/v1.0/account/~/extension/~/voicemail, "
-        "…/message-store/instant?type=SMS and …/fax?direction=Inbound",
+        "Without them make the subscription yourself, to that address and with the verification token, and prolong it "
+        "before it ends",
+        "To be told more than calls, set event_filters; besides telephony/sessions there are "
+        "/restapi/v1.0/account/~/extension/~/voicemail, …/message-store/instant?type=SMS and …/fax?direction=Inbound",
     ),
     docs="https://developers.ringcentral.com/guide/notifications/webhooks/creating-webhooks",
     sample=sample,

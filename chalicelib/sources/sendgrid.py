@@ -152,7 +152,7 @@ SOURCE = Source(
     setup=(
         "In Settings, Mail Settings, Event Webhooks, make a webhook to {hook_url} with all delivery events, spam reports "
         "and unsubscribes.",
-        "Switch its signature verification on and copy the verification key.",
+        "Switch its signature verification on and copy the verification key; enter it here.",
         "Mail that comes in is another connection: Inbound Parse.",
     ),
     docs="https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event",

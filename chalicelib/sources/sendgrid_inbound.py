@@ -160,15 +160,15 @@ SOURCE = Source(
         "the signed and the OAuth mode of newer parse settings: neither is read",
     ),
     setup=(
-        "Make up a user name and a password; under Settings, Inbound Parse, add your host with "
-        "https://<username>:<password>@… and the rest of {hook_url} as destination URL. Both modes are read: with "
-        "and without POST the raw, full MIME message.",
+        "Make up a user name and a password and enter them here. Under Settings, Inbound Parse, add your host; its "
+        "destination URL is {hook_url}, with https://<username>:<password>@ where it begins with https://. POST the "
+        "raw, full MIME message may be on or off.",
         "Point the MX record of that host to mx.sendgrid.net, or let your mail server forward to it.",
-        "Name your own addresses. Blind copy what agents send to an address of that host.",
+        "Enter your own addresses in own_addresses. Blind copy (Bcc) what agents send to an address of that host.",
         "Where your mail server forwards and writes Authentication-Results, name it in authserv_ids and forwarder_ips; "
         "where mail comes to SendGrid directly, try trust_dkim. Until then no address identifies anybody.",
         "Mails of over 4 MB are refused: SendGrid drops them after three days.",
-        "Order numbers of a shop: set order_pattern, and name the shop in ref_scopes.order.",
+        "Order numbers in mails: set order_pattern, and name the shop's connection in ref_scopes.order.",
     ),
     docs="https://docs.sendgrid.com/for-developers/parsing-email/setting-up-the-inbound-parse-webhook",
     sample=sample,

@@ -287,12 +287,13 @@ SOURCE = Source(
         "events of subscriptions and delays: read as documented, no capture seen",
     ),
     setup=(
-        "Make a standard SNS topic and name its ARN in topics before you subscribe anything.",
+        "Make a standard SNS topic and enter its ARN in topics before you subscribe anything.",
         "Subscribe {hook_url} to the topic by HTTPS, without raw message delivery: the hub confirms it within a minute.",
         "In the receipt rule, add an SNS action with this topic and Base64 encoding; mails of over 150 KB bounce there. "
         "Or an S3 action that notifies this topic: then the mail's text stays in the bucket.",
         "For mail that you send, set the topic for bounces, complaints and deliveries, with original headers.",
-        "Name your own addresses. Blind copy what agents send to an address that the rule takes.",
+        "Enter your own addresses in own_addresses. Blind copy (Bcc) what agents send to an address that the rule "
+        "takes.",
     ),
     docs="https://docs.aws.amazon.com/ses/latest/dg/receiving-email-notifications.html",
 )

@@ -153,8 +153,9 @@ SOURCE = Source(
         "requests without the event's name, which others report",
     ),
     setup=(
-        "Make up a user name and a password and set https://<username>:<password>@… with the rest of {hook_url} as the "
-        "incoming webhook of the fax service; content type: multipart or JSON, both are read.",
+        "Make up a user name and a password and enter them here. Set {hook_url}, with https://<username>:<password>@ "
+        "where it begins with https://, as the incoming webhook of the fax service; content type: multipart or JSON, "
+        "both are read.",
         "Give the same address as callbackUrl when you send a fax, or as the service's default.",
         "Faxes of over 4 MB, in JSON with their base64, are refused: they stay at Sinch.",
     ),

@@ -310,7 +310,9 @@ SOURCE = Source(
         "region": REGION,
     },
     secrets={
-        "signing_secret": Setting("Signing secret", required=True, help="Of the endpoint, whsec_…; several on a roll"),
+        "signing_secret": Setting(
+            "Signing secret", required=True, help="Of the endpoint, whsec_…; both while it is rolled"
+        ),
         "api_key": Setting("Restricted key", help="May read payment intents: for the orders of refunds and disputes"),
     },
     unverified=("whether a failed refund and a closed dispute come as an update too: such updates are left out",),
@@ -318,7 +320,7 @@ SOURCE = Source(
         "Workbench, Webhooks: add an endpoint with {hook_url} and snapshot payloads for payment_intent.succeeded, "
         ".payment_failed and .canceled, checkout.session.*, refund.*, charge.dispute.created, .updated and .closed, "
         "customer.created, .updated and .deleted",
-        "Copy its signing secret; on a roll add the new one beside the old with a rotation",
+        "Copy its signing secret and enter it here; when you roll it, add the new one beside the old",
         "For refunds and disputes make a restricted key that may read payment intents",
         "Order numbers are a shop's: name its connection in ref_scopes.order",
     ),

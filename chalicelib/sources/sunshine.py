@@ -406,7 +406,7 @@ SOURCE = Source(
         "conversation:message:delivery:user, conversation:postback, conversation:referral, "
         "switchboard:passControl, client:add, user:update and user:merge.",
         "Switch on includeFullUser and includeFullSource: without them nobody's name or number comes along.",
-        "Copy the webhook's secret. The signature covers no body, so keep the address to yourself.",
+        "Copy the webhook's secret and enter it here. It signs nothing: whoever knows it can send anything.",
     ),
     docs="https://docs.smooch.io/rest/#operation/eventWebhooks",
     sample=sample,

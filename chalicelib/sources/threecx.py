@@ -37,6 +37,7 @@ FIELDS = {
     "summary": "summary",
 }
 OUTCOMES = {"missed": calls.NO_ANSWER, "notanswered": calls.NO_ANSWER}
+PLACES = ", ".join(f"{name} → {place}" for name, place in FIELDS.items())
 VERIFY = one_of(
     "auth",
     bearer=signatures.static_token(),
@@ -101,7 +102,9 @@ SOURCE = Source(
         "auth": Setting("Authentication", default="bearer", choices=VERIFY.choices),
         "username": Setting("User name", help="Of basic authentication"),
         "fields": Setting(
-            "Fields", type="object", help=f"Our name → where it is, dots between, where it is not as in {FIELDS}"
+            "Fields",
+            type="object",
+            help=f"Our name → where it is, with dots between, where it is another place than in: {PLACES}",
         ),
         "types": Setting("Call types", type="object", help=f"Their word → {', '.join(TYPES)}"),
         "region": REGION,
@@ -119,9 +122,9 @@ SOURCE = Source(
         "what the journal says of a call that was passed on: each report is an entry by its agent",
     ),
     setup=(
-        "Make up a token. Upload infra/forwarders/threecx_template.xml in the admin console (CRM integration) and fill in "
-        "{hook_url} and the token; switch call journaling on",
-        "With a template of your own set fields and types to what it posts",
+        "Make up a token and enter it here. Upload infra/forwarders/threecx_template.xml in the admin console (CRM "
+        "integration) and fill in {hook_url} and the token; switch call journaling on",
+        "With a template of your own, set fields and types by what it posts",
     ),
     docs="https://www.3cx.com/docs/server-side-crm-template-xml-description/",
     sample=sample,

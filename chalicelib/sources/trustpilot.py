@@ -140,7 +140,7 @@ SOURCE = Source(
             "Reference number",
             default="order",
             choices=("order", "receipt", "case", "none"),
-            help="What the reference in your invitations is; name the shop in ref_scopes",
+            help="What the reference in your invitations is; name the shop's connection in ref_scopes",
         ),
     },
     secrets={"path_secret": Setting("Path secret", required=True, help="The webhook is sent to {hook_url}/<secret>")},
@@ -154,7 +154,8 @@ SOURCE = Source(
         "Choose a long random path secret and enter it here.",
         "In the business account open Integrations, Developers, Webhook notifications, and add {hook_url}/<path secret> "
         "for new, updated and deleted service reviews.",
-        "Give the order number as reference number in your invitations, and name the shop in ref_scopes.order.",
+        "Give the order number as reference number in your invitations, and name the shop's connection in "
+        "ref_scopes.order.",
     ),
     docs="https://support.trustpilot.com/hc/en-us/articles/115015822068",
     sample=sample,

@@ -45,6 +45,7 @@ REASONS = {
     "failed": calls.FAILED,
     "cancelled": calls.CANCELED,
 }
+PLACES = ", ".join(f"{name} → {place}" for name, place in FIELDS.items())
 VERIFY = one_of(
     "auth",
     path=signatures.path_secret(),
@@ -111,7 +112,9 @@ SOURCE = Source(
         "auth": Setting("Authentication", default="path", choices=VERIFY.choices),
         "username": Setting("User name", help="Of basic authentication"),
         "fields": Setting(
-            "Fields", type="object", help=f"Our name → where it is, dots between, where it is not as in {FIELDS}"
+            "Fields",
+            type="object",
+            help=f"Our name → where it is, with dots between, where it is another place than in: {PLACES}",
         ),
         "statuses": Setting("Statuses", type="object", help=f"Their word → ended, {', '.join(calls.STATES)}"),
         "reasons": Setting("Reasons", type="object", help=f"Their word → {', '.join(calls.STATES)}"),
@@ -131,9 +134,9 @@ SOURCE = Source(
         "which number is destination.number once a call was answered or passed on",
     ),
     setup=(
-        "Make up a path secret, and enter {hook_url}/<path secret> as the address of the call notifications module "
-        "(Gespreksnotificaties), not as a webhook in the dial plan",
-        "Call, look at the receipts, and set fields, statuses and reasons to what is in them; then replay them",
+        "Make up a path secret and enter it here. Enter {hook_url}/<path secret> as the address of the call "
+        "notifications module (Gespreksnotificaties), not as a webhook in the dial plan",
+        "Make a call, look at its receipts, and set fields, statuses and reasons by what is in them; then replay them",
     ),
     docs="https://help.voys.nl/integraties/gespreksnotificaties/technische-specificaties",
     sample=sample,

@@ -411,7 +411,9 @@ SOURCE = Source(
             "Method of sig", default="sha256", choices=(*HMACS, PLAIN_HASH), help="As in the account's settings"
         ),
         "api_key": Setting("API key", help="Tokens of another account are refused"),
-        "check_payload_hash": Setting("Check payload_hash", type="boolean", default=True),
+        "check_payload_hash": Setting(
+            "Check payload_hash", type="boolean", default=True, help="Off only where it is why webhooks are refused"
+        ),
         "tolerance": Setting("Tolerance", type="integer", default=0, help="Seconds; 0: any age"),
         "outbound": Setting(
             "Whom Vonage dials", default="customers", choices=("customers", "agents"), help="Outbound legs of calls"
@@ -429,7 +431,7 @@ SOURCE = Source(
         "a GET of the answer or event address: its payload_hash is of something else, so set POST",
     ),
     setup=(
-        "Copy the signature secret from the account's settings.",
+        "Copy the signature secret from the account's settings and enter it here.",
         "In the application, set {hook_url} with POST as inbound and status address of Messages, and as event address of "
         "Voice; signed webhooks are on.",
         "For the SMS API make another connection with auth sig, ask Vonage to sign, and set its method; choose POST-JSON.",

@@ -312,9 +312,9 @@ SOURCE = Source(
         "the mode that sends both plain and encrypted: only the encrypted part is read",
     ),
     setup=(
-        "Make up a token and let WeChat make an EncodingAESKey; choose secure mode.",
+        "Make up a token, let WeChat make an EncodingAESKey, and choose secure mode; enter both here, with the app id.",
         "Set {hook_url} as the server's address in the account's basic configuration: WeChat asks for an echo at once.",
-        "For codes that hand over a chat, make QR codes with the token as scene_str.",
+        "For a handover by QR code, make the code with the handover's token as scene_str.",
     ),
     docs="https://developers.weixin.qq.com/doc/offiaccount/en/Message_Management/Receiving_standard_messages.html",
     sample=sample,

@@ -497,7 +497,7 @@ SOURCE = Source(
     },
     secrets={
         "app_secret": Setting("App secret", required=True, help="Of the Meta app whose webhooks come here"),
-        "verify_token": Setting("Verify token", required=True, help="A text of your choice, asked for once"),
+        "verify_token": Setting("Verify token", required=True, help="A text of your choice, which the app asks for"),
     },
     unverified=(
         "payloads of edit, revoke and smb_message_echoes, and whether echoes tell what they answer",

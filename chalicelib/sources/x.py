@@ -300,7 +300,8 @@ SOURCE = Source(
     ),
     setup=(
         "Copy the app's client secret, or its API secret key where it has none.",
-        "Register {hook_url} as the app's webhook: X asks for a challenge at once and again and again.",
+        "Register {hook_url} as the app's webhook: X sends a challenge at once, and others after that: the secret "
+        "must be here before.",
         "Subscribe the account to dm.received, dm.sent, post.mention.create, post.reply.create and post.create, or to the "
         "Account Activity API.",
     ),

@@ -3,14 +3,10 @@
 https://postmarkapp.com/developer/webhooks/inbound-webhook
 https://postmarkapp.com/developer/webhooks/webhooks-overview
 
-A mail is known by its own Message-ID, so that one mail by two addresses is one event; its moment is
-its own date for the same reason. From identifies; Reply-To, copies and what a text mentions never do.
 Postmark writes no Authentication-Results, and passes on whatever the sender put there. So an address is
 asserted only, unless a setting says who is to be believed: `authserv_ids`, the server that forwards
 to Postmark, and only for mail that a host of its own handed over; or `trust_spam_tests`, the author's
 signature as Postmark's own spam check saw it, read only above the first header that came with the mail.
-A mail from `own_addresses` is an agent's, blind copied: its customer is the one recipient of ours that
-it has; with several it has none, since one event with two people would unite them.
 What was sent shows by how it ended; opens and clicks yield nothing. A suppression is a withdrawn consent,
 but not after a hard bounce; only the recipient's own return grants anew.
 """

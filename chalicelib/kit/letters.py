@@ -19,7 +19,7 @@ from typing import Any
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit import mail, mime, patterns, replies, tokens
 from chalicelib.kit.fields import email, email_identity, nobody, present
-from chalicelib.kit.shape import kept, text
+from chalicelib.kit.shape import kept, text, texts
 from chalicelib.kit.source import Setting
 from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
@@ -41,12 +41,20 @@ SETTINGS: Mapping[str, Setting] = {
         help="First word of their Authentication-Results, such as mx.google.com, where they forward to this carrier",
     ),
 }
+FORWARDERS = Setting(
+    "Hosts of these servers",
+    type="array",
+    items="string",
+    help="Domains of the hosts that hand over to this carrier; default: those of the servers' own names",
+)
 
 
 @dataclass(frozen=True)
 class Letter:
     """`headers` as they were written, topmost first within one name. `stripped`: the new part as the
-    carrier found it. `envelope`: the addresses that the carrier took it in for."""
+    carrier found it. `envelope`: the addresses that the carrier took it in for. `hashes`: what
+    it found after the plus of addresses. `parsed`: (name, address)
+    of From, To and Cc, where the carrier hands over these instead of the headers."""
 
     headers: mail.Headers
     settings: Mapping[str, Any]
@@ -55,13 +63,14 @@ class Letter:
     stripped: str = ""
     files: tuple[dict[str, Any], ...] = ()
     envelope: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
+    parsed: Mapping[str, list[tuple[str, str]]] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def author(self) -> tuple[str, str]:
         """(name, address); empty where From is missing, doubled, or holds several."""
-        written = mail.every(self.headers, "From")
-        found = mail.addresses(written[0]) if len(written) == 1 else []
+        found = self.mailboxes("From") if len(mail.every(self.headers, "From")) < 2 else []
         return (mime.words(found[0][0]), found[0][1]) if len(found) == 1 else ("", "")
 
     @property
@@ -90,8 +99,13 @@ class Letter:
         return mail.listed(address, texts(self.settings, "own_addresses"))
 
     def addresses(self, *names: str) -> list[str]:
-        found = [each for name in names for value in mail.every(self.headers, name) for each in mail.addresses(value)]
+        found = [each for name in names for each in self.mailboxes(name)]
         return list(dict.fromkeys(address[:LONGEST_ADDRESS] for _, address in found))[: mail.MOST_ADDRESSES]
+
+    def mailboxes(self, name: str) -> list[tuple[str, str]]:
+        if name in self.parsed:
+            return self.parsed[name]
+        return [each for value in mail.every(self.headers, name) for each in mail.addresses(value)]
 
     @cached_property
     def outside(self) -> list[str]:
@@ -101,7 +115,7 @@ class Letter:
     @cached_property
     def tags(self) -> list[str]:
         """What stands after the plus of the addresses that it was sent to: it may hold a token."""
-        found = (mail.tag_of(each) for each in (*self.addresses("To", "Cc"), *self.envelope))
+        found = (*self.hashes, *(mail.tag_of(each) for each in (*self.addresses("To", "Cc"), *self.envelope)))
         return list(dict.fromkeys(each[:LONGEST_ADDRESS] for each in found if each))
 
     @cached_property
@@ -194,12 +208,6 @@ def identity_text(address: str) -> str:
     return Identity("email", found).text if found else ""
 
 
-def texts(settings: Mapping[str, Any], name: str) -> list[str]:
-    """The texts of a setting that is a list."""
-    found = settings.get(name)
-    return [each.strip() for each in found if isinstance(each, str)] if isinstance(found, list) else []
-
-
 def captured(settings: Mapping[str, Any], name: str, written: str, usual: str = "") -> str:
     """What the pattern in a setting finds first. Raises PayloadMalformed for one that cannot be used."""
     pattern = text(settings, name) or usual
@@ -225,7 +233,11 @@ def believed(letter: Letter, stamp: re.Pattern[str] = ANY_STAMP) -> set[str]:
     `Received` says, which must be the carrier's own `stamp`: whoever sends straight to the carrier may have
     written their results himself. Hosts of another name are in `forwarders`."""
     top = mail.first(letter.headers, "Received")
-    host = mail.handed_over_by(top) if stamp.search(top) else ""
+    return handed_by(letter, mail.handed_over_by(top) if stamp.search(top) else "")
+
+
+def handed_by(letter: Letter, host: str) -> set[str]:
+    """Those of `authserv_ids` for whom this host speaks."""
     others = [each.lower() for each in texts(letter.settings, "forwarders")]
     return {each for each in servers(letter) if any(mail.under(host, home) for home in others or [mail.home_of(each)])}
 

@@ -11,9 +11,12 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from chalicelib.errors import PayloadMalformed
+from chalicelib.kit.fields import DEFAULT_REGION, plain
 
 MAX_BODY = 4 * 1024 * 1024
 MAX_FORM_FIELDS = 1000
+SAMPLED_AT = "2026-01-01T11:00:00.000Z"
+"""When a request was made that only tests a connection: never now, so that it is the same each time."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,28 @@ class Request:
     def header_values(self, name: str) -> list[str]:
         wanted = name.lower()
         return [value for key, value in self.headers if key.lower() == wanted]
+
+    @property
+    def region(self) -> str:
+        """The country that numbers without + are read in."""
+        return plain(self.settings.get("region")) or DEFAULT_REGION
+
+    def found(self, name: str) -> dict[str, Any]:
+        """The document that `fetch` found under this name; empty where there is none."""
+        document = self.fetched.get(name)
+        return document if isinstance(document, dict) and not document.get("missing") else {}
+
+    def looked_up(self, name: str, otherwise: str) -> dict[str, Any]:
+        """The same, for a webhook that tells nothing by itself and must not pass as one of no interest.
+
+        Raises PayloadMalformed with the reason, which is `otherwise` where nobody gave one.
+        """
+        found = self.found(name)
+        if not found:
+            document = self.fetched.get(name)
+            why = document.get("why") if isinstance(document, dict) else ""
+            raise PayloadMalformed(f"could not be looked up: {(plain(why) or otherwise)[:120]}")
+        return found
 
     @property
     def media_type(self) -> str:
@@ -97,6 +122,16 @@ class Request:
             seen = found.get(name)
             found[name] = value if seen is None else [*seen, value] if isinstance(seen, list) else [seen, value]
         return found
+
+
+def sample_request(url: str, settings: Mapping[str, Any], body: Any, **headers: str) -> Request:
+    """A test request for the hook `url`, still to be signed. `body`: bytes, or what is to be JSON. Headers by their
+    names with underscores: `content_type`, where it is not JSON."""
+    raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    named = {"content_type": "application/json"} | headers
+    pairs = tuple((name.replace("_", "-"), value) for name, value in named.items())
+    connection = url.rpartition("/hooks/")[2]
+    return Request("POST", url, pairs, raw, SAMPLED_AT, settings=settings, connection=connection)
 
 
 def parse_json(body: bytes) -> Any:

@@ -7,11 +7,52 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.kit import signatures
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import text
 from chalicelib.kit.source import Secrets, Setting
 
 QUERY_TOKEN = "access_token"  # noqa: S105
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """The one of `schemes` whose name the setting `name` holds; where it is not set, the first."""
+
+    name: str
+    schemes: Mapping[str, Any]
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        return tuple(self.schemes)
+
+    def of(self, settings: Mapping[str, Any]) -> Any:
+        return self.schemes.get(text(settings, self.name) or self.choices[0])
+
+    def __call__(self, request: Request, secrets: Secrets) -> str | None:
+        chosen = self.of(request.settings)
+        reason: str | None = chosen(request, secrets) if chosen else f"{self.name} is no scheme that we know"
+        return reason
+
+    def sign(self, request: Request, secrets: Secrets) -> Request:
+        signed: Request = (self.of(request.settings) or self.schemes[self.choices[0]]).sign(request, secrets)
+        return signed
+
+
+def one_of(name: str, **schemes: Any) -> OneOf:
+    return OneOf(name, schemes)
+
+
+BASIC_OR_PATH = one_of("auth", basic=signatures.basic_auth(), path=signatures.path_secret())
+"""For who signs nothing: what can be in the address that he calls."""
+BASIC_OR_PATH_SETTINGS: Mapping[str, Setting] = {
+    "auth": Setting("Authentication", default="basic", choices=BASIC_OR_PATH.choices),
+    "username": Setting("User name", help="Of basic authentication; or as a secret"),
+}
+BASIC_OR_PATH_SECRETS: Mapping[str, Setting] = {
+    "username": Setting("User name", help="Basic authentication, unless it is a setting"),
+    "password": Setting("Password", help="Basic authentication"),
+    "path_secret": Setting("Path secret", help="Where the address is {hook_url}/<secret> instead"),
+}
 
 
 @dataclass(frozen=True)
@@ -80,9 +121,7 @@ def sign(request: Request, secrets: Secrets) -> Request:
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any], body: bytes) -> Request:
     """A signed request for the hook `url`."""
-    connection, headers = url.rpartition("/hooks/")[2], (("content-type", "application/json"),)
-    moment = "2026-01-01T11:00:00.000Z"
-    return sign(Request("POST", url, headers, body, moment, settings=settings, connection=connection), secrets)
+    return sign(sample_request(url, settings, body), secrets)
 
 
 def delivery_key(request: Request) -> str | None:

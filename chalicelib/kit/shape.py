@@ -34,12 +34,23 @@ def objects(node: Any, *path: str) -> list[dict[str, Any]]:
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
+def texts(node: Any, *path: str) -> list[str]:
+    """The texts of a list, stripped."""
+    found = pick(node, *path)
+    return [each.strip() for each in found if isinstance(each, str)] if isinstance(found, list) else []
+
+
 def required(node: Any, *path: str) -> str:
     """Raises PayloadMalformed naming the field that is no text and no whole number."""
     found = plain(pick(node, *path))
     if not found:
         raise PayloadMalformed(f"{'.'.join(path)} is missing")
     return found
+
+
+def joined(node: Any, *names: str) -> str:
+    """The texts under these names, as of a person's name, with a space between those that are there."""
+    return " ".join(filter(None, (text(node, name) for name in names)))
 
 
 def kept(**found: Any) -> dict[str, Any]:
@@ -52,6 +63,11 @@ def mapped(node: Any, usual: Mapping[str, str], other: Any) -> dict[str, str]:
     `other`, a setting, says where some of them are instead; an empty place is nowhere."""
     places = {name: text(other, name) if name in _object(other) else place for name, place in usual.items()}
     return {name: text(node, *place.split(".")).strip() if place else "" for name, place in places.items()}
+
+
+def words(usual: Mapping[str, str], other: Any) -> dict[str, str]:
+    """Their word, in lower case → ours. `other`, a setting, says more of them, or something else."""
+    return {**usual, **{word.lower(): text(other, word) for word in _object(other)}}
 
 
 def _object(node: Any) -> dict[str, Any]:

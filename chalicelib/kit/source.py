@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from chalicelib.kit.fields import DEFAULT_REGION
 from chalicelib.kit.request import Request
 from chalicelib.model.event import Event
 
@@ -99,6 +100,10 @@ class Setting:
     """Another setting that may stand in the place of a required one."""
     least: int | None = None
     most: int | None = None
+
+
+REGION = Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code")
+"""Of `region`, which `request.region` reads."""
 
 
 @dataclass(frozen=True)

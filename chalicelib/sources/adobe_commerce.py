@@ -17,22 +17,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit.fields import (
-    DEFAULT_REGION,
-    email_identity,
-    instant,
-    money,
-    phone,
-    phone_identity,
-    plain,
-    present,
-    scoped,
-)
+from chalicelib.kit import shops
+from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, plain, present, scoped
 from chalicelib.kit.public_keys import Signed, rsa_signature, rsa_signature_of
 from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.shape import joined, kept, objects, pick, required, text
 from chalicelib.kit.signatures import decode, encode, keys_of, with_headers
-from chalicelib.kit.source import Answer, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Answer, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -108,21 +99,17 @@ def number_of(value: Mapping[str, Any]) -> str:
 
 def order(request: Request, kind: str, told: Mapping[str, Any], value: Mapping[str, Any]) -> Event:
     number, (status, moment) = text(value, "increment_id") or number_of(value), order_fact(kind, told, value)
-    created = status == "created"
-    return Event(
-        type="order",
-        channel="web",
-        object=number_of(value) or number,
-        version="created" if created else f"{status}@{moment}",
-        actor="customer" if created else "system",
-        occurred_at=moment,
+    return shops.order(
+        number_of(value) or number,
+        status,
+        moment,
+        kind,
+        number,
         identities=buyer(request, value),
         refs=refs_of(request, text(value, "increment_id"), number_of(value)),
-        summary=f"Order {number} {status.replace('_', ' ')}",
-        text=text(value, "customer_note") if created else "",
+        text=text(value, "customer_note") if status == "created" else "",
         details=order_details(value, status),
         fields=names(request, value, "customer_"),
-        provider_type=kind,
     )
 
 
@@ -140,7 +127,7 @@ def order_details(value: Mapping[str, Any], status: str) -> dict[str, Any]:
     currency = text(value, "order_currency_code") or text(value, "base_currency_code")
     return {"status": status} | kept(
         number=text(value, "increment_id"),
-        total=sum_of(value.get("grand_total"), currency).get("amount"),
+        total=money(exact(value.get("grand_total")), currency).get("amount"),
         currency=currency,
         items=lines(value, currency, "qty_ordered"),
         payment_method=text(value, "payment", "method"),
@@ -154,10 +141,11 @@ def lines(value: Mapping[str, Any], currency: str, count: str) -> list[dict[str,
     listed = value.get("items")
     items = objects({"items": list(listed.values()) if isinstance(listed, dict) else listed}, "items")
     found = [
-        kept(
-            title=text(each, "name"),
-            quantity=quantity(each.get(count)),
-            price=sum_of(each.get("price_incl_tax") or each.get("price"), currency).get("amount"),
+        shops.line(
+            text(each, "name"),
+            quantity(each.get(count)),
+            exact(each.get("price_incl_tax") or each.get("price")),
+            currency,
             sku=text(each, "sku"),
         )
         for each in items
@@ -166,10 +154,9 @@ def lines(value: Mapping[str, Any], currency: str, count: str) -> list[dict[str,
     return [line for line in found if line]
 
 
-def sum_of(amount: Any, currency: str) -> dict[str, str]:
+def exact(amount: Any) -> Any:
     """Sums come with four decimals, as the tables have them."""
-    exact = isinstance(amount, str) and "." in amount
-    return money(amount.rstrip("0").rstrip(".") if exact else amount, currency)
+    return amount.rstrip("0").rstrip(".") if isinstance(amount, str) and "." in amount else amount
 
 
 def quantity(value: Any) -> float | int | None:
@@ -182,25 +169,21 @@ def quantity(value: Any) -> float | int | None:
 def shipment(request: Request, kind: str, told: Mapping[str, Any], value: Mapping[str, Any]) -> Event:
     number, moment = number_of(value) or required(value, "increment_id"), moment_of(told, value)
     tracks = objects(value, "tracks")
-    return Event(
-        type="fulfilment",
-        channel="web",
-        direction="out",
-        actor="system",
-        object=f"shipment/{number}",
+    return shops.shipment(
+        f"shipment/{number}",
+        "fulfilled",
+        moment,
+        kind,
+        text(value, "increment_id") or number,
         version=moment,
-        occurred_at=moment,
         identities=of_customer(request, value),
         refs=refs_of(request, text(value, "order", "increment_id"), text(value, "order_id")),
-        summary=f"Shipment {text(value, 'increment_id') or number} fulfilled",
-        details={"status": "fulfilled"}
-        | kept(
+        details=kept(
             number=text(value, "increment_id"),
             carrier=next((text(each, "title") for each in tracks if text(each, "title")), ""),
             tracking=next((text(each, "track_number") for each in tracks if text(each, "track_number")), ""),
             items=lines(value, "", "qty"),
         ),
-        provider_type=kind,
     )
 
 
@@ -223,7 +206,7 @@ def credit_memo(request: Request, kind: str, told: Mapping[str, Any], value: Map
         details={"status": "refunded"}
         | kept(
             number=text(value, "increment_id"),
-            refunds=[found] if (found := sum_of(value.get("grand_total"), currency)) else [],
+            refunds=[found] if (found := money(exact(value.get("grand_total")), currency)) else [],
             items=lines(value, currency, "qty"),
         ),
         provider_type=kind,
@@ -282,27 +265,24 @@ def addresses(value: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def names(request: Request, value: Mapping[str, Any], prefix: str) -> dict[str, str]:
-    parts = (text(value, f"{prefix}{part}") for part in ("firstname", "middlename", "lastname"))
+    parts = (f"{prefix}{part}" for part in ("firstname", "middlename", "lastname"))
     found = (phone(each.get("telephone"), region_of(request, value)) for each in addresses(value))
-    return kept(
-        name=" ".join(filter(None, parts)), email=text(value, f"{prefix}email"), phone=next(filter(None, found), "")
-    )
+    return kept(name=joined(value, *parts), email=text(value, f"{prefix}email"), phone=next(filter(None, found), ""))
 
 
 def refs_of(request: Request, number: str, entity: str) -> tuple[Ref, ...]:
     """An order's number, which people quote, and its id, by which shipments and credit memos name it."""
-    return tuple(Ref("order", each, account(request)) for each in dict.fromkeys((number, entity)) if each)
+    return shops.refs(account(request), number, entity)
 
 
 def assurance_of(request: Request, customer_id: Any) -> int:
     """Addresses of an account are attested only where the shop verifies them."""
-    verified = request.settings.get("accounts") == "verified"
-    return A2_ATTESTED if verified and plain(customer_id).strip("0") else A1_ASSERTED
+    return shops.assurance(request.settings, bool(plain(customer_id).strip("0")))
 
 
 def region_of(request: Request, value: Mapping[str, Any]) -> str:
     found = next((text(each, "country_id") for each in addresses(value) if text(each, "country_id")), "")
-    return found or text(request.settings, "region") or DEFAULT_REGION
+    return found or request.region
 
 
 def moment_of(told: Mapping[str, Any], value: Mapping[str, Any]) -> str:
@@ -392,13 +372,10 @@ SOURCE = Source(
             help="webhooks: they do not say it themselves, so make a connection for each",
         ),
         "account": Setting("Shop", help="Scope of customer ids; default: the connection"),
-        "accounts": Setting(
-            "Customer accounts",
-            default="unverified",
-            choices=("unverified", "verified"),
-            help="verified: the shop makes every account confirm its mail address, so that it may join customers",
+        "accounts": shops.accounts(
+            "the shop makes every account confirm its mail address, so that it may join customers"
         ),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "public_key": Setting(

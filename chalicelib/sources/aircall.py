@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 
 from chalicelib.kit import calls
-from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone_identity, plain, present
-from chalicelib.kit.request import Request
+from chalicelib.kit.fields import email_identity, instant, phone_identity, plain, present
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import body_token
-from chalicelib.kit.source import Answer, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Answer, Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
@@ -86,7 +86,7 @@ def call(request: Request, told: Node, state: str, moment: str, version: str, **
         own=text(told, "number", "digits"),
         out=text(told, "direction") == "outbound",
         version=version,
-        region=region(request),
+        region=request.region,
         claims=addresses(told),
         details=details(told) | more,
     )
@@ -149,7 +149,7 @@ def message(request: Request, told: Node, kind: str) -> Iterator[Event]:
     if not channel or (kind == "message.status_updated" and status not in UNSENT):
         return
     out, own, number = kind != "message.received", text(told, "number", "digits"), number_of(told)
-    who, moment, said = phone_identity(number, region(request), A2_ATTESTED), sent_at(request, kind), text(told, "body")
+    who, moment, said = phone_identity(number, request.region, A2_ATTESTED), sent_at(request, kind), text(told, "body")
     yield Event(
         type="message",
         channel=channel,
@@ -159,7 +159,7 @@ def message(request: Request, told: Node, kind: str) -> Iterator[Event]:
         version=status if kind == "message.status_updated" else kind.partition(".")[2],
         occurred_at=moment,
         identities=present(who, *addresses(told)),
-        refs=(Ref("thread", day_thread(f"{channel}:{own}", number, moment, region(request))),) if number else (),
+        refs=(Ref("thread", day_thread(f"{channel}:{own}", number, moment, request.region)),) if number else (),
         summary=said[:120] or "Message without text",
         text=said,
         attachments=media(told),
@@ -211,12 +211,8 @@ def addresses(told: Node) -> tuple[Identity | None, ...]:
 
 
 def line(request: Request, digits: str) -> str:
-    found = phone_identity(digits, region(request))
+    found = phone_identity(digits, request.region)
     return found.text if found else ""
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
 
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
@@ -226,8 +222,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'"ended_at":1767265200,"duration":20,"raw_digits":"anonymous","voicemail":null,"recording":null,'
         b'"number":{"id":1,"name":"Test","digits":"+31 20 123 4567"}}}'
     )
-    headers = (("content-type", "application/json"),)
-    return VERIFY.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    return VERIFY.sign(sample_request(url, settings, body), secrets)
 
 
 VERIFY = body_token()
@@ -240,7 +235,7 @@ SOURCE = Source(
     answer=Answer(status=200),
     channels=("sms", "whatsapp"),
     settings={
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "token": Setting(
@@ -258,7 +253,7 @@ SOURCE = Source(
         "Create a webhook in the dashboard (Integrations → Webhook) with {hook_url} as its address",
         "Choose the events call.ended, call.transferred, call.external_transferred, call.commented, message.received, "
         "message.sent and message.status_updated",
-        "Copy its token. Behind an IVR choose the parent number or the children, not both",
+        "Copy its token and enter it here. Of an IVR choose the parent number or the children, not both",
         "Links of recordings run out after some hours unless the account keeps a page for them",
     ),
     docs="https://developer.aircall.io/docs/webhooks-overview",

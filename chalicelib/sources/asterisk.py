@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import calls
-from chalicelib.kit.fields import DEFAULT_REGION, instant
-from chalicelib.kit.request import Request
+from chalicelib.kit.fields import instant
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, required, text
 from chalicelib.kit.signatures import hmac_signature
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event
 
 TYPES = {"call.ended": "call", "call.transferred": "call"}
@@ -38,7 +38,7 @@ def normalize(request: Request) -> Iterator[Event]:
         own=text(told, "own"),
         out=text(told, "direction") == "outbound",
         version=required(told, "id").removeprefix(f"{number}:"),
-        region=text(request.settings, "region") or DEFAULT_REGION,
+        region=request.region,
         details=details(told),
     )
     yield calls.entry(call, kind)
@@ -70,8 +70,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'{"v":1,"event":"call.ended","id":"sample/1.1:ended","call":"sample/1.1","direction":"inbound","status":"no-answer",'
         b'"customer":"anonymous","own":"+31201234567","started_at":"2026-01-01T10:59:40.000Z","at":"2026-01-01T11:00:00.000Z"}'
     )
-    headers = (("content-type", "application/json"),)
-    return VERIFY.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    return VERIFY.sign(sample_request(url, settings, body), secrets)
 
 
 VERIFY = hmac_signature("X-Draad-Signature", prefix="sha256=", over="{ts}.{body}", timestamp_header="X-Draad-Timestamp")
@@ -82,7 +81,7 @@ SOURCE = Source(
     normalize=normalize,
     verify=VERIFY,
     settings={
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={"signing_secret": Setting("Signing secret", required=True, help="The same as in the forwarder's file")},
     grade="documented",

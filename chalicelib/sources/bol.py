@@ -15,14 +15,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.errors import PayloadMalformed
-from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, money, phone, phone_identity, present
+from chalicelib.kit import shops
+from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present
 from chalicelib.kit.public_keys import Signed, rsa_signature, rsa_signature_of
 from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.shape import joined, kept, objects, pick, required, text
 from chalicelib.kit.signatures import decode, encode, keys_of, with_headers
-from chalicelib.kit.source import Fetch, Grant, Secrets, Setting, Source
-from chalicelib.model.event import Event, Ref, digest
+from chalicelib.kit.source import REGION, Fetch, Grant, Secrets, Setting, Source
+from chalicelib.model.event import Event, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
 TYPES = {"ORDER": "order", "SHIPMENT": "fulfilment"}
@@ -46,17 +46,8 @@ ACCEPT = "application/vnd.retailer.v10+json"
 def normalize(request: Request) -> Iterator[Event]:
     kind = text(request.object, "event", "resource")
     if kind in TYPES:
-        found = looked_up(request)
+        found = request.looked_up("thing", "are client id and client secret set?")
         yield from orders(request, found) if kind == "ORDER" else shipments(request, found)
-
-
-def looked_up(request: Request) -> Mapping[str, Any]:
-    """Raises PayloadMalformed: a webhook that tells nothing by itself must not pass as one of no interest."""
-    found = request.fetched.get("thing")
-    if not isinstance(found, dict) or found.get("missing"):
-        why = text(found, "why") or "are client id and client secret set?"
-        raise PayloadMalformed(f"could not be looked up: {why[:120]}")
-    return found
 
 
 def orders(request: Request, found: Mapping[str, Any]) -> Iterator[Event]:
@@ -83,20 +74,17 @@ def latest(request: Request, items: list[dict[str, Any]]) -> str:
 
 
 def order(request: Request, found: Mapping[str, Any], status: str, moment: str) -> Event:
-    number, created = required(found, "orderId"), status == "created"
-    return Event(
-        type="order",
-        channel="web",
-        object=number,
-        version=status if created else f"{status}@{moment}",
+    number = required(found, "orderId")
+    return shops.order(
+        number,
+        status,
+        moment,
+        "ORDER",
         actor="system" if status == "cancelled" else "customer",
-        occurred_at=moment,
         identities=people(request, found),
-        refs=(Ref("order", number, account(request)),),
-        summary=f"Order {number} {status.replace('_', ' ')}",
+        refs=shops.refs(account(request), number),
         details={"status": status} | order_details(found),
         fields=names(request, found),
-        provider_type="ORDER",
     )
 
 
@@ -116,10 +104,11 @@ def order_details(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def lines(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = [
-        kept(
-            title=text(each, "product", "title"),
-            quantity=each.get("quantity"),
-            price=money(each.get("unitPrice"), "EUR").get("amount"),
+        shops.line(
+            text(each, "product", "title"),
+            each.get("quantity"),
+            each.get("unitPrice"),
+            "EUR",
             sku=text(each, "offer", "reference"),
             ean=text(each, "product", "ean"),
         )
@@ -142,26 +131,19 @@ def shipments(request: Request, found: Mapping[str, Any]) -> Iterator[Event]:
 
 
 def shipment(request: Request, found: Mapping[str, Any], status: str, moment: str) -> Event:
-    number = required(found, "shipmentId")
-    return Event(
-        type="fulfilment",
-        channel="web",
-        direction="out",
-        actor="system",
-        object=number,
-        version=f"{status}@{moment}",
-        occurred_at=moment,
+    return shops.shipment(
+        required(found, "shipmentId"),
+        status,
+        moment,
+        "SHIPMENT",
         identities=people(request, found),
-        refs=tuple(Ref("order", each, account(request)) for each in order_ids(found)),
-        summary=f"Shipment {number} {status.replace('_', ' ')}",
-        details={"status": status}
-        | kept(
+        refs=shops.refs(account(request), *order_ids(found)),
+        details=kept(
             carrier=text(found, "transport", "transporterCode"),
             tracking=text(found, "transport", "trackAndTrace"),
             reference=text(found, "shipmentReference"),
             items=lines(objects(found, "shipmentItems")),
         ),
-        provider_type="SHIPMENT",
     )
 
 
@@ -184,14 +166,14 @@ def people(request: Request, found: Mapping[str, Any]) -> tuple[Identity, ...]:
 def names(request: Request, found: Mapping[str, Any]) -> dict[str, str]:
     payer = found.get("billingDetails") or found.get("shipmentDetails")
     return kept(
-        name=f"{text(payer, 'firstName')} {text(payer, 'surname')}".strip(),
+        name=joined(payer, "firstName", "surname"),
         phone=phone(pick(found, "shipmentDetails", "deliveryPhoneNumber"), region_of(request, found)),
         language=text(found, "shipmentDetails", "language"),
     )
 
 
 def region_of(request: Request, found: Mapping[str, Any]) -> str:
-    return text(found, "shipmentDetails", "countryCode") or text(request.settings, "region") or DEFAULT_REGION
+    return text(found, "shipmentDetails", "countryCode") or request.region
 
 
 def account(request: Request) -> str:
@@ -256,7 +238,7 @@ SOURCE = Source(
         ),
         "base_url": Setting("API address", help="Default: bol's own; where orders and shipments are looked up"),
         "token_url": Setting("Token address", help="Default: bol's own"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "public_key": Setting("Public keys", required=True, help="All of signature-keys: PEM, or base64 as they come"),
@@ -272,7 +254,8 @@ SOURCE = Source(
     ),
     setup=(
         "Seller dashboard, API settings: make a client id and secret and enter them with the retailer id",
-        "GET /retailer/subscriptions/signature-keys and enter every publicKey; look again when webhooks are refused",
+        "GET /retailer/subscriptions/signature-keys and enter every publicKey here; do it again when webhooks are "
+        "refused, as keys change",
         "POST /retailer/subscriptions with resources ORDER and SHIPMENT, subscriptionType WEBHOOK and url {hook_url}",
         "POST /retailer/subscriptions/test/<id> sends a test; ten failures in ten minutes switch a subscription off",
     ),

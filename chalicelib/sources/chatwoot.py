@@ -11,16 +11,16 @@ Activity lines, read marks, labels and assignments yield nothing, nor does a new
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone, phone_identity, present, scoped
-from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.fields import email_identity, instant, phone, phone_identity, present, scoped
+from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
+from chalicelib.kit.schemes import one_of
+from chalicelib.kit.shape import count, kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, path_secret
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import CHANNELS, Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, A3_VERIFIED, ANCHORS, Identity
 
@@ -281,7 +281,7 @@ def inbox_identities(request: Request, talk: Node) -> tuple[Identity | None, ...
     channel, value = channel_of(request, talk), text(talk, "contact_inbox", "source_id").rpartition(":")[2]
     own = scoped(KINDS.get(channel, ""), inbox_scope(request, talk), value.lstrip("+"), A2_ATTESTED)
     if channel in BY_NUMBER and value.lstrip("+").isdigit():
-        return (own, phone_identity(f"+{value.lstrip('+')}", region(request), A2_ATTESTED))
+        return (own, phone_identity(f"+{value.lstrip('+')}", request.region, A2_ATTESTED))
     return (own,)
 
 
@@ -293,7 +293,7 @@ def known(request: Request, person: Node, verified: bool) -> tuple[Identity | No
         scoped("desk", account(request), person.get("id"), A2_ATTESTED),
         scoped(kind, scope, person.get("identifier"), A3_VERIFIED if verified else A1_ASSERTED),
         email_identity(text(person, "email"), A1_ASSERTED),
-        phone_identity(person.get("phone_number"), region(request), A1_ASSERTED),
+        phone_identity(person.get("phone_number"), request.region, A1_ASSERTED),
     )
 
 
@@ -336,7 +336,7 @@ def files(told: Node) -> tuple[Node, ...]:
             id=text(each, "id"),
             media_type=text(each, "file_type"),
             url=text(each, "data_url"),
-            size=each.get("file_size") if isinstance(each.get("file_size"), int) else None,
+            size=count(each, "file_size"),
         )
         for each in objects(told, "attachments")
     )
@@ -346,7 +346,7 @@ def names(request: Request, person: Node) -> dict[str, str]:
     return kept(
         name=text(person, "name"),
         email=text(person, "email"),
-        phone=phone(person.get("phone_number"), region(request)),
+        phone=phone(person.get("phone_number"), request.region),
     )
 
 
@@ -370,36 +370,22 @@ def account(request: Request) -> str:
     return text(request.settings, "account") or here or request.connection
 
 
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
-
-
 def link(request: Request, talk: Node) -> str:
     here, owner = host(request), account_number(request)
     return f"https://{here}/app/accounts/{owner}/conversations/{number(talk)}" if here and owner else ""
 
 
-SCHEMES: Mapping[str, Any] = {
-    "signature": hmac_signature(
+VERIFY = one_of(
+    "auth",
+    signature=hmac_signature(
         header="X-Chatwoot-Signature",
         key_name="webhook_secret",
         prefix="sha256=",
         over="{ts}.{body}",
         timestamp_header="X-Chatwoot-Timestamp",
     ),
-    "path": path_secret(),
-}
-
-
-def scheme(settings: Mapping[str, Any]) -> Any:
-    """The verifier that the settings choose, or None."""
-    return SCHEMES.get(text(settings, "auth") or "signature")
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    chosen = scheme(request.settings)
-    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
-    return reason
+    path=path_secret(),
+)
 
 
 def delivery_key(request: Request) -> str | None:
@@ -409,11 +395,7 @@ def delivery_key(request: Request) -> str | None:
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     talk = {"id": 1, "status": "open", "channel": "Channel::Api", "inbox_id": 1}
     body = {"event": "message_created", "id": 1, "content": "Test", "message_type": "outgoing", "conversation": talk}
-    at, connection = "2026-01-01T11:00:00.000Z", url.rpartition("/hooks/")[2]
-    raw, headers = json.dumps(body | {"created_at": at}).encode(), (("content-type", "application/json"),)
-    unsigned = Request("POST", url, headers, raw, at, settings=settings, connection=connection)
-    signed: Request = (scheme(settings) or SCHEMES["signature"]).sign(unsigned, secrets)
-    return signed
+    return VERIFY.sign(sample_request(url, settings, body | {"created_at": SAMPLED_AT}), secrets)
 
 
 SOURCE = Source(
@@ -421,17 +403,17 @@ SOURCE = Source(
     channel="webchat",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=VERIFY,
     dedupe=delivery_key,
     own_system=True,
     channels=tuple(sorted({*INBOXES.values(), "survey", "desk"} - {"webchat"})),
     settings={
-        "auth": Setting("Authentication", default="signature", choices=tuple(SCHEMES), help="Older versions: path"),
+        "auth": Setting("Authentication", default="signature", choices=VERIFY.choices, help="Older versions: path"),
         "host": Setting("Host name", help="Such as chat.tc.example: for links, and the scope of its contacts"),
         "inboxes": Setting("Channels of inboxes", type="object", help="Inbox number → channel, as for an API inbox"),
         "scopes": Setting("Accounts of inboxes", type="object", help="Inbox number → page, site, bot or number id"),
         "external_id": Setting("What identifier is", help="Such as shop:tc.example or loyalty:tc; default: a login"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "webhook_secret": Setting("Webhook secret", help="Of the webhook, shown where it is made"),

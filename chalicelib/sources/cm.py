@@ -15,10 +15,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit import letters
 from chalicelib.kit.fields import instant, phone_identity, present
-from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.shape import kept, objects, pick, required, text, texts
 from chalicelib.kit.signatures import path_secret
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread, line
@@ -100,7 +99,7 @@ def sent(request: Request, told: Any, status: str) -> Event:
 def status_of(request: Request, code: str) -> str:
     """Empty for the states on the way."""
     for status, usual in CODES.items():
-        if code in (letters.texts(request.settings, f"{status}_codes") or usual):
+        if code in (texts(request.settings, f"{status}_codes") or usual):
             return status
     return ""
 
@@ -148,9 +147,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'{"from":{"number":"anonymous"},"to":{"number":"0031201234567"},"message":{"text":"Test"},"reference":"",'
         b'"groupings":["","",""],"timeUtc":"2026-01-01T11:00:00","channel":"SMS"}'
     )
-    headers, connection = (("content-type", "application/json"),), url.rpartition("/hooks/")[2]
-    moment = "2026-01-01T11:00:00.000Z"
-    return verify.sign(Request("POST", url, headers, body, moment, settings=settings, connection=connection), secrets)
+    return verify.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -179,7 +176,8 @@ SOURCE = Source(
         "the id of an incoming message: none is documented",
     ),
     setup=(
-        "Make up a long secret. In the Channels app register {hook_url}/<secret> as the webhook for incoming messages.",
+        "Make up a long path secret and enter it here. In the Channels app register {hook_url}/<path secret> as the "
+        "webhook for incoming messages.",
         "In the SMS settings choose JSON and the same address for status reports.",
         "Give every SMS that you send a reference of its own: by it, reports and replies find the message.",
     ),

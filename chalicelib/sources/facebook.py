@@ -14,7 +14,6 @@ nothing; nor do reactions, mentions elsewhere, which name no author, and message
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +21,7 @@ from typing import Any
 from chalicelib.kit.entries import Part, Posted, parts
 from chalicelib.kit.fields import instant, plain, present, scoped
 from chalicelib.kit.handshakes import hub_challenge
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -215,9 +214,8 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     ids = {"comment_id": "1_2", "post_id": f"{page}_1", "parent_id": f"{page}_1"}
     told = {"item": "comment", "verb": "add", "message": "Test", "created_time": 1767265200, **ids}
     changes = [{"field": "feed", "value": told}]
-    body = json.dumps({"object": "page", "entry": [{"id": page, "time": 1767265200, "changes": changes}]}).encode()
-    headers = (("content-type", "application/json"),)
-    return SIGNATURE.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    body = {"object": "page", "entry": [{"id": page, "time": 1767265200, "changes": changes}]}
+    return SIGNATURE.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -251,7 +249,7 @@ SOURCE = Source(
     },
     secrets={
         "app_secret": Setting("App secret", required=True, help="Of the Meta app whose webhooks come here"),
-        "verify_token": Setting("Verify token", required=True, help="A text of your choice, asked for once"),
+        "verify_token": Setting("Verify token", required=True, help="A text of your choice, which the app asks for"),
     },
     unverified=(
         "whether a commenter's id is his id in Messenger: page_scoped_ids",
@@ -264,7 +262,8 @@ SOURCE = Source(
     setup=(
         "In the Meta app's basic settings, copy the app secret, and make up a verify token",
         "In the app's Webhooks, choose Page, and set {hook_url} and the verify token as callback",
-        "Subscribe to feed, and the Page to the app; without pages_read_user_content authors have no id",
+        "Subscribe to the field feed, and subscribe the Page to the app (POST /<page id>/subscribed_apps). Without "
+        "the permission pages_read_user_content comments have no author",
         "Put no handover link in public: whoever opens it first is taken for the customer. Send it as a private reply",
     ),
     docs="https://developers.facebook.com/documentation/pages-api/webhooks-for-pages",

@@ -15,19 +15,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit import letters, mail, mime, multipart
-from chalicelib.kit.fields import DEFAULT_REGION, identity, present
+from chalicelib.kit import faxes, letters, mail, mime, multipart
+from chalicelib.kit.faxes import Fax
 from chalicelib.kit.letters import Letter
-from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, text
-from chalicelib.kit.signatures import basic_auth, decode, path_secret
-from chalicelib.kit.source import Secrets, Setting, Source
-from chalicelib.kit.threads import day_thread
-from chalicelib.model.event import Event, Ref
-from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.schemes import BASIC_OR_PATH, BASIC_OR_PATH_SECRETS, BASIC_OR_PATH_SETTINGS
+from chalicelib.kit.shape import kept, text, texts
+from chalicelib.kit.signatures import decode
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
+from chalicelib.model.event import Event
 
 TYPES = {"fax": "fax"}
-SCHEMES: Mapping[str, Any] = {"basic": basic_auth(), "path": path_secret()}
 SUBJECT_PATTERN = r"\b(?:van|from|von|de)\b[ :]*(\+?[\d./-]{6,20})"
 PAGES = ("application/pdf", "image/")
 
@@ -39,7 +37,7 @@ def normalize(request: Request) -> Iterator[Event]:
     found = mime.read(raw)
     pages = tuple(each for each in found.files if text(each, "media_type").startswith(PAGES))
     letter = Letter(found.headers, request.settings, files=pages)
-    if mail.listed(letter.sender, letters.texts(request.settings, "gateway_addresses")):
+    if mail.listed(letter.sender, texts(request.settings, "gateway_addresses")):
         yield from faxed(request, letter)
 
 
@@ -56,26 +54,22 @@ def raw_mail(request: Request) -> bytes:
 
 def faxed(request: Request, letter: Letter) -> Iterator[Event]:
     """What the gateway mails without a page and without a number is no fax."""
-    number = number_of(request, letter)
-    who, moment = people(request, letter, number), letters.moment(letter)
-    if letter.files or who:
-        yield Event(
-            type="fax",
-            channel="fax",
-            object=letter.id,
-            occurred_at=moment,
-            identities=who,
-            refs=threads(request, number, who, moment),
+    fax = Fax(
+        number=letter.id,
+        at=letters.moment(letter),
+        customer=number_of(request, letter),
+        own=text(request.settings, "fax_number"),
+        region=request.region,
+        attested=request.settings.get("trust_gateway") is True or letters.passed(letter, believed(letter)),
+    )
+    pages = count(letters.captured(request.settings, "pages_pattern", letter.subject))
+    if letter.files or fax.identity:
+        yield faxes.entry(
+            fax,
+            "fax",
             summary=letter.subject[:120] or "Fax",
             attachments=letter.files,
-            details=kept(
-                subject=letter.subject,
-                gateway=letter.sender,
-                pages=count(letters.captured(request.settings, "pages_pattern", letter.subject)),
-            ),
-            address=who[0].text if who else "",
-            own_address=own_address(request),
-            provider_type="fax",
+            details=kept(subject=letter.subject, gateway=letter.sender, pages=pages),
         )
 
 
@@ -90,44 +84,9 @@ def count(pages: str) -> int | None:
     return int(pages) if pages.isascii() and pages.isdigit() and len(pages) < 5 else None
 
 
-def people(request: Request, letter: Letter, number: str) -> tuple[Identity, ...]:
-    trusted = request.settings.get("trust_gateway") is True or letters.passed(letter, believed(letter))
-    return present(identity("fax", "", number, A2_ATTESTED if trusted else A1_ASSERTED, region(request)))
-
-
 def believed(letter: Letter) -> set[str]:
     """Whose results count: only where `forwarders` says from which hosts they come."""
-    return letters.believed(letter) if letters.texts(letter.settings, "forwarders") else set()
-
-
-def own_address(request: Request) -> str:
-    found = present(identity("fax", "", text(request.settings, "fax_number"), A1_ASSERTED, region(request)))
-    return found[0].text if found else ""
-
-
-def threads(request: Request, number: str, who: tuple[Identity, ...], moment: str) -> tuple[Ref, ...]:
-    """None for a withheld number, which many people have."""
-    own = text(request.settings, "fax_number")
-    return (Ref("thread", day_thread(own, number, moment, region(request))),) if who else ()
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
-
-
-def scheme(settings: Mapping[str, Any]) -> Any:
-    return SCHEMES.get(text(settings, "auth") or "basic")
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    chosen = scheme(request.settings)
-    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
-    return reason
-
-
-def sign(request: Request, secrets: Secrets) -> Request:
-    signed: Request = (scheme(request.settings) or SCHEMES["basic"]).sign(request, secrets)
-    return signed
+    return letters.believed(letter) if texts(letter.settings, "forwarders") else set()
 
 
 def delivery_key(request: Request) -> str | None:
@@ -141,9 +100,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b"From: noreply@test.example\r\nTo: test@test.example\r\nDate: Thu, 1 Jan 2026 11:00:00 +0000\r\n"
         b"Message-ID: <sample@test.example>\r\nSubject: Test\r\n\r\nTest\r\n"
     )
-    headers, connection = (("content-type", "message/rfc822"),), url.rpartition("/hooks/")[2]
-    moment = "2026-01-01T11:00:00.000Z"
-    return sign(Request("POST", url, headers, body, moment, settings=settings, connection=connection), secrets)
+    return BASIC_OR_PATH.sign(sample_request(url, settings, body, content_type="message/rfc822"), secrets)
 
 
 SOURCE = Source(
@@ -151,11 +108,10 @@ SOURCE = Source(
     channel="fax",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=BASIC_OR_PATH,
     dedupe=delivery_key,
     settings={
-        "auth": Setting("Authentication", default="basic", choices=tuple(SCHEMES)),
-        "username": Setting("User name", help="Of basic authentication; or as a secret"),
+        **BASIC_OR_PATH_SETTINGS,
         "gateway_addresses": Setting(
             "Senders of faxes",
             type="array",
@@ -174,7 +130,7 @@ SOURCE = Source(
         "number_header": Setting("Number in a header", help="Such as X-Fax-From; instead of the subject"),
         "pages_pattern": Setting("Pages in the subject", help=r"Such as (\d{1,3}) pag: one group"),
         "fax_number": Setting("Own fax number", help="That the gateway answers for"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
         "trust_gateway": Setting(
             "Trust the senders' addresses",
             type="boolean",
@@ -189,11 +145,7 @@ SOURCE = Source(
             help="Domains of the hosts that hand the mail to the carrier; without them no authserv_ids count",
         ),
     },
-    secrets={
-        "username": Setting("User name", help="Basic authentication, unless it is a setting"),
-        "password": Setting("Password", help="Basic authentication"),
-        "path_secret": Setting("Path secret", help="Where the address is {hook_url}/<secret> instead"),
-    },
+    secrets=BASIC_OR_PATH_SECRETS,
     grade="unverified",
     unverified=(
         "how any one gateway writes the number: subject_pattern and number_header",
@@ -202,9 +154,10 @@ SOURCE = Source(
     ),
     setup=(
         "Let the gateway mail its faxes, as PDF or TIFF, to an address that nobody else knows.",
-        "Let a carrier of inbound mail post the raw mail of that address to {hook_url}, with the user name and the "
-        "password in the address, or to {hook_url}/<secret>; name the field that holds it in mime_field.",
-        "Name the gateway's senders, and try subject_pattern on the subjects that it writes.",
+        "Let a carrier of inbound mail post the raw mail of that address to {hook_url}, with "
+        "https://<username>:<password>@ where it begins with https://, or to {hook_url}/<path secret>; name the field "
+        "that holds it in mime_field.",
+        "Enter the gateway's addresses in gateway_addresses, and fit subject_pattern to the subjects that it writes.",
         "Where nobody else can mail to that address, switch trust_gateway on. Until then no number identifies anybody.",
     ),
     docs="https://www.rfc-editor.org/rfc/rfc5322",

@@ -15,10 +15,9 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.kit import mapping, schemes
-from chalicelib.kit.fields import DEFAULT_REGION
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import text
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event
 
 TYPES = {
@@ -188,7 +187,7 @@ SOURCE = Source(
             "Authentication", choices=tuple(schemes.SCHEMES), help="Default: the sender's own; hmac for another one"
         ),
         "account": Setting("Account", help="Scope of ids; default: the connection"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
         "zone": Setting("Time zone", help="IANA name, for moments without an offset"),
     },
     secrets=schemes.SECRETS,

@@ -13,18 +13,18 @@ no key: a reply is then known by both.
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit import replies
-from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone, phone_identity, present, scoped
-from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.fields import email_identity, instant, phone, phone_identity, present, scoped
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.schemes import one_of
+from chalicelib.kit.shape import count, kept, objects, pick, required, text
 from chalicelib.kit.signatures import basic_auth, keys_of, octets, path_secret, static_token
-from chalicelib.kit.source import Fetch, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Fetch, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -132,7 +132,7 @@ def ticket_details(request: Request, kind: str) -> Node:
         subject=value(request, "subject"),
         kind=value(request, "type"),
         agent=text(told(request), "agent_name"),
-        order=pick(ticket(request), "custom_fields", order) if order else None,
+        order=pick(request.found("ticket"), "custom_fields", order) if order else None,
     )
 
 
@@ -213,11 +213,6 @@ def code_of(rating: Node) -> str:
     return text(rating, "ratings", "default_question")
 
 
-def ticket(request: Request) -> Node:
-    found = request.fetched.get("ticket")
-    return found if isinstance(found, dict) and not found.get("missing") else {}
-
-
 def ticket_id(request: Request) -> str:
     number = required(told(request), "ticket_id")
     if not NUMBER.match(number):
@@ -227,7 +222,7 @@ def ticket_id(request: Request) -> str:
 
 def value(request: Request, name: str) -> str:
     """A field of the ticket, as fetched or as the template has it."""
-    return (text(ticket(request), name) or text(told(request), f"ticket_{name}")).strip()
+    return (text(request.found("ticket"), name) or text(told(request), f"ticket_{name}")).strip()
 
 
 def named(what: str, found: str) -> str:
@@ -243,7 +238,7 @@ def status(request: Request) -> str:
 
 def moment_of(request: Request, first: bool = False) -> str:
     zone = text(request.settings, "time_zone") or "UTC"
-    found, said_at = ticket(request), told(request)
+    found, said_at = request.found("ticket"), told(request)
     created = found.get("created_at") or said_at.get("created_at") if first else None
     return instant(created or found.get("updated_at") or said_at.get("updated_at"), "updated_at", zone)
 
@@ -260,7 +255,7 @@ def channel_of(request: Request) -> str:
 
 def refs(request: Request) -> tuple[Ref, ...]:
     field, number = text(request.settings, "order_field"), ticket_id(request)
-    order = text(ticket(request), "custom_fields", field) if field else ""
+    order = text(request.found("ticket"), "custom_fields", field) if field else ""
     order = (order or text(told(request), "order_number")).strip().lstrip("#")
     found = (("thread", f"ticket/{number}"), ("case", number), ("order", order))
     return tuple(Ref(kind, each) for kind, each in found if each)
@@ -268,14 +263,14 @@ def refs(request: Request) -> tuple[Ref, ...]:
 
 def requester(request: Request) -> Node:
     """Of the ticket as fetched, or of the template."""
-    found, template = pick(ticket(request), "requester"), told(request)
+    found, template = pick(request.found("ticket"), "requester"), told(request)
     if isinstance(found, dict):
         return found
     return {name: text(template, f"requester_{name}") for name in ("id", "name", "email", "phone")}
 
 
 def requester_id(request: Request) -> str:
-    return text(ticket(request), "requester_id") or text(requester(request), "id")
+    return text(request.found("ticket"), "requester_id") or text(requester(request), "id")
 
 
 def people(request: Request, author: str = "") -> tuple[Identity, ...]:
@@ -286,8 +281,8 @@ def people(request: Request, author: str = "") -> tuple[Identity, ...]:
     return present(
         scoped("desk", account(request), requester_id(request), A2_ATTESTED),
         email_identity(text(person, "email"), A1_ASSERTED),
-        phone_identity(person.get("mobile"), region(request), A1_ASSERTED),
-        phone_identity(person.get("phone"), region(request), A1_ASSERTED),
+        phone_identity(person.get("mobile"), request.region, A1_ASSERTED),
+        phone_identity(person.get("phone"), request.region, A1_ASSERTED),
     )
 
 
@@ -296,12 +291,12 @@ def names(request: Request) -> dict[str, str]:
     return kept(
         name=text(person, "name"),
         email=text(person, "email"),
-        phone=phone(person.get("mobile") or person.get("phone"), region(request)),
+        phone=phone(person.get("mobile") or person.get("phone"), request.region),
     )
 
 
 def description(request: Request) -> str:
-    return text(ticket(request), "description_text").strip() or plain_words(value(request, "description"))
+    return text(request.found("ticket"), "description_text").strip() or plain_words(value(request, "description"))
 
 
 def plain_words(found: str) -> str:
@@ -315,7 +310,7 @@ def files(entry: Node) -> tuple[Node, ...]:
             name=text(each, "name"),
             media_type=text(each, "content_type"),
             url=text(each, "attachment_url"),
-            size=each.get("size") if isinstance(each.get("size"), int) else None,
+            size=count(each, "size"),
         )
         for each in objects(entry, "attachments")
     )
@@ -336,10 +331,6 @@ def account(request: Request) -> str:
     return text(request.settings, "account") or domain(request) or request.connection
 
 
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
-
-
 def link(request: Request) -> str:
     return f"https://{domain(request)}/a/tickets/{ticket_id(request)}" if domain(request) else ""
 
@@ -358,22 +349,12 @@ def fetch(request: Request, secrets: Secrets) -> Iterator[Fetch]:
         yield Fetch(name, f"/api/v2/tickets/{number}{path}", f"https://{domain(request)}", headers, version)
 
 
-SCHEMES: Mapping[str, Any] = {
-    "basic": basic_auth(),
-    "header": static_token(header="X-Hub-Token", prefix="", key_name="token"),
-    "path": path_secret(),
-}
-
-
-def scheme(settings: Mapping[str, Any]) -> Any:
-    """The verifier that the settings choose, or None."""
-    return SCHEMES.get(text(settings, "auth") or "basic")
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    chosen = scheme(request.settings)
-    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
-    return reason
+VERIFY = one_of(
+    "auth",
+    basic=basic_auth(),
+    header=static_token(header="X-Hub-Token", prefix="", key_name="token"),
+    path=path_secret(),
+)
 
 
 TEMPLATE = (
@@ -389,11 +370,7 @@ TEMPLATE = (
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     body = {"event": "reply", "ticket_id": "1", "comment": "Test", "updated_at": "2026-01-01T11:00:00Z"}
-    headers, connection = (("content-type", "application/json"),), url.rpartition("/hooks/")[2]
-    at, raw = "2026-01-01T11:00:00.000Z", json.dumps(body).encode()
-    unsigned = Request("POST", url, headers, raw, at, settings=settings, connection=connection)
-    signed: Request = (scheme(settings) or SCHEMES["basic"]).sign(unsigned, secrets)
-    return signed
+    return VERIFY.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -401,18 +378,18 @@ SOURCE = Source(
     channel="desk",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=VERIFY,
     fetch=fetch,
     own_system=True,
     channels=tuple(sorted({*CHANNELS.values(), "survey"})),
     settings={
-        "auth": Setting("Authentication", default="basic", choices=tuple(SCHEMES), help="How a rule's webhook does it"),
+        "auth": Setting("Authentication", default="basic", choices=VERIFY.choices, help="How a rule's webhook does it"),
         "username": Setting("User name", help="For basic authentication"),
         "domain": Setting("Domain", required=True, help="tc of tc.freshdesk.com; also the scope of its contact ids"),
         "base_url": Setting("API address", help="Default: the domain's own; where tickets are looked up"),
         "time_zone": Setting("Time zone", default="UTC", help="Of moments in a template, as Europe/Amsterdam"),
         "order_field": Setting("Field with the order number", help="Name of the custom ticket field, as cf_order"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "password": Setting("Password", help="For basic authentication"),

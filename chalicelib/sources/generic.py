@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import cloudevents, mapping, schemes
-from chalicelib.kit.fields import DEFAULT_REGION
 from chalicelib.kit.parts import each_part
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import text
-from chalicelib.kit.source import Answer, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Answer, Secrets, Setting, Source
 from chalicelib.model.event import CHANNELS, Event
 from chalicelib.model.event import TYPES as EVENT_TYPES
 
@@ -300,7 +299,7 @@ SOURCE = Source(
         "type": Setting("Event type", choices=tuple(TYPES), help="Where the mapping gives none"),
         "channel": Setting("Channel", choices=tuple(sorted(CHANNELS)), help="Where the mapping gives none"),
         "account": Setting("Account", help="Scope of ids; default: the connection"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
         "zone": Setting("Time zone", help="IANA name, for moments without an offset"),
         "own_system": Setting("Own system", type="boolean", help="A shop, till, carrier or desk of the organisation"),
     },

@@ -15,27 +15,31 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import calls
-from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone_identity, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.fields import email_identity, instant, phone_identity, present, scoped
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, static_token
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A2_ATTESTED, CHANNEL_SCOPED, Identity
 
 TYPES = {"message": "message", "user.end": "call", "acd.end": "call"}
-OPEN, BRIDGE = "open_messaging", "eventbridge"
+BRIDGE = "eventbridge"
 TOPIC = "v2.detail.events.conversation."
 CHANNELS = ("webchat", "app", "whatsapp", "messenger", "instagram", "telegram", "viber", "line", "x", "sms", "wechat")
-SIGNED = hmac_signature("X-Hub-Signature-256", "secret_token", encoding="base64", prefix="sha256=")
-KEYED = static_token("X-Api-Key", "", "api_key")
+VERIFY = one_of(
+    "integration",
+    open_messaging=hmac_signature("X-Hub-Signature-256", "secret_token", encoding="base64", prefix="sha256="),
+    eventbridge=static_token("X-Api-Key", "", "api_key"),
+)
 
 Node = Mapping[str, Any]
 
 
 def normalize(request: Request) -> Iterator[Event]:
-    if chosen(request.settings) == BRIDGE:
+    if text(request.settings, "integration") == BRIDGE:
         yield from call(request, pick(request.object, "detail", "eventBody"))
     elif text(request.object, "type") in ("Text", "Structured") and text(request.object, "direction") != "Inbound":
         yield message(request, request.object)
@@ -70,7 +74,7 @@ def receiver(request: Request, told: Node) -> tuple[Identity, ...]:
     if kind == "Email":
         return present(email_identity(number, A2_ATTESTED))
     if kind == "Phone" or channel_of(request) == "sms":
-        return present(phone_identity(number, region(request), A2_ATTESTED))
+        return present(phone_identity(number, request.region, A2_ATTESTED))
     own = {"webchat": "web"}.get(channel_of(request), channel_of(request))
     scope = text(request.settings, "account") or text(told, "channel", "id")
     return present(scoped(own, scope, number, A2_ATTESTED) if own in CHANNEL_SCOPED else None)
@@ -112,7 +116,7 @@ def call(request: Request, told: Any) -> Iterator[Event]:
         own=bare(text(told, own)),
         out=out,
         version=f"{state}:{text(told, 'sessionId')}",
-        region=region(request),
+        region=request.region,
         details=details(told),
     )
     yield calls.entry(found, kind)
@@ -163,26 +167,6 @@ def channel_of(request: Request) -> str:
     return found if found in CHANNELS else CHANNELS[0]
 
 
-def chosen(settings: Mapping[str, Any]) -> str:
-    return text(settings, "integration") or OPEN
-
-
-def scheme(settings: Mapping[str, Any]) -> Any:
-    if chosen(settings) == BRIDGE:
-        return KEYED
-    return SIGNED if chosen(settings) == OPEN else None
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    found = scheme(request.settings)
-    reason: str | None = found(request, secrets) if found else "integration is none that we know"
-    return reason
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
-
-
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     message = (
         b'{"id":"00000000-0000-0000-0000-000000000000","type":"Receipt","direction":"Outbound","status":"Delivered",'
@@ -190,11 +174,8 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'"time":"2026-01-01T11:00:00.000Z"}}'
     )
     event = b'{"id":"0","detail-type":"test","source":"aws.partner/genesys.com/test","detail":{"topicName":"test"}}'
-    body = event if chosen(settings) == BRIDGE else message
-    headers = (("content-type", "application/json"),)
-    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    signed: Request = (scheme(settings) or SIGNED).sign(unsigned, secrets)
-    return signed
+    body = event if text(settings, "integration") == BRIDGE else message
+    return VERIFY.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -202,15 +183,15 @@ SOURCE = Source(
     channel="voice",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=VERIFY,
     channels=CHANNELS,
     settings={
-        "integration": Setting("What calls us", default=OPEN, choices=(OPEN, BRIDGE)),
+        "integration": Setting("What calls us", default="open_messaging", choices=VERIFY.choices),
         "channel": Setting(
             "Channel of the integration", default=CHANNELS[0], choices=CHANNELS, help="What customers see of it"
         ),
         "account": Setting("Account", help="Scope of the customers' ids; default: the integration's id"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "secret_token": Setting(
@@ -226,7 +207,7 @@ SOURCE = Source(
     ),
     setup=(
         "Messages: make an Open Messaging integration with {hook_url} as its outbound notification webhook URL and a "
-        "signature secret token of your own; set channel to what customers see",
+        "signature secret token of your own, which you enter here; set channel to what customers see",
         "Calls: add an Amazon EventBridge integration with the topics v2.detail.events.conversation.{id}.user.end and "
         "v2.detail.events.conversation.{id}.acd.end, associate the event source with a bus in AWS",
         "There make a rule for all events of that bus, and an API destination: POST {hook_url}, a connection with an API "

@@ -11,17 +11,16 @@ as such, so that nobody takes it for not sent.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import replies
-from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone_identity, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.fields import email_identity, instant, phone_identity, present, scoped
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of
-from chalicelib.kit.source import Fetch, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Fetch, Secrets, Setting, Source
 from chalicelib.model.event import CHANNELS, Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -161,8 +160,7 @@ def deleted(request: Request, told: Node, kind: str) -> Event:
 
 
 def looked_up(request: Request, kind: str, number: str) -> Node:
-    found = request.fetched.get(f"{kind}:{number}")
-    return found if isinstance(found, dict) and not found.get("missing") else {}
+    return request.found(f"{kind}:{number}")
 
 
 def thread_id(told: Node) -> str:
@@ -214,7 +212,7 @@ def reached_by(request: Request, told: Node, said: Node, channel: str) -> tuple[
         return (email_identity(value, A1_ASSERTED),)
     if kind == "HS_PHONE_NUMBER":
         proven = A2_ATTESTED if channel in ("sms", "whatsapp") else A1_ASSERTED
-        return (phone_identity(value, region(request), proven),)
+        return (phone_identity(value, request.region, proven),)
     line = text(said, "channelAccountId")
     scope = text(request.settings, "scopes", line) or f"{portal(request, told)}-{line}"
     named = kind == "CHANNEL_SPECIFIC_OPAQUE_ID" and channel in MESSENGERS
@@ -261,10 +259,6 @@ def portal(request: Request, told: Node) -> str:
     return text(request.settings, "account") or text(told, "portalId") or request.connection
 
 
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
-
-
 def link(told: Node) -> str:
     owner, number = text(told, "portalId"), thread_id(told)
     known = NUMBER.match(owner) and NUMBER.match(number)
@@ -309,11 +303,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         "attemptNumber": 0,
         "objectId": 1,
     }
-    headers = (("content-type", "application/json"),)
-    unsigned = Request(
-        "POST", url, headers, json.dumps([event]).encode(), "2026-01-01T11:00:00.000Z", settings=settings
-    )
-    return SIGNATURE.sign(unsigned, secrets)
+    return SIGNATURE.sign(sample_request(url, settings, [event]), secrets)
 
 
 SOURCE = Source(
@@ -333,7 +323,7 @@ SOURCE = Source(
         "channels": Setting("Channels of channel ids", type="object", help="channelId → channel, for custom channels"),
         "scopes": Setting("Accounts of channel accounts", type="object", help="channelAccountId → page or account id"),
         "bots": Setting("Bots", type="array", items="string", help="Actor ids that are chatbots"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "client_secret": Setting("Client secret", required=True, help="Of the app: it signs every webhook"),

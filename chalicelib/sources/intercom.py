@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import replies
-from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone, phone_identity, present, scoped
-from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.fields import email_identity, instant, phone, phone_identity, present, scoped
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.shape import count, kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, path_secret
-from chalicelib.kit.source import Answer, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Answer, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, A3_VERIFIED, ANCHORS, Identity
 
@@ -360,7 +360,7 @@ def known(request: Request, person: Node) -> tuple[Identity, ...]:
         scoped("desk", account(request), person.get("id"), A2_ATTESTED),
         known_outside(request, person),
         email_identity(text(person, "email"), A1_ASSERTED),
-        phone_identity(person.get("phone"), region(request), A1_ASSERTED),
+        phone_identity(person.get("phone"), request.region, A1_ASSERTED),
     )
 
 
@@ -382,7 +382,7 @@ def attachments(said: Node) -> tuple[Node, ...]:
             name=text(each, "name"),
             media_type=text(each, "content_type"),
             url=text(each, "url"),
-            size=each.get("filesize") if isinstance(each.get("filesize"), int) else None,
+            size=count(each, "filesize"),
         )
         for each in objects(said, "attachments")
     )
@@ -392,7 +392,7 @@ def names(request: Request, person: Node) -> dict[str, str]:
     return kept(
         name=text(person, "name"),
         email=text(person, "email"),
-        phone=phone(person.get("phone"), region(request)),
+        phone=phone(person.get("phone"), request.region),
         language=text(person, "language_override"),
     )
 
@@ -405,10 +405,6 @@ def address(who: tuple[Identity, ...], channel: str) -> str:
 
 def account(request: Request) -> str:
     return text(request.settings, "account") or text(request.object, "app_id") or request.connection
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
 
 
 def link(request: Request, number: str) -> str:
@@ -438,9 +434,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'"data":{"type":"notification_event_data","item":{"type":"conversation","id":"1","created_at":1767265200,'
         b'"source":{"type":"conversation","id":"1","body":"<p>Test</p>","author":{"type":"admin","id":"1"}}}}}'
     )
-    headers = (("content-type", "application/json"),)
-    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    return SIGNATURE.sign(unsigned, secrets)
+    return SIGNATURE.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -461,7 +455,7 @@ SOURCE = Source(
         "identity_verification": Setting(
             "Identity verification is enforced", type="boolean", default=False, help="Then external_id is proven"
         ),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "client_secret": Setting("Client secret", required=True, help="Of the app, under Basic information"),
@@ -479,10 +473,9 @@ SOURCE = Source(
         "In the Developer Hub, under Basic information of your app, copy the client secret: it signs every webhook. "
         "Enter it, and a path secret of your choice.",
         "Under Webhooks enter {hook_url} with a slash and the path secret behind it, which Intercom checks with a "
-        "request that it does not sign. Subscribe to the topics conversation.*, ticket.* and contact.* that are "
-        "event types here.",
-        "If the messenger enforces identity verification, say so in identity_verification; name in external_id "
-        "whose ids the user ids are.",
+        "request that it does not sign. Subscribe to the topics that are listed here as types.",
+        "If the messenger enforces identity verification, switch identity_verification on; say in external_id which "
+        "system the user ids are from, such as shop:tc.example.",
     ),
     docs="https://developers.intercom.com/docs/webhooks",
     sample=sample,

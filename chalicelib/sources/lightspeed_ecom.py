@@ -12,22 +12,14 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit.fields import (
-    DEFAULT_REGION,
-    email_identity,
-    instant,
-    money,
-    phone,
-    phone_identity,
-    present,
-    scoped,
-)
-from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit import shops
+from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present, scoped
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.shape import joined, kept, objects, pick, required, text
 from chalicelib.kit.signatures import decode, keys_of, octets, same, with_headers
-from chalicelib.kit.source import Secrets, Setting, Source
-from chalicelib.model.event import Event, Ref, digest
-from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
+from chalicelib.model.event import Event, digest
+from chalicelib.model.identity import A2_ATTESTED, Identity
 
 TYPES = {"order": "order", "shipment": "fulfilment", "return": "return", "customer": "identify"}
 HEADER = "x-signature"
@@ -52,20 +44,17 @@ def order(request: Request, told: Mapping[str, Any]) -> Event:
     number, moment = required(told, "id"), moment_of(told)
     created = moment == instant(told.get("createdAt"), "createdAt")
     status = "created" if created else STATUS.get(text(told, "status"), text(told, "status") or "updated")
-    return Event(
-        type="order",
-        channel="web",
-        object=number,
-        version="created" if created else f"{status}@{moment}",
-        actor="customer" if created else "system",
-        occurred_at=moment,
+    return shops.order(
+        number,
+        status,
+        moment,
+        "order",
+        text(told, "number"),
         identities=buyer(request, told),
-        refs=refs_of(request, number, text(told, "number")),
-        summary=f"Order {text(told, 'number') or number} {status.replace('_', ' ')}",
+        refs=shops.refs(account(request), number, text(told, "number")),
         text=text(told, "comment") if created else "",
         details=order_details(request, told, status),
         fields=names(told, region_of(request, told)),
-        provider_type="order",
     )
 
 
@@ -77,11 +66,12 @@ def order_details(request: Request, told: Mapping[str, Any], status: str) -> dic
         total=money(told.get("priceIncl"), currency).get("amount"),
         currency=currency,
         items=[
-            kept(
-                title=text(line, "productTitle"),
+            shops.line(
+                text(line, "productTitle"),
+                line.get("quantityOrdered"),
+                line.get("priceIncl"),
+                currency,
                 variant=text(line, "variantTitle"),
-                quantity=line.get("quantityOrdered"),
-                price=money(line.get("priceIncl"), currency).get("amount"),
                 sku=text(line, "articleCode"),
             )
             for line in lines
@@ -96,19 +86,15 @@ def order_details(request: Request, told: Mapping[str, Any], status: str) -> dic
 def shipment(request: Request, told: Mapping[str, Any]) -> Event:
     number, moment = required(told, "id"), moment_of(told)
     status = SHIPMENT_STATUS.get(text(told, "status"), text(told, "status") or "updated")
-    return Event(
-        type="fulfilment",
-        channel="web",
-        direction="out",
-        actor="system",
-        object=number,
-        version=f"{status}@{moment}",
-        occurred_at=moment,
+    return shops.shipment(
+        number,
+        status,
+        moment,
+        "shipment",
+        text(told, "number"),
         identities=of_customer(request, told),
-        refs=refs_of(request, related(told, "order")),
-        summary=f"Shipment {text(told, 'number') or number} {status.replace('_', ' ')}",
-        details={"status": status} | kept(number=text(told, "number"), tracking=text(told, "trackingCode")),
-        provider_type="shipment",
+        refs=shops.refs(account(request), related(told, "order")),
+        details=kept(number=text(told, "number"), tracking=text(told, "trackingCode")),
     )
 
 
@@ -124,8 +110,8 @@ def returned(request: Request, told: Mapping[str, Any]) -> Event:
         version=f"{status}@{moment}",
         occurred_at=moment,
         identities=of_customer(request, told),
-        refs=refs_of(request, related(told, "order")),
-        summary=f"Return {text(told, 'number') or number} {status.replace('_', ' ')}",
+        refs=shops.refs(account(request), related(told, "order")),
+        summary=f"Return {text(told, 'number') or number} {shops.words(status)}",
         text=text(told, "comment") if asked else "",
         details={"status": status} | kept(number=text(told, "number"), reason=text(told, "reason")),
         provider_type="return",
@@ -170,8 +156,7 @@ def people(request: Request, number: str, told: Mapping[str, Any], assurance: in
 def assurance_of(request: Request, record: Any) -> int:
     """Attested only where the shop verifies accounts and this is one: an order has but its customer's id,
     and guests have that too."""
-    verified = request.settings.get("accounts") == "verified" and pick(record, "isConfirmedCustomer") is True
-    return A2_ATTESTED if verified else A1_ASSERTED
+    return shops.assurance(request.settings, pick(record, "isConfirmedCustomer") is True)
 
 
 def related(told: Mapping[str, Any], name: str) -> str:
@@ -180,15 +165,9 @@ def related(told: Mapping[str, Any], name: str) -> str:
     return found or text(told, name, "resource", "embedded", "id")
 
 
-def refs_of(request: Request, *orders: str) -> tuple[Ref, ...]:
-    """An order's id, by which shipments and returns name it, and its number, which people quote."""
-    return tuple(Ref("order", each, account(request)) for each in dict.fromkeys(orders) if each)
-
-
 def names(told: Mapping[str, Any], region: str) -> dict[str, str]:
-    parts = (text(told, "firstname"), text(told, "middlename"), text(told, "lastname"))
     return kept(
-        name=" ".join(filter(None, parts)),
+        name=joined(told, "firstname", "middlename", "lastname"),
         email=text(told, "email"),
         phone=phone(told.get("mobile"), region) or phone(told.get("phone"), region),
     )
@@ -197,7 +176,7 @@ def names(told: Mapping[str, Any], region: str) -> dict[str, str]:
 def region_of(request: Request, told: Mapping[str, Any]) -> str:
     places = ("addressBillingCountry", "addressShippingCountry", "country")
     found = next((text(told, place, "code") for place in places if text(told, place, "code")), "")
-    return (found or text(request.settings, "region") or DEFAULT_REGION).upper()
+    return (found or request.region).upper()
 
 
 def moment_of(told: Mapping[str, Any]) -> str:
@@ -236,8 +215,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'{"order":{"id":1,"number":"ORD00001","status":"new","priceIncl":1,'
         b'"createdAt":"2026-01-01T12:00:00+01:00","updatedAt":"2026-01-01T12:00:00+01:00"}}'
     )
-    headers = (("content-type", "application/json"),)
-    return sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    return sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -250,14 +228,9 @@ SOURCE = Source(
     own_system=True,
     settings={
         "account": Setting("Shop", help="Scope of customer ids; default: the connection"),
-        "accounts": Setting(
-            "Customer accounts",
-            default="unverified",
-            choices=("unverified", "verified"),
-            help="verified: the shop checks the mail address of every account, so that it may join customers",
-        ),
+        "accounts": shops.ACCOUNTS,
         "currency": Setting("Currency", default="EUR", help="Where an order does not name it"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={"api_secret": Setting("API secret", required=True, help="Of the app or of the shop's API key")},
     grade="unverified",
@@ -269,8 +242,9 @@ SOURCE = Source(
         "whether and how often a webhook is sent again",
     ),
     setup=(
-        "With the API, make webhooks in the format json with the address {hook_url}: itemGroup orders with itemAction "
-        "* (or created, updated, paid, shipped, cancelled), shipments, returns and customers",
+        "With the API (POST webhooks.json) make active webhooks in the format json with the address {hook_url}: for "
+        "itemGroup orders, shipments, returns and customers, each with itemAction * (or one for each of created, "
+        "updated, paid, shipped, cancelled)",
         "Enter the API secret of the key that made them",
     ),
     docs="https://developers.lightspeedhq.com/ecom/introduction/introduction/",

@@ -11,20 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit.fields import (
-    DEFAULT_REGION,
-    email_identity,
-    instant,
-    money,
-    phone,
-    phone_identity,
-    present,
-    scoped,
-)
-from chalicelib.kit.request import Request, parse_json
+from chalicelib.kit import shops
+from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present, scoped
+from chalicelib.kit.request import Request, parse_json, sample_request
+from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, octets, path_secret
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -88,7 +81,7 @@ def sale(request: Request, told: Mapping[str, Any]) -> Event:
 
 
 def summary_of(number: str, back: bool, status: str) -> str:
-    ended = "" if status == "returned" else f" {status.replace('_', ' ')}"
+    ended = "" if status == "returned" else f" {shops.words(status)}"
     return f"{'Return' if back else 'Sale'} {number}{ended}"
 
 
@@ -119,11 +112,12 @@ def details(request: Request, told: Mapping[str, Any], status: str) -> dict[str,
         total=money(total, currency).get("amount"),
         currency=currency,
         items=[
-            kept(
-                title=text(line, "name"),
+            shops.line(
+                text(line, "name"),
+                line.get("quantity") if isinstance(line.get("quantity"), int | float) else None,
+                line.get("price"),
+                currency,
                 product=text(line, "product_id"),
-                quantity=line.get("quantity") if isinstance(line.get("quantity"), int | float) else None,
-                price=money(line.get("price"), currency).get("amount"),
             )
             for line in objects(told, "register_sale_products")
         ],
@@ -171,7 +165,7 @@ def is_walk_in(request: Request, number: str, record: Any) -> bool:
 def people(request: Request, number: str, record: Any) -> tuple[Identity, ...]:
     """The record of the shop's customer, and what an assistant typed of him."""
     region = region_of(request, record)
-    assurance = A2_ATTESTED if request.settings.get("accounts") == "verified" else A1_ASSERTED
+    assurance = shops.assurance(request.settings, True)
     return present(
         scoped("shop", account(request), number, A2_ATTESTED),
         email_identity(of_contact(record, "email"), assurance),
@@ -197,7 +191,7 @@ def names(request: Request, record: Any) -> dict[str, str]:
 
 def region_of(request: Request, record: Any) -> str:
     found = text(record, "physical_country_id") or text(record, "contact", "physical_country_id")
-    return found or text(request.settings, "region") or DEFAULT_REGION
+    return found or request.region
 
 
 def moment_of(told: Mapping[str, Any], *fields: str) -> str:
@@ -221,30 +215,16 @@ def delivery_key(request: Request) -> str | None:
     return digest(request.body)
 
 
-SIGNATURE = hmac_signature(header="X-Signature", key_name="client_secret", prefix="signature=", separator=",")
-IN_PATH = path_secret()
-
-
-def scheme(settings: Mapping[str, Any]) -> Any:
-    return IN_PATH if text(settings, "webhooks") == "by_hand" else SIGNATURE
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    reason: str | None = scheme(request.settings)(request, secrets)
-    return reason
-
-
-def sign(request: Request, secrets: Secrets) -> Request:
-    signed: Request = scheme(request.settings).sign(request, secrets)
-    return signed
+VERIFY = one_of(
+    "webhooks",
+    by_app=hmac_signature(header="X-Signature", key_name="client_secret", prefix="signature=", separator=","),
+    by_hand=path_secret(),
+)
 
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     body = b"type=sale.update&payload=%7B%22id%22%3A%22test%22%2C%22status%22%3A%22SAVED%22%7D"
-    headers = (("content-type", "application/x-www-form-urlencoded"),)
-    connection = url.rpartition("/hooks/")[2]
-    moment = "2026-01-01T11:00:00.000Z"
-    return sign(Request("POST", url, headers, body, moment, settings=settings, connection=connection), secrets)
+    return VERIFY.sign(sample_request(url, settings, body, content_type="application/x-www-form-urlencoded"), secrets)
 
 
 SOURCE = Source(
@@ -252,22 +232,22 @@ SOURCE = Source(
     channel="store",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=VERIFY,
     dedupe=delivery_key,
     own_system=True,
     settings={
         "webhooks": Setting(
             "Webhooks are made",
             default="by_app",
-            choices=("by_app", "by_hand"),
+            choices=VERIFY.choices,
             help="by_app: signed; by_hand, on the page /setup/api: unsigned, so with a secret in the path",
         ),
         "domain_prefix": Setting("Domain prefix", help="tc of tc.retail.lightspeed.app; for links, and scope of ids"),
         "account": Setting("Shop", help="Scope of customer ids; default: the domain prefix"),
         "walk_in_customer": Setting(
             "Id of the walk-in customer",
-            help="Of whom all sales are that nobody is named at; without it a sale that has its customer's id only is "
-            "nobody's",
+            help="Whom sales without a customer are booked on. Unless it is set, a sale that tells only its "
+            "customer's id is nobody's",
         ),
         "source_id": Setting(
             "Source id of a sale",
@@ -275,15 +255,12 @@ SOURCE = Source(
             choices=("ignored", "order"),
             help="order: it is the web shop's order number; name that connection in ref_scopes.order",
         ),
-        "accounts": Setting(
-            "Customer records",
-            default="unverified",
-            choices=("unverified", "verified"),
-            help="verified: the shop checks the address and the mobile number of every record, so that they may join "
-            "customers",
+        "accounts": shops.accounts(
+            "the shop checks the address and the mobile number of every record, so that they may join customers",
+            title="Customer records",
         ),
         "currency": Setting("Currency", default="EUR", help="Of all amounts: sales do not name it"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "client_secret": Setting("Client secret", help="by_app: of the app that made the webhooks"),
@@ -298,10 +275,10 @@ SOURCE = Source(
     ),
     setup=(
         "by_app: with the app's access, make webhooks for sale.update and customer.update to {hook_url}, and enter "
-        "the app's client secret",
-        "by_hand: open /setup/api in the back office, choose a long secret, and make both webhooks to "
-        "{hook_url}/<secret>",
-        "Look up the id of the customer Walk-in and enter it",
+        "the app's client secret here",
+        "by_hand: open /setup/api in the back office, make up a long path secret, enter it here, and make both "
+        "webhooks to {hook_url}/<path secret>",
+        "Look up the id of the customer Walk-in and enter it in walk_in_customer",
     ),
     docs="https://x-series-api.lightspeedhq.com/docs/webhooks",
     sample=sample,

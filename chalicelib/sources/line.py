@@ -14,17 +14,17 @@ comes every ten seconds and yields nothing.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace as replaced
 
 from chalicelib.kit import tokens
+from chalicelib.kit.content import Content
 from chalicelib.kit.fields import instant, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import count, kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -50,17 +50,6 @@ MEDIA = {"image": "Image", "video": "Video", "audio": "Audio", "file": "File"}
 ARRIVALS = {"enter": "Came near a beacon", "banner": "Opened a beacon's banner"}
 MEMBERSHIPS = frozenset({"joined", "left", "renewed"})
 NONCE = re.compile(r"[A-Za-z0-9_-]{4,64}\Z", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Content:
-    """`label`: the summary where there is no text. `quoted`: the message that it answers."""
-
-    text: str = ""
-    label: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
-    attachments: tuple[dict[str, Any], ...] = ()
-    quoted: str = ""
 
 
 def normalize(request: Request) -> Iterator[Event]:
@@ -94,7 +83,7 @@ def said(request: Request, told: Node) -> Iterator[Event]:
             event,
             version="received",
             refs=(*event.refs, *quoted(request, found)),
-            summary=(found.text or found.label)[:120],
+            summary=found.summary,
             text=found.text,
             attachments=found.attachments,
             details=found.details,
@@ -187,10 +176,6 @@ READERS: dict[str, Callable[[Request, Node], Iterator[Event]]] = {
 }
 
 
-def replaced(event: Event, **more: Any) -> Event:
-    return msgspec.structs.replace(event, **more)
-
-
 def person(request: Request, told: Node) -> Identity | None:
     return scoped("line", account(request), pick(told, "source", "userId"), A2_ATTESTED)
 
@@ -216,7 +201,7 @@ def refs(request: Request, told: Node, moment: str) -> tuple[Ref, ...]:
 
 
 def quoted(request: Request, found: Content) -> tuple[Ref, ...]:
-    return (Ref("message", found.quoted, account(request)),) if found.quoted else ()
+    return (Ref("message", found.message, account(request)),) if found.message else ()
 
 
 def token(request: Request, value: str) -> tuple[Ref, ...]:
@@ -226,7 +211,7 @@ def token(request: Request, value: str) -> tuple[Ref, ...]:
 def content_of(message: Any) -> Content | None:
     """None for kinds that we do not know."""
     reader = CONTENTS.get(text(message, "type"))
-    return replace(reader(message), quoted=text(message, "quotedMessageId")) if reader else None
+    return replace(reader(message), message=text(message, "quotedMessageId")) if reader else None
 
 
 def words(message: Node) -> Content:
@@ -276,9 +261,8 @@ def delivery_key(request: Request) -> str | None:
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     """As the console's button that tries the address."""
-    body = json.dumps({"destination": "U00000000000000000000000000000000", "events": []}).encode()
-    headers = (("content-type", "application/json; charset=utf-8"),)
-    return SIGNATURE.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    body = {"destination": "U00000000000000000000000000000000", "events": []}
+    return SIGNATURE.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -306,7 +290,8 @@ SOURCE = Source(
         "In the LINE Developers console, copy the channel secret of the Messaging API channel and enter it",
         "In the channel's Messaging API settings, set {hook_url} as webhook URL, verify it, and switch on Use webhook",
         "Switch on Webhook redelivery there, so that nothing is lost while the hub is not reachable",
-        "For a handover, ask LINE for a link token of the user and put it into the account link, with the token as nonce",
+        "For a handover, ask LINE for a link token of the user and put it into the account link, with the handover's "
+        "token as nonce",
     ),
     docs="https://developers.line.biz/en/docs/messaging-api/receiving-messages/",
     sample=sample,

@@ -21,17 +21,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.kit import letters, mail, mime, multipart
-from chalicelib.kit.fields import email_identity, instant, present
+from chalicelib.kit import letters, mail, mime, multipart, sent_mail
+from chalicelib.kit.fields import instant
 from chalicelib.kit.letters import Letter
 from chalicelib.kit.multipart import Form
-from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
+from chalicelib.kit.sent_mail import Outcome
+from chalicelib.kit.shape import kept, objects, pick, required, text, texts
 from chalicelib.kit.signatures import decode, keys_of, octets, path_secret, same, untimely
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.model import instants
-from chalicelib.model.event import Event, Ref
-from chalicelib.model.identity import A2_ATTESTED
+from chalicelib.model.event import Event
 
 TYPES = {
     "inbound": "email",
@@ -138,26 +138,20 @@ def reported(request: Request) -> Iterator[Event]:
 
 
 def sent(request: Request, told: Any, kind: str) -> Event:
-    recipient, number = required(told, "recipient").lower()[:320], message_id(told)
-    status = "delayed" if text(told, "severity") == "temporary" else STATUS[kind]
-    subject = text(told, "message", "headers", "subject")[:998]
-    who = present(email_identity(recipient, A2_ATTESTED))
-    return Event(
-        type="email",
-        channel="email",
-        direction="out",
-        actor=text(request.settings, "sent_by") or "agent",
-        object=f"{number}/{recipient}",
-        version=f"{status}:{required(told, 'id')}",
-        occurred_at=instant(told.get("timestamp"), "timestamp"),
-        identities=who,
-        refs=(Ref("thread", number), Ref("message", number)),
-        summary=f"Mail {status}" + (f": {subject[:100]}" if subject else ""),
-        details={"status": status} | fate(told) | kept(subject=subject),
-        address=who[0].text if who else "",
-        own_address=own_address(told),
-        provider_type=kind,
+    number = message_id(told)
+    outcome = Outcome(
+        number=number,
+        recipient=required(told, "recipient"),
+        status="delayed" if text(told, "severity") == "temporary" else STATUS[kind],
+        at=instant(told.get("timestamp"), "timestamp"),
+        news=required(told, "id"),
+        message_id=number,
+        subject=text(told, "message", "headers", "subject"),
+        sender=sender_of(told),
+        actor=text(request.settings, "sent_by"),
+        details=fate(told),
     )
+    return sent_mail.entry(outcome, kind)
 
 
 def message_id(told: Any) -> str:
@@ -165,37 +159,32 @@ def message_id(told: Any) -> str:
     return required(told, "message", "headers", "message-id").strip("<>")[:250]
 
 
-def own_address(told: Any) -> str:
+def sender_of(told: Any) -> str:
     found = mail.addresses(text(told, "message", "headers", "from"))
-    return letters.identity_text(found[0][1]) if len(found) == 1 else ""
+    return found[0][1] if len(found) == 1 else ""
 
 
 def fate(told: Any) -> dict[str, Any]:
     code, variables = pick(told, "delivery-status", "code"), pick(told, "user-variables")
-    tags = pick(told, "tags")
     return kept(
         error=text(told, "reason")[:100],
         code=code if type(code) is int else None,
         reason=(text(told, "delivery-status", "message") or text(told, "delivery-status", "description"))[:500],
-        tags=[each for each in tags if isinstance(each, str)] if isinstance(tags, list) else None,
+        tags=texts(told, "tags"),
         metadata=variables if isinstance(variables, dict) else None,
     )
 
 
 def withdrawn(told: Any, kind: str) -> Event:
     """Mailgun sends no more to whoever unsubscribed or complained."""
-    recipient, moment = required(told, "recipient").lower()[:320], instant(told.get("timestamp"), "timestamp")
-    return Event(
-        type="consent",
-        channel="email",
-        object=f"{recipient}/{text(told, 'domain', 'name')}",
-        version=f"denied@{moment}",
-        occurred_at=moment,
-        identities=present(email_identity(recipient, A2_ATTESTED)),
+    return sent_mail.consent(
+        "denied",
+        required(told, "recipient"),
+        text(told, "domain", "name"),
+        instant(told.get("timestamp"), "timestamp"),
+        kind,
         summary=f"{WITHDRAWN[kind]}: no mail",
-        details={"medium": "email", "status": "denied", "reason": WITHDRAWN[kind]},
-        fields={"consent_email": "denied"},
-        provider_type=kind,
+        details={"reason": WITHDRAWN[kind]},
     )
 
 
@@ -261,15 +250,12 @@ def delivery_key(request: Request) -> str | None:
 
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
-    moment, connection = "2026-01-01T11:00:00.000Z", url.rpartition("/hooks/")[2]
-    stamp, token = instants.to_ms(moment) // 1000, "1" * 50
+    stamp, token = instants.to_ms(SAMPLED_AT) // 1000, "1" * 50
     body = (
         f'{{"signature":{{"timestamp":"{stamp}","token":"{token}","signature":"{"0" * 64}"}},'
         '"event-data":{"event":"opened","id":"sample","timestamp":1767265200.0,"recipient":"noreply@test.example"}}'
     )
-    headers = (("content-type", "application/json"),)
-    unsigned = Request("POST", url, headers, body.encode(), moment, settings=settings, connection=connection)
-    return FieldSignature().sign(unsigned, secrets)
+    return FieldSignature().sign(sample_request(url, settings, body.encode()), secrets)
 
 
 SOURCE = Source(
@@ -283,12 +269,7 @@ SOURCE = Source(
         "max_age": Setting("Longest age of a signature", type="integer", default=MAX_AGE, help="Seconds"),
         "domain": Setting("Domain", help="Events of other domains yield nothing"),
         **letters.SETTINGS,
-        "forwarders": Setting(
-            "Hosts of these servers",
-            type="array",
-            items="string",
-            help="Domains of the hosts that hand over to Mailgun; default: those of the servers' own names",
-        ),
+        "forwarders": letters.FORWARDERS,
         "trust_spf": Setting(
             "Trust Mailgun's check of the sending server",
             type="boolean",
@@ -310,15 +291,16 @@ SOURCE = Source(
         "whether encoded words in message-headers are decoded already; both are read",
     ),
     setup=(
-        "Copy the HTTP webhook signing key from the control panel.",
-        'Add a route with the action forward("{hook_url}") for mail taken apart, or to an address that ends with '
-        "mime, such as {hook_url}/<secret ending in mime> with that path_secret, for mail as it is.",
+        "Copy the HTTP webhook signing key from the control panel and enter it here.",
+        'Add a route with the action forward("{hook_url}"): Mailgun then posts the parts of a mail. It posts the raw '
+        "mail to addresses that end in mime: for that, make up a path secret that does, enter it here, and forward to "
+        "{hook_url}/<path secret>.",
         "Under Sending, Webhooks, set {hook_url} for delivered messages, permanent and temporary failure, spam "
-        "complaints and unsubscribes. Where path_secret is set, append /<secret> to every address.",
-        "Name your own addresses. Blind copy what agents send to an address of the route.",
+        "complaints and unsubscribes. Where there is a path secret, every address is {hook_url}/<path secret>.",
+        "Enter your own addresses in own_addresses. Blind copy (Bcc) what agents send to an address of the route.",
         "Where your mail server forwards to Mailgun and writes Authentication-Results, name it in authserv_ids; where "
         "mail comes to Mailgun directly, try trust_spf. Until then no address identifies anybody.",
-        "Order numbers of a shop: set order_pattern, and name the shop in ref_scopes.order.",
+        "Order numbers in mails: set order_pattern, and name the shop's connection in ref_scopes.order.",
     ),
     docs="https://documentation.mailgun.com/docs/mailgun/user-manual/receive-forward-store/receive-http",
     sample=sample,

@@ -11,17 +11,16 @@ or another system wrote: only the address that a message came from is attested.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
-from chalicelib.kit.fields import DEFAULT_REGION, instant, nobody, phone_identity, present, scoped
+from chalicelib.kit.fields import instant, nobody, phone_identity, present, scoped
 from chalicelib.kit.jwt import jwt_signature
-from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, pick, required, text
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.shape import joined, kept, pick, required, text
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A2_ATTESTED, Identity
 
@@ -123,7 +122,7 @@ def sender(request: Request) -> str:
 def people(request: Request, told: Mapping[str, Any], channel: str, address: str) -> tuple[Identity, ...]:
     """The channel's own id first, in the scope of our channel there; and the number, where the id is one."""
     number = address if address.startswith("+") else f"+{address}"
-    caller = phone_identity(number, region(request), A2_ATTESTED) if channel in NUMBERED else None
+    caller = phone_identity(number, request.region, A2_ATTESTED) if channel in NUMBERED else None
     if channel == "sms":
         return present(caller)
     account = text(request.settings, "account") or text(told, "channelId")
@@ -134,21 +133,16 @@ def people(request: Request, told: Mapping[str, Any], channel: str, address: str
 
 def names(request: Request) -> dict[str, str]:
     contact = pick(request.object, "contact")
-    whole = " ".join(filter(None, (text(contact, "firstName"), text(contact, "lastName"))))
+    whole = joined(contact, "firstName", "lastName")
     shown = (whole or text(contact, "displayName")).strip()
     return kept(name="" if nobody(shown) or shown.lstrip("+").isdigit() else shown[:200])
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
 
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     message = {"id": "test", "platform": "sms", "from": "anonymous", "to": "31201234567", "direction": "received"}
     message |= {"type": "text", "status": "received", "createdDatetime": "2026-01-01T11:00:00Z"}
-    body = json.dumps({"type": "message.created", "message": message | {"content": {"text": "Test"}}}).encode()
-    headers = (("content-type", "application/json"),)
-    return SIGNATURE.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    body = {"type": "message.created", "message": message | {"content": {"text": "Test"}}}
+    return SIGNATURE.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -161,7 +155,7 @@ SOURCE = Source(
     settings={
         "sent_by": Setting("Who sends messages", default="agent", choices=("agent", "bot", "system")),
         "account": Setting("Scope of user ids", help="Default: the id of our channel there"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={"signing_key": Setting("Signing key", required=True, help="Of the account; not the API key")},
     grade="vendor vector",
@@ -171,9 +165,10 @@ SOURCE = Source(
         "reports of single SMS by GET, whose time has a plus that a gateway may lose: they are refused",
     ),
     setup=(
-        "Copy the signing key from the account's developer settings.",
+        "Copy the signing key from the account's developer settings and enter it here.",
         "Make a webhook of the Conversations API to {hook_url} for message.created and message.updated.",
-        "Behind a proxy or an own domain, set the hub's public URL: the token names the URL that was called.",
+        "Behind a proxy or a domain of your own, set DRAAD_PUBLIC_URL: the signature names the address that was "
+        "called.",
     ),
     docs="https://developers.messagebird.com/api/conversations/#webhooks",
     sample=sample,

@@ -18,21 +18,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.errors import PayloadMalformed
-from chalicelib.kit.fields import (
-    DEFAULT_REGION,
-    email_identity,
-    instant,
-    money,
-    phone,
-    phone_identity,
-    present,
-    scoped,
-)
-from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit import shops
+from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present, scoped
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.schemes import one_of
+from chalicelib.kit.shape import joined, kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of, path_secret
-from chalicelib.kit.source import Fetch, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Fetch, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -68,6 +60,7 @@ PAYMENT_ID = re.compile(r"tr_[A-Za-z0-9]{1,64}\Z")
 EVENT_ID = re.compile(r"event_[A-Za-z0-9]{1,64}\Z")
 DELIVERY_KEY = re.compile(rb'"id"\s*:\s*"(event_[A-Za-z0-9]{1,64})"')
 API = "https://api.mollie.com"
+NO_KEY = "is the API key set?"
 EMBED = "?embed=refunds,chargebacks"
 
 
@@ -87,7 +80,7 @@ class Fact:
 
 def normalize(request: Request) -> Iterator[Event]:
     if classic(request.settings):
-        found = looked_up(request, "thing") if LOOKED_UP.match(named(request)) else {}
+        found = request.looked_up("thing", NO_KEY) if LOOKED_UP.match(named(request)) else {}
         yield from (payment(request, fact) for fact in facts(found, ""))
     elif text(request.object, "resource") != "event" or text(request.object, "type") in TYPES:
         happened = text(request.object, "createdAt") if text(request.object, "resource") == "event" else ""
@@ -102,22 +95,13 @@ def named(request: Request) -> str:
     return request.params.get("id", "") if request.body else ""
 
 
-def looked_up(request: Request, name: str) -> Mapping[str, Any]:
-    """Raises PayloadMalformed: a webhook that tells nothing by itself must not pass as one of no interest."""
-    found = request.fetched.get(name)
-    if not isinstance(found, dict) or found.get("missing"):
-        why = text(found, "why") or "is the API key set?"
-        raise PayloadMalformed(f"could not be looked up: {why[:120]}")
-    return found
-
-
 def entity(request: Request) -> Mapping[str, Any]:
     """What an event is about: in it, in what was looked up, or the whole body, as one page has it."""
     body = request.object
     if text(body, "resource") != "event":
         return body
     found = pick(body, "_embedded", "entity")
-    return found if isinstance(found, dict) else pick(looked_up(request, "event"), "_embedded", "entity") or {}
+    return found if isinstance(found, dict) else pick(request.looked_up("event", NO_KEY), "_embedded", "entity") or {}
 
 
 def facts(thing: Mapping[str, Any], happened: str) -> Iterator[Fact]:
@@ -160,11 +144,11 @@ def payment(request: Request, fact: Fact) -> Event:
         object=required(fact.thing, "id"),
         version=fact.status,
         occurred_at=fact.moment,
-        identities=() if placed(request, order) else people(request, about),
+        identities=() if shops.placed(request.settings, order) else people(request, about),
         refs=refs_of(request, fact.thing, order),
         summary=summary_of(fact, order),
         details={"status": fact.status} | details(fact, order),
-        fields=names(request, about) if own and not placed(request, order) else {},
+        fields=names(request, about) if own and not shops.placed(request.settings, order) else {},
         link=dashboard(about),
         provider_type=fact.kind,
     )
@@ -195,9 +179,9 @@ def whole(request: Request, thing: Mapping[str, Any]) -> Mapping[str, Any]:
     """The payment or order that a refund or a chargeback belongs to; else the thing itself."""
     if text(thing, "resource") in ("payment", "order"):
         return thing
-    around = request.fetched.get("thing") if classic(request.settings) else request.fetched.get("payment")
-    same = isinstance(around, dict) and text(around, "id") in (text(thing, "paymentId"), text(thing, "orderId"))
-    return around if same and isinstance(around, dict) and text(around, "id") else thing
+    around = request.found("thing" if classic(request.settings) else "payment")
+    same = text(around, "id") in (text(thing, "paymentId"), text(thing, "orderId"))
+    return around if same and text(around, "id") else thing
 
 
 def order_of(request: Request, thing: Mapping[str, Any]) -> str:
@@ -209,11 +193,6 @@ def order_of(request: Request, thing: Mapping[str, Any]) -> str:
         found = re.search(rf'"{re.escape(key)}"\s*:\s*"?([^"{{}}\[\],]{{1,100}})', told[:1024])
         told = {key: found[1]} if found else {}
     return text(told, key).strip().lstrip("#")
-
-
-def placed(request: Request, order: str) -> bool:
-    """Whether the shop's order tells whose it is: a customer record would be a customer beside the shop's own."""
-    return bool(order and pick(request.settings, "ref_scopes", "order"))
 
 
 def refs_of(request: Request, thing: Mapping[str, Any], order: str) -> tuple[Ref, ...]:
@@ -230,8 +209,7 @@ def payment_id(thing: Mapping[str, Any]) -> str:
 def people(request: Request, about: Mapping[str, Any]) -> tuple[Identity, ...]:
     """The customer's record, of which one person may have several, and what was filled in at the checkout."""
     record, region = text(about, "customerId"), region_of(request, about)
-    verified = request.settings.get("accounts") == "verified" and bool(record)
-    assurance = A2_ATTESTED if verified else A1_ASSERTED
+    assurance = shops.assurance(request.settings, bool(record))
     billing, shipping = about.get("billingAddress"), about.get("shippingAddress")
     return present(
         scoped("crm", account(request), record, A2_ATTESTED),
@@ -244,7 +222,7 @@ def people(request: Request, about: Mapping[str, Any]) -> tuple[Identity, ...]:
 def names(request: Request, about: Mapping[str, Any]) -> dict[str, str]:
     billing = about.get("billingAddress")
     return kept(
-        name=f"{text(billing, 'givenName')} {text(billing, 'familyName')}".strip(),
+        name=joined(billing, "givenName", "familyName"),
         email=text(billing, "email"),
         phone=phone(pick(billing, "phone"), region_of(request, about)),
         language=text(about, "locale"),
@@ -253,7 +231,7 @@ def names(request: Request, about: Mapping[str, Any]) -> dict[str, str]:
 
 def region_of(request: Request, about: Mapping[str, Any]) -> str:
     found = text(about, "billingAddress", "country") or text(about, "shippingAddress", "country")
-    return found or text(request.settings, "region") or DEFAULT_REGION
+    return found or request.region
 
 
 def account(request: Request) -> str:
@@ -296,31 +274,17 @@ def delivery_key(request: Request) -> str | None:
     return found[1].decode() if found else None
 
 
-SIGNATURE = hmac_signature(header="X-Mollie-Signature", prefix="sha256=")
-IN_PATH = path_secret()
-
-
-def scheme(settings: Mapping[str, Any]) -> Any:
-    return IN_PATH if classic(settings) else SIGNATURE
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    reason: str | None = scheme(request.settings)(request, secrets)
-    return reason
-
-
-def sign(request: Request, secrets: Secrets) -> Request:
-    signed: Request = scheme(request.settings).sign(request, secrets)
-    return signed
+VERIFY = one_of(
+    "webhooks",
+    next_gen=hmac_signature(header="X-Mollie-Signature", prefix="sha256="),
+    classic=path_secret(),
+)
 
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     form, body = b"id=test", b'{"resource":"event","id":"event_sample","type":"hook.ping","entityId":"hook_sample"}'
-    old, connection = classic(settings), url.rpartition("/hooks/")[2]
-    headers = (("content-type", "application/x-www-form-urlencoded" if old else "application/json"),)
-    moment = "2026-01-01T11:00:00.000Z"
-    unsigned = Request("POST", url, headers, form if old else body, moment, settings=settings, connection=connection)
-    return sign(unsigned, secrets)
+    named = sample_request(url, settings, form, content_type="application/x-www-form-urlencoded")
+    return VERIFY.sign(named if classic(settings) else sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -328,7 +292,7 @@ SOURCE = Source(
     channel="web",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=VERIFY,
     dedupe=delivery_key,
     fetch=fetch,
     own_system=True,
@@ -336,20 +300,14 @@ SOURCE = Source(
         "webhooks": Setting(
             "Kind of webhooks",
             default="next_gen",
-            choices=("next_gen", "classic"),
+            choices=VERIFY.choices,
             help="next_gen: signed events; classic: the id of a payment or order, as its webhookUrl gets",
         ),
         "account": Setting("Account", help="Scope of customer ids; default: the connection"),
-        "accounts": Setting(
-            "Customer accounts",
-            default="unverified",
-            choices=("unverified", "verified"),
-            help="verified: whoever has a customer record had his mail address checked by the shop, so that it may "
-            "join customers",
-        ),
+        "accounts": shops.RECORDS,
         "order_metadata": Setting("Metadata with the order number", default="order_id", help="Its key, as written"),
         "base_url": Setting("API address", help="Default: Mollie's own; where payments are looked up"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "signing_secret": Setting("Signing secret", help="next_gen: of the webhook"),
@@ -367,9 +325,9 @@ SOURCE = Source(
     ),
     setup=(
         "next_gen: Dashboard, Developers, Webhooks: add {hook_url} with the payment and refund events, with full "
-        "payload, and enter its signing secret",
-        "classic: choose a long secret, enter it as path secret, and give payments and orders the webhookUrl "
-        "{hook_url}/<secret>; enter the API key of their profile",
+        "payload, and enter its signing secret here",
+        "classic: make up a long path secret, enter it here, and give payments and orders the webhookUrl "
+        "{hook_url}/<path secret>; enter the API key of their profile",
         "Order numbers are a shop's: name its connection in ref_scopes.order",
     ),
     docs="https://docs.mollie.com/reference/webhooks-new",

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from chalicelib.kit import calls
-from chalicelib.kit.fields import DEFAULT_REGION, identity, instant, plain, present
-from chalicelib.kit.request import Request
+from chalicelib.kit.fields import identity, instant, plain, present
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import basic_auth, keys_of, path_secret, static_token
-from chalicelib.kit.source import Answer, Renewal, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Answer, Renewal, Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A2_ATTESTED
@@ -85,7 +85,7 @@ def left(request: Request, told: Node, party: Node, kind: str) -> Iterator[Event
         own=text(party, own, "phoneNumber"),
         out=out,
         version=f"{state}:{text(party, 'id')}",
-        region=region(request),
+        region=request.region,
         details=details(told, party, customer, own),
     )
     yield calls.entry(call, kind)
@@ -124,7 +124,7 @@ def voicemail(request: Request, told: Node, kind: str) -> Iterator[Event]:
         at=instant(told.get("creationTime"), "body.creationTime"),
         customer=text(told, "from", "phoneNumber"),
         own=text(receiver(told), "phoneNumber"),
-        region=region(request),
+        region=request.region,
         details=kept(
             duration=next((length for length in lengths if length is not None), None),
             agent=text(receiver(told), "name"),
@@ -139,7 +139,7 @@ def message(request: Request, told: Node, kind: str) -> Iterator[Event]:
     out, status = text(told, "direction") == "Outbound", text(told, "messageStatus").lower()
     theirs, ours = (receiver(told), pick(told, "from")) if out else (pick(told, "from"), receiver(told))
     channel = "fax" if kind == "fax" else "sms"
-    who = present(identity(kind_of_number(channel), "", text(theirs, "phoneNumber"), A2_ATTESTED, region(request)))
+    who = present(identity(kind_of_number(channel), "", text(theirs, "phoneNumber"), A2_ATTESTED, request.region))
     if text(theirs, "extensionNumber") or (out and status not in SENT):
         return
     moment, said = moment_of(told, out), text(told, "subject") if channel == "sms" else ""
@@ -172,7 +172,7 @@ def threads(request: Request, told: Node, channel: str, ends: tuple[str, str], m
     """RingCentral's own conversation, where it names one."""
     own, customer = ends
     named = text(told, "conversationId") or text(told, "conversation", "id")
-    day = day_thread(f"{channel}:{own}", customer, moment, region(request)) if customer else ""
+    day = day_thread(f"{channel}:{own}", customer, moment, request.region) if customer else ""
     return (Ref("thread", named or day),) if named or day else ()
 
 
@@ -205,12 +205,8 @@ def kind_of_number(channel: str) -> str:
 
 
 def line(request: Request, channel: str, number: str) -> str:
-    found = identity(kind_of_number(channel), "", number, A2_ATTESTED, region(request))
+    found = identity(kind_of_number(channel), "", number, A2_ATTESTED, request.region)
     return found.text if found else ""
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
 
 
 def handshake(request: Request, secrets: Secrets) -> Answer | None:
@@ -267,8 +263,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'"from":{"phoneNumber":"anonymous"},"to":{"phoneNumber":"+31201234567"},'
         b'"status":{"code":"Disconnected","reason":"NoAnswer"}}],"origin":{"type":"Call"}}}'
     )
-    headers = (("content-type", "application/json"),)
-    return VERIFY.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    return VERIFY.sign(sample_request(url, settings, body), secrets)
 
 
 PATH = path_secret()
@@ -294,15 +289,19 @@ SOURCE = Source(
             help="Of the subscription that the hub makes; default: sessions",
         ),
         "base_url": Setting("API address", default=API, help="Where the subscription is prolonged"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
-        "verification_token": Setting("Verification token", required=True, help="deliveryMode.verificationToken"),
+        "verification_token": Setting(
+            "Verification token",
+            required=True,
+            help="A text of your choice, the deliveryMode.verificationToken of the subscription",
+        ),
         "path_secret": Setting(
             "Path secret", required=True, help="The subscription's address is {hook_url}/<path secret>"
         ),
         "client_id": Setting("Client id", help="Of a server app with JWT flow, to make and prolong the subscription"),
-        "client_secret": Setting("Client secret"),
+        "client_secret": Setting("Client secret", help="Of the same app"),
         "jwt": Setting("JWT credential", help="Of a user who may see the account's calls"),
     },
     grade="documented",
@@ -312,12 +311,13 @@ SOURCE = Source(
         "how long a subscription may live: seven days are asked for, and what the answer says counts",
     ),
     setup=(
-        "Make up a verification token and a path secret",
+        "Make up a verification token and a path secret and enter both here",
         "With a client id, client secret and JWT (scopes SubscriptionWebhook, CallControl, ReadMessages) the hub makes the "
         "subscription at {hook_url}/<path secret> itself, and prolongs it; DRAAD_PUBLIC_URL must be set",
-        "Without them make it yourself with these two, and prolong it before it ends",
-        "Filters beside telephony/sessions: /restapi/v1.0/account/~/extension/~/voicemail, "
-        "…/message-store/instant?type=SMS and …/fax?direction=Inbound",
+        "Without them make the subscription yourself, to that address and with the verification token, and prolong it "
+        "before it ends",
+        "To be told more than calls, set event_filters; besides telephony/sessions there are "
+        "/restapi/v1.0/account/~/extension/~/voicemail, …/message-store/instant?type=SMS and …/fax?direction=Inbound",
     ),
     docs="https://developers.ringcentral.com/guide/notifications/webhooks/creating-webhooks",
     sample=sample,

@@ -16,10 +16,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.errors import PayloadMalformed
-from chalicelib.kit import mail
+from chalicelib.kit import mail, sent_mail
 from chalicelib.kit.fields import email, email_identity, instant, plain, present
 from chalicelib.kit.public_keys import EcdsaSignature, ecdsa_signature
 from chalicelib.kit.request import Request
+from chalicelib.kit.sent_mail import Outcome
 from chalicelib.kit.shape import kept, required, text
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
@@ -57,26 +58,22 @@ def normalize(request: Request) -> Iterator[Event]:
 
 
 def sent(request: Request, told: Mapping[str, Any], kind: str) -> Event:
-    who, status, subject = (
-        present(email_identity(told.get("email"), A2_ATTESTED)),
-        STATUSES[kind],
-        text(told, "subject"),
+    """Besides its Message-ID it may name what the sending system passed along."""
+    argument = text(request.settings, "order_argument")
+    order = plain(told.get(argument)) if argument else ""
+    outcome = Outcome(
+        number=number(told) or "mail",
+        recipient=text(told, "email"),
+        status=STATUSES[kind],
+        at=instant(told.get("timestamp"), "timestamp"),
+        news=required(told, "sg_event_id"),
+        message_id=next(iter(mail.message_ids(text(told, "smtp-id"))), ""),
+        subject=text(told, "subject"),
+        actor=text(request.settings, "sent_by"),
+        refs=(Ref("order", order),) if order else (),
+        details=fate(told),
     )
-    return Event(
-        type="email",
-        channel="email",
-        direction="out",
-        actor=text(request.settings, "sent_by") or "agent",
-        object=f"{number(told) or 'mail'}/{text(told, 'email').strip().lower()[:320]}",
-        version=f"{status}:{required(told, 'sg_event_id')}",
-        occurred_at=instant(told.get("timestamp"), "timestamp"),
-        identities=who,
-        refs=refs(request, told),
-        summary=f"Mail {status}" + (f": {subject[:100]}" if subject else ""),
-        details={"status": status} | fate(told),
-        address=who[0].text if who else "",
-        provider_type=kind,
-    )
+    return sent_mail.entry(outcome, kind)
 
 
 def number(told: Mapping[str, Any]) -> str:
@@ -84,23 +81,11 @@ def number(told: Mapping[str, Any]) -> str:
     return text(told, "sg_message_id").partition(".")[0]
 
 
-def refs(request: Request, told: Mapping[str, Any]) -> tuple[Ref, ...]:
-    """Its Message-ID, as the thread that it began or as the message that a copy or a reply names; and what the
-    sending system passed along."""
-    own = mail.message_ids(text(told, "smtp-id"))[:1]
-    argument = text(request.settings, "order_argument")
-    order = plain(told.get(argument)) if argument else ""
-    return tuple(Ref(kind, each) for each in own for kind in ("thread", "message")) + (
-        (Ref("order", order),) if order else ()
-    )
-
-
 def fate(told: Mapping[str, Any]) -> dict[str, Any]:
     category = told.get("category")
     return kept(
         error=text(told, "type") or text(told, "bounce_classification"),
         reason=(text(told, "reason") or text(told, "response"))[:500],
-        subject=text(told, "subject")[:998],
         categories=[category] if isinstance(category, str) else category if isinstance(category, list) else None,
         template=text(told, "template_id") or text(told, "sg_template_id"),
     )
@@ -167,7 +152,7 @@ SOURCE = Source(
     setup=(
         "In Settings, Mail Settings, Event Webhooks, make a webhook to {hook_url} with all delivery events, spam reports "
         "and unsubscribes.",
-        "Switch its signature verification on and copy the verification key.",
+        "Switch its signature verification on and copy the verification key; enter it here.",
         "Mail that comes in is another connection: Inbound Parse.",
     ),
     docs="https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event",

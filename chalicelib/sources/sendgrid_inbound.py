@@ -18,14 +18,13 @@ from typing import Any
 from chalicelib.kit import letters, mail, mime, multipart
 from chalicelib.kit.letters import Letter
 from chalicelib.kit.multipart import Form
-from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, text
-from chalicelib.kit.signatures import basic_auth, path_secret
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.schemes import BASIC_OR_PATH, BASIC_OR_PATH_SECRETS, BASIC_OR_PATH_SETTINGS
+from chalicelib.kit.shape import kept, text, texts
 from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.model.event import Event
 
 TYPES = {"parsed": "email", "raw": "email"}
-SCHEMES: Mapping[str, Any] = {"basic": basic_auth(), "path": path_secret()}
 DKIM = re.compile(r"\{@[^\s@:,{}]{1,255} : [a-z]+(?:, @[^\s@:,{}]{1,255} : [a-z]+)*+\}")
 FINDING = re.compile(r"@([^\s@:,{}]{1,255}) : ([a-z]+)")
 
@@ -64,8 +63,7 @@ def words(form: Form, name: str) -> str:
 
 
 def enveloped(form: Form) -> list[str]:
-    found = form.json("envelope")
-    return letters.texts(found if isinstance(found, dict) else {}, "to")[: mail.MOST_ADDRESSES]
+    return texts(form.json("envelope"), "to")[: mail.MOST_ADDRESSES]
 
 
 def files(form: Form) -> tuple[dict[str, Any], ...]:
@@ -89,7 +87,7 @@ def vouched(request: Request, form: Form, letter: Letter) -> bool:
         return True
     if settings.get("trust_spf") is True and form.only("SPF").strip().lower() == "pass":
         return mail.domain_of(text(form.json("envelope"), "from")) == domain
-    forwarded = letters.within(form.only("sender_ip"), letters.texts(settings, "forwarder_ips"))
+    forwarded = letters.within(form.only("sender_ip"), texts(settings, "forwarder_ips"))
     return forwarded and letters.passed(letter, letters.servers(letter))
 
 
@@ -97,21 +95,6 @@ def signed_by(findings: str, domain: str) -> bool:
     """`{@example.nl : pass}`: no JSON, and nothing where it is not exactly of this form."""
     verdicts = [verdict for name, verdict in FINDING.findall(findings) if name == domain]
     return bool(DKIM.fullmatch(findings)) and bool(verdicts) and set(verdicts) == {"pass"}
-
-
-def scheme(settings: Mapping[str, Any]) -> Any:
-    return SCHEMES.get(text(settings, "auth") or "basic")
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    chosen = scheme(request.settings)
-    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
-    return reason
-
-
-def sign(request: Request, secrets: Secrets) -> Request:
-    signed: Request = (scheme(request.settings) or SCHEMES["basic"]).sign(request, secrets)
-    return signed
 
 
 def delivery_key(request: Request) -> str | None:
@@ -133,10 +116,9 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     fields = (
         f'--xYzZY\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in told.items()
     )
-    headers = (("content-type", "multipart/form-data; boundary=xYzZY"),)
-    body, moment = "".join([*fields, "--xYzZY--\r\n"]).encode(), "2026-01-01T11:00:00.000Z"
-    connection = url.rpartition("/hooks/")[2]
-    return sign(Request("POST", url, headers, body, moment, settings=settings, connection=connection), secrets)
+    body = "".join([*fields, "--xYzZY--\r\n"]).encode()
+    asked = sample_request(url, settings, body, content_type="multipart/form-data; boundary=xYzZY")
+    return BASIC_OR_PATH.sign(asked, secrets)
 
 
 SOURCE = Source(
@@ -144,11 +126,10 @@ SOURCE = Source(
     channel="email",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=BASIC_OR_PATH,
     dedupe=delivery_key,
     settings={
-        "auth": Setting("Authentication", default="basic", choices=tuple(SCHEMES)),
-        "username": Setting("User name", help="Of basic authentication; or as a secret"),
+        **BASIC_OR_PATH_SETTINGS,
         **letters.SETTINGS,
         "forwarder_ips": Setting(
             "Addresses of these servers",
@@ -169,11 +150,7 @@ SOURCE = Source(
             help="An address is attested where SPF says pass and the envelope's sender has exactly its domain",
         ),
     },
-    secrets={
-        "username": Setting("User name", help="Basic authentication, unless it is a setting"),
-        "password": Setting("Password", help="Basic authentication"),
-        "path_secret": Setting("Path secret", help="Where the address is {hook_url}/<secret> instead"),
-    },
+    secrets=BASIC_OR_PATH_SECRETS,
     unverified=(
         "that dkim and SPF are always in the form, also without a signature, so that a mail that writes the form's "
         "boundary can only double and never supply them: trust_dkim and trust_spf, off by default",
@@ -183,15 +160,15 @@ SOURCE = Source(
         "the signed and the OAuth mode of newer parse settings: neither is read",
     ),
     setup=(
-        "Make up a user name and a password; under Settings, Inbound Parse, add your host with "
-        "https://<username>:<password>@… and the rest of {hook_url} as destination URL. Both modes are read: with "
-        "and without POST the raw, full MIME message.",
+        "Make up a user name and a password and enter them here. Under Settings, Inbound Parse, add your host; its "
+        "destination URL is {hook_url}, with https://<username>:<password>@ where it begins with https://. POST the "
+        "raw, full MIME message may be on or off.",
         "Point the MX record of that host to mx.sendgrid.net, or let your mail server forward to it.",
-        "Name your own addresses. Blind copy what agents send to an address of that host.",
+        "Enter your own addresses in own_addresses. Blind copy (Bcc) what agents send to an address of that host.",
         "Where your mail server forwards and writes Authentication-Results, name it in authserv_ids and forwarder_ips; "
         "where mail comes to SendGrid directly, try trust_dkim. Until then no address identifies anybody.",
         "Mails of over 4 MB are refused: SendGrid drops them after three days.",
-        "Order numbers of a shop: set order_pattern, and name the shop in ref_scopes.order.",
+        "Order numbers in mails: set order_pattern, and name the shop's connection in ref_scopes.order.",
     ),
     docs="https://docs.sendgrid.com/for-developers/parsing-email/setting-up-the-inbound-parse-webhook",
     sample=sample,

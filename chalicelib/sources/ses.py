@@ -22,15 +22,15 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.kit import letters, mail, mime
-from chalicelib.kit.fields import email_identity, instant, present
+from chalicelib.kit import letters, mail, mime, sent_mail
+from chalicelib.kit.fields import instant
 from chalicelib.kit.public_keys import Signed, rsa_signature, rsa_signature_of
 from chalicelib.kit.request import Request, parse_json
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.sent_mail import Outcome
+from chalicelib.kit.shape import kept, objects, pick, required, text, texts
 from chalicelib.kit.signatures import decode, encode, keys_of, octets
 from chalicelib.kit.source import Fetch, Secrets, Setting, Source
-from chalicelib.model.event import Event, Ref
-from chalicelib.model.identity import A2_ATTESTED
+from chalicelib.model.event import Event
 
 TYPES = {
     "Received": "email",
@@ -129,15 +129,7 @@ def findings(told: Any) -> dict[str, Any]:
 
 def recipients(told: Any) -> list[str]:
     """Those of the envelope that the receipt rule took."""
-    return listed(pick(told, "receipt", "recipients")) or listed(pick(told, "mail", "destination"))
-
-
-def listed(found: Any) -> list[str]:
-    return (
-        [each.strip() for each in found if isinstance(each, str)][: mail.MOST_ADDRESSES]
-        if isinstance(found, list)
-        else []
-    )
+    return (texts(told, "receipt", "recipients") or texts(told, "mail", "destination"))[: mail.MOST_ADDRESSES]
 
 
 def stored(told: Any) -> tuple[dict[str, Any], ...]:
@@ -149,30 +141,24 @@ def stored(told: Any) -> tuple[dict[str, Any], ...]:
 def sent(request: Request, told: Any, kind: str) -> Iterator[Event]:
     """One event for each recipient: two people in one would be united."""
     about = pick(told, FIELDS[kind])
-    reached = [{"emailAddress": each} for each in listed(pick(about, "recipients"))]
+    reached = [{"emailAddress": each} for each in texts(about, "recipients")]
     for recipient in (objects(about, TOLD[kind]) if kind in TOLD else reached)[: mail.MOST_ADDRESSES]:
-        yield outcome(request, told, kind, recipient)
+        yield sent_mail.entry(outcome(request, told, kind, recipient), kind)
 
 
-def outcome(request: Request, told: Any, kind: str, recipient: Mapping[str, Any]) -> Event:
-    about, status = pick(told, FIELDS[kind]), STATUSES[kind]
-    number, address = required(told, "mail", "messageId"), text(recipient, "emailAddress").strip()
-    who, subject = present(email_identity(bare(address), A2_ATTESTED)), text(told, "mail", "commonHeaders", "subject")
-    return Event(
-        type="email",
-        channel="email",
-        direction="out",
-        actor=text(request.settings, "sent_by") or "agent",
-        object=f"{number}/{bare(address).lower()[:320]}",
-        version=":".join(filter(None, (status, text(about, "feedbackId")))),
-        occurred_at=instant(pick(about, "timestamp"), f"{FIELDS[kind]}.timestamp", "UTC"),
-        identities=who,
-        refs=sent_refs(request, number),
-        summary=f"Mail {status}" + (f": {subject[:100]}" if subject else ""),
-        details={"status": status} | fate(told, about, recipient),
-        address=who[0].text if who else "",
-        own_address=letters.identity_text(bare(text(told, "mail", "source"))),
-        provider_type=kind,
+def outcome(request: Request, told: Any, kind: str, recipient: Mapping[str, Any]) -> Outcome:
+    about, number = pick(told, FIELDS[kind]), required(told, "mail", "messageId")
+    return Outcome(
+        number=number,
+        recipient=bare(text(recipient, "emailAddress").strip()),
+        status=STATUSES[kind],
+        at=instant(pick(about, "timestamp"), f"{FIELDS[kind]}.timestamp", "UTC"),
+        news=text(about, "feedbackId"),
+        message_id=f"{number}@{message_id_domain(request)}",
+        subject=text(told, "mail", "commonHeaders", "subject"),
+        sender=bare(text(told, "mail", "source")),
+        actor=text(request.settings, "sent_by"),
+        details=fate(told, about, recipient),
     )
 
 
@@ -185,18 +171,15 @@ def fate(told: Any, about: Any, recipient: Mapping[str, Any]) -> dict[str, Any]:
     return kept(
         error="/".join(filter(None, kinds)),
         reason=text(recipient, "diagnosticCode")[:500],
-        subject=text(told, "mail", "commonHeaders", "subject")[:998],
         tags=pick(told, "mail", "tags"),
     )
 
 
-def sent_refs(request: Request, number: str) -> tuple[Ref, ...]:
-    """The Message-ID that Amazon gave the mail: as the thread that it began, or else as the message that a copy of
-    it, or a reply, names too."""
+def message_id_domain(request: Request) -> str:
+    """Where the ids are of, that Amazon gives to mail."""
     region = (TOPIC.match(text(request.object, "TopicArn")) or ["", "", ""])[2]
     usual = "email.amazonses.com" if region == "us-east-1" else f"{region}.amazonses.com"
-    name = f"{number}@{text(request.settings, 'message_id_domain') or usual}"
-    return (Ref("thread", name), Ref("message", name))
+    return text(request.settings, "message_id_domain") or usual
 
 
 def consent(told: Any) -> Iterator[Event]:
@@ -204,20 +187,14 @@ def consent(told: Any) -> Iterator[Event]:
     about = pick(told, "subscription")
     before, now = (pick(about, name, "unsubscribeAll") for name in ("oldTopicPreferences", "newTopicPreferences"))
     answer = "denied" if now is True else "granted" if (before, now) == (True, False) else ""
-    to = listed(pick(told, "mail", "destination"))
+    to = texts(told, "mail", "destination")
     if answer and len(to) == 1:
-        moment = instant(pick(about, "timestamp"), "subscription.timestamp", "UTC")
-        yield Event(
-            type="consent",
-            channel="email",
-            object=f"{bare(to[0]).lower()[:320]}/{text(about, 'contactList') or 'list'}",
-            version=f"{answer}@{moment}",
-            occurred_at=moment,
-            identities=present(email_identity(bare(to[0]), A2_ATTESTED)),
-            details={"medium": "email", "status": answer} | kept(reason=text(about, "source")),
-            fields={"consent_email": answer},
-            provider_type="Subscription",
+        moment, why = (
+            instant(pick(about, "timestamp"), "subscription.timestamp", "UTC"),
+            kept(reason=text(about, "source")),
         )
+        of = text(about, "contactList") or "list"
+        yield sent_mail.consent(answer, bare(to[0]), of, moment, "Subscription", details=why)
 
 
 def claim(request: Request) -> Signed | str:
@@ -226,7 +203,7 @@ def claim(request: Request) -> Signed | str:
     names_, topic = SIGNED.get(text(told, "Type")), text(told, "TopicArn")
     if names_ is None:
         return "no message of a topic"
-    if topic not in letters.texts(request.settings, "topics"):
+    if topic not in texts(request.settings, "topics"):
         return "the topic is not one of the setting topics"
     if home_of(told, CERTIFICATE, "SigningCertURL") is None:
         return "SigningCertURL is not where the topic's region keeps its certificates"
@@ -269,7 +246,7 @@ def fetch(request: Request, secrets: Secrets) -> Iterator[Fetch]:
     """The confirmation of a subscription; what confirms that one ended would begin it anew."""
     told = request.object
     found = home_of(told, SUBSCRIBE, "SubscribeURL") if text(told, "Type") == "SubscriptionConfirmation" else None
-    if found and text(told, "TopicArn") in letters.texts(request.settings, "topics"):
+    if found and text(told, "TopicArn") in texts(request.settings, "topics"):
         yield Fetch("subscription", found[2], found[1], {"Accept": "text/xml"}, confirms=True)
 
 
@@ -310,12 +287,13 @@ SOURCE = Source(
         "events of subscriptions and delays: read as documented, no capture seen",
     ),
     setup=(
-        "Make a standard SNS topic and name its ARN in topics before you subscribe anything.",
+        "Make a standard SNS topic and enter its ARN in topics before you subscribe anything.",
         "Subscribe {hook_url} to the topic by HTTPS, without raw message delivery: the hub confirms it within a minute.",
         "In the receipt rule, add an SNS action with this topic and Base64 encoding; mails of over 150 KB bounce there. "
         "Or an S3 action that notifies this topic: then the mail's text stays in the bucket.",
         "For mail that you send, set the topic for bounces, complaints and deliveries, with original headers.",
-        "Name your own addresses. Blind copy what agents send to an address that the rule takes.",
+        "Enter your own addresses in own_addresses. Blind copy (Bcc) what agents send to an address that the rule "
+        "takes.",
     ),
     docs="https://docs.aws.amazon.com/ses/latest/dg/receiving-email-notifications.html",
 )

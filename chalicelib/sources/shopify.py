@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from chalicelib.kit import shops
 from chalicelib.kit.fields import (
     DEFAULT_REGION,
     email_identity,
@@ -24,10 +25,10 @@ from chalicelib.kit.fields import (
     present,
     scoped,
 )
-from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.shape import joined, kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -95,22 +96,24 @@ def order(request: Request, topic: str, action: str) -> Event:
     body = request.object
     number, (status, moment) = required(body, "id"), order_fact(request, action)
     shop, assurance = shop_of(request), assurance_of(request, pick(body, "customer", "id"))
-    return Event(
-        type="order",
-        channel="store" if text(body, "source_name") == "pos" else "web",
-        object=number,
-        version="created" if status == "created" else f"{status}@{moment}",
-        actor="customer" if status == "created" else "system",
-        occurred_at=moment,
+    return shops.order(
+        number,
+        status,
+        moment,
+        topic,
+        text(body, "name"),
+        channel=channel_of(body),
         identities=people(request, body, shop, assurance),
-        refs=(Ref("order", number, shop),),
-        summary=f"Order {text(body, 'name') or number} {status.replace('_', ' ')}",
+        refs=shops.refs(shop, number),
         text=text(body, "note") if status == "created" else "",
         details=order_details(body, status),
         fields=names(body.get("customer") or body.get("billing_address")),
         link=admin_link(request, "orders", number),
-        provider_type=topic,
     )
+
+
+def channel_of(body: Mapping[str, Any]) -> str:
+    return "store" if text(body, "source_name") == "pos" else "web"
 
 
 def order_fact(request: Request, action: str) -> tuple[str, str]:
@@ -142,12 +145,7 @@ def updated_fact(body: Mapping[str, Any], created: str, updated: str) -> tuple[s
 def order_details(body: Mapping[str, Any], status: str) -> dict[str, Any]:
     currency = text(body, "currency")
     items = [
-        kept(
-            title=text(line, "title"),
-            quantity=line.get("quantity"),
-            price=money(line.get("price"), currency).get("amount"),
-            sku=text(line, "sku"),
-        )
+        shops.line(text(line, "title"), line.get("quantity"), line.get("price"), currency, sku=text(line, "sku"))
         for line in objects(body, "line_items")
     ]
     return {"status": status} | kept(
@@ -164,20 +162,16 @@ def order_details(body: Mapping[str, Any], status: str) -> dict[str, Any]:
 def fulfilment(request: Request, topic: str) -> Event:
     body, shop = request.object, shop_of(request)
     moment, number = moment_of(request, "updated_at"), required(body, "order_id")
-    status = shipment_status(body)
-    return Event(
-        type="fulfilment",
-        channel="web",
-        direction="out",
-        actor="system",
-        object=required(body, "id"),
+    return shops.shipment(
+        required(body, "id"),
+        shipment_status(body),
+        moment,
+        topic,
+        text(body, "name"),
         version=moment,
-        occurred_at=moment,
         identities=present(email_identity(body.get("email"))),
         refs=(Ref("order", number, shop),),
-        summary=f"Shipment {text(body, 'name') or required(body, 'id')} {status.replace('_', ' ')}",
-        details={"status": status}
-        | kept(
+        details=kept(
             number=text(body, "name"),
             carrier=text(body, "tracking_company"),
             tracking=text(body, "tracking_number"),
@@ -185,7 +179,6 @@ def fulfilment(request: Request, topic: str) -> Event:
             items=lines(objects(body, "line_items")),
         ),
         link=admin_link(request, "orders", number),
-        provider_type=topic,
     )
 
 
@@ -201,7 +194,7 @@ def refund(request: Request, topic: str) -> Event:
     returned_lines = [line | {"title": text(line, "line_item", "title")} for line in objects(body, "refund_line_items")]
     return Event(
         type="return",
-        channel="store" if text(body, "source_name") == "pos" else "web",
+        channel=channel_of(body),
         direction="out",
         actor="agent",
         object=f"refund/{required(body, 'id')}",
@@ -318,7 +311,7 @@ def people(request: Request, body: Mapping[str, Any], shop: str, assurance: int)
 
 
 def names(person: Any) -> dict[str, str]:
-    name = text(person, "name") or f"{text(person, 'first_name')} {text(person, 'last_name')}".strip()
+    name = text(person, "name") or joined(person, "first_name", "last_name")
     region = text(person, "default_address", "country_code") or text(person, "country_code") or DEFAULT_REGION
     return kept(
         name=name,
@@ -334,14 +327,13 @@ def lines(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def assurance_of(request: Request, customer_id: Any) -> int:
     """Addresses of an account are attested only where the shop verifies them."""
-    verified = request.settings.get("accounts") == "verified"
-    return A2_ATTESTED if verified and plain(customer_id) else A1_ASSERTED
+    return shops.assurance(request.settings, bool(plain(customer_id)))
 
 
 def region_of(request: Request, body: Mapping[str, Any]) -> str:
     places = (body.get("billing_address"), body.get("shipping_address"), pick(body, "customer", "default_address"))
     found = next((text(place, "country_code") for place in places if text(place, "country_code")), "")
-    return found or text(request.settings, "region") or DEFAULT_REGION
+    return found or request.region
 
 
 def header(request: Request, name: str) -> str:
@@ -388,9 +380,7 @@ def sign(request: Request, secrets: Secrets) -> Request:
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     body = b'{"id":1,"name":"#1","created_at":"2026-01-01T12:00:00+01:00","currency":"EUR","total_price":"1.00"}'
-    headers = (("content-type", "application/json"), ("x-shopify-topic", "orders/create"))
-    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    return sign(unsigned, secrets)
+    return sign(sample_request(url, settings, body, x_shopify_topic="orders/create"), secrets)
 
 
 SOURCE = Source(
@@ -405,13 +395,8 @@ SOURCE = Source(
     settings={
         "shop_domain": Setting("Shop domain", help="Such as tc.myshopify.com: webhooks of another shop are refused"),
         "account": Setting("Shop", help="Scope of customer ids; default: the shop's domain without .myshopify.com"),
-        "accounts": Setting(
-            "Customer accounts",
-            default="unverified",
-            choices=("unverified", "verified"),
-            help="verified: the shop checks the mail address of every account, so that it may join customers",
-        ),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "accounts": shops.ACCOUNTS,
+        "region": REGION,
     },
     secrets={"client_secret": Setting("Client secret", required=True, help="Of the app, or the shop's signing key")},
     unverified=(

@@ -13,18 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit import mail, multipart
-from chalicelib.kit.fields import DEFAULT_REGION, identity, instant, money, present
-from chalicelib.kit.request import Request
+from chalicelib.kit import faxes, mail, multipart
+from chalicelib.kit.faxes import Fax
+from chalicelib.kit.fields import instant, money
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.schemes import BASIC_OR_PATH, BASIC_OR_PATH_SECRETS, BASIC_OR_PATH_SETTINGS
 from chalicelib.kit.shape import kept, objects, pick, required, text
-from chalicelib.kit.signatures import basic_auth, path_secret
-from chalicelib.kit.source import Secrets, Setting, Source
-from chalicelib.kit.threads import day_thread
-from chalicelib.model.event import Event, Ref
-from chalicelib.model.identity import A2_ATTESTED, Identity
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
+from chalicelib.model.event import Event
 
 TYPES = {"INCOMING_FAX": "fax", "FAX_COMPLETED": "fax"}
-SCHEMES: Mapping[str, Any] = {"basic": basic_auth(), "path": path_secret()}
 BY_DIRECTION = {"INBOUND": "INCOMING_FAX", "OUTBOUND": "FAX_COMPLETED"}
 STATUS = {"COMPLETED": "sent", "FAILURE": "failed"}
 
@@ -69,45 +67,34 @@ def fax_of(told: Any) -> Any:
 
 
 def received(request: Request, told: Any, fax: Any, files: tuple[dict[str, Any], ...]) -> Event:
-    moment, who = moment_of(told, fax), people(request, text(fax, "from"))
     pages = count(fax)
-    return Event(
-        type="fax",
-        channel="fax",
-        object=required(fax, "id"),
+    return faxes.entry(
+        read(request, told, fax, "from", "to"),
+        "INCOMING_FAX",
         version="received",
-        occurred_at=moment,
-        identities=who,
-        refs=threads(request, text(fax, "to"), text(fax, "from"), who, moment),
         summary="Fax" + (f" of {pages} pages" if pages and pages > 1 else " of one page" if pages else ""),
         attachments=files,
         details=({"status": "failed"} if text(fax, "status") == "FAILURE" else {}) | details(fax),
-        address=who[0].text if who else "",
-        own_address=address_of(request, text(fax, "to")),
-        provider_type="INCOMING_FAX",
     )
 
 
 def sent(request: Request, told: Any, fax: Any, files: tuple[dict[str, Any], ...]) -> Event:
     status = STATUS[text(fax, "status")]
-    moment, who = moment_of(told, fax), people(request, text(fax, "to"))
-    return Event(
-        type="fax",
-        channel="fax",
+    return faxes.entry(
+        read(request, told, fax, "to", "from"),
+        "FAX_COMPLETED",
         direction="out",
         actor=text(request.settings, "sent_by") or "agent",
-        object=required(fax, "id"),
         version=status,
-        occurred_at=moment,
-        identities=who,
-        refs=threads(request, text(fax, "from"), text(fax, "to"), who, moment),
         summary=f"Fax {status}",
         attachments=files,
         details={"status": status} | details(fax),
-        address=who[0].text if who else "",
-        own_address=address_of(request, text(fax, "from")),
-        provider_type="FAX_COMPLETED",
     )
+
+
+def read(request: Request, told: Any, fax: Any, customer: str, own: str) -> Fax:
+    region = request.region
+    return Fax(required(fax, "id"), moment_of(told, fax), text(fax, customer), text(fax, own), region)
 
 
 def details(fax: Any) -> dict[str, Any]:
@@ -137,48 +124,13 @@ def moment_of(told: Any, fax: Any) -> str:
     return instant(pick(told, name) if name == "eventTime" else pick(fax, name), name, "UTC")
 
 
-def people(request: Request, number: str) -> tuple[Identity, ...]:
-    return present(identity("fax", "", number, A2_ATTESTED, region(request)))
-
-
-def address_of(request: Request, number: str) -> str:
-    found = people(request, number)
-    return found[0].text if found else ""
-
-
-def threads(request: Request, own: str, customer: str, who: tuple[Identity, ...], moment: str) -> tuple[Ref, ...]:
-    """None for a withheld number, which many people have."""
-    return (Ref("thread", day_thread(own, customer, moment, region(request))),) if who else ()
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
-
-
-def scheme(settings: Mapping[str, Any]) -> Any:
-    return SCHEMES.get(text(settings, "auth") or "basic")
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    chosen = scheme(request.settings)
-    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
-    return reason
-
-
-def sign(request: Request, secrets: Secrets) -> Request:
-    signed: Request = (scheme(request.settings) or SCHEMES["basic"]).sign(request, secrets)
-    return signed
-
-
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     body = (
         b'{"event":"INCOMING_FAX","eventTime":"2026-01-01T11:00:00Z","fax":{"id":"01H0000000000000000000TEST",'
         b'"direction":"INBOUND","from":"anonymous","to":"+31201234567","numberOfPages":1,"status":"COMPLETED",'
         b'"createTime":"2026-01-01T11:00:00Z"}}'
     )
-    headers, connection = (("content-type", "application/json"),), url.rpartition("/hooks/")[2]
-    moment = "2026-01-01T11:00:00.000Z"
-    return sign(Request("POST", url, headers, body, moment, settings=settings, connection=connection), secrets)
+    return BASIC_OR_PATH.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -186,19 +138,14 @@ SOURCE = Source(
     channel="fax",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=BASIC_OR_PATH,
     settings={
-        "auth": Setting("Authentication", default="basic", choices=tuple(SCHEMES)),
-        "username": Setting("User name", help="Of basic authentication; or as a secret"),
+        **BASIC_OR_PATH_SETTINGS,
         "service_id": Setting("Service ID", help="Faxes of other services yield nothing"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
         "sent_by": Setting("Who sends faxes", default="agent", choices=("agent", "bot", "system")),
     },
-    secrets={
-        "username": Setting("User name", help="Basic authentication, unless it is a setting"),
-        "password": Setting("Password", help="Basic authentication"),
-        "path_secret": Setting("Path secret", help="Where the address is {hook_url}/<secret> instead"),
-    },
+    secrets=BASIC_OR_PATH_SECRETS,
     unverified=(
         "whether Sinch sends the user name and password of the callback's address as basic authentication; else path",
         "how often and when a failed callback is repeated",
@@ -206,8 +153,9 @@ SOURCE = Source(
         "requests without the event's name, which others report",
     ),
     setup=(
-        "Make up a user name and a password and set https://<username>:<password>@… with the rest of {hook_url} as the "
-        "incoming webhook of the fax service; content type: multipart or JSON, both are read.",
+        "Make up a user name and a password and enter them here. Set {hook_url}, with https://<username>:<password>@ "
+        "where it begins with https://, as the incoming webhook of the fax service; content type: multipart or JSON, "
+        "both are read.",
         "Give the same address as callbackUrl when you send a fax, or as the service's default.",
         "Faxes of over 4 MB, in JSON with their base64, are refused: they stay at Sinch.",
     ),

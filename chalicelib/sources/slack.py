@@ -17,7 +17,6 @@ repeats a message and yields nothing. So do reactions, which do not tell whose w
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,8 +25,8 @@ from typing import Any
 import msgspec
 
 from chalicelib.kit.fields import instant, present, scoped
-from chalicelib.kit.request import Request
-from chalicelib.kit.shape import count, kept, objects, pick, required, text
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.shape import count, kept, objects, pick, required, text, texts
 from chalicelib.kit.signatures import hmac_signature
 from chalicelib.kit.source import Answer, Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread
@@ -71,7 +70,7 @@ def normalize(request: Request) -> Iterator[Event]:
 
 def listened(request: Request, told: Node) -> bool:
     """Without the setting every channel that the app is in."""
-    wanted = texts(request, "channels")
+    wanted = texts(request.settings, "channels")
     return not wanted or text(told, "channel") in wanted
 
 
@@ -144,7 +143,7 @@ def author_of(request: Request, message: Any) -> Author | None:
         return Author("bot") if ours and shared(request) and not itself(request, message) else None
     if not user or user == "USLACKBOT":
         return None
-    if user in texts(request, "agents") or (ours and text(request.settings, "customers") != "members"):
+    if user in texts(request.settings, "agents") or (ours and text(request.settings, "customers") != "members"):
         return Author("agent", name=name) if shared(request) else None
     return Author("customer", user, name, text(profile, "name"))
 
@@ -153,7 +152,7 @@ def ours_wrote(request: Request, message: Any) -> bool:
     """Not by `source_team`: in a shared channel that is the channel's. Whose team is not told is ours."""
     found = text(message, "user_team") or text(message, "user_profile", "team") or text(message, "team")
     known = text(request.settings, "team_id")
-    return not known or found in {"", known, *texts(request, "own_teams")}
+    return not known or found in {"", known, *texts(request.settings, "own_teams")}
 
 
 def itself(request: Request, message: Any) -> bool:
@@ -168,11 +167,6 @@ def shared(request: Request) -> bool:
 
 def team(request: Request) -> str:
     return text(request.settings, "team_id") or request.connection
-
-
-def texts(request: Request, name: str) -> list[str]:
-    found = request.settings.get(name)
-    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
 
 
 def refs(request: Request, told: Node, message: Node, moment: str) -> tuple[Ref, ...]:
@@ -248,9 +242,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     """Of a topic that was set, which yields nothing."""
     event = {"type": "message", "subtype": "channel_topic", "channel": "C0", "ts": "1767265200.000100", "topic": "Test"}
     told = {"type": "event_callback", "team_id": text(settings, "team_id"), "event_id": "Ev0TEST", "event": event}
-    headers = (("content-type", "application/json"),)
-    body = json.dumps(told).encode()
-    return SIGNATURE.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    return SIGNATURE.sign(sample_request(url, settings, told), secrets)
 
 
 SOURCE = Source(

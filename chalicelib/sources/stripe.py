@@ -14,20 +14,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit.fields import (
-    DEFAULT_REGION,
-    email_identity,
-    instant,
-    money,
-    phone,
-    phone_identity,
-    present,
-    scoped,
-)
-from chalicelib.kit.request import Request
+from chalicelib.kit import shops
+from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present, scoped
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of
-from chalicelib.kit.source import Fetch, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Fetch, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -104,11 +96,11 @@ def payment(request: Request, kind: str) -> Event:
         object=required(thing, "id"),
         version=required(request.object, "id"),
         occurred_at=instant(request.object.get("created"), "created"),
-        identities=() if placed(request, order) else people(request, about),
+        identities=() if shops.placed(request.settings, order) else people(request, about),
         refs=refs_of(request, thing, order),
         summary=summary_of(kind, status, order),
         details={"status": status} | details(kind, thing, order),
-        fields={} if placed(request, order) else names(request, thing),
+        fields={} if shops.placed(request.settings, order) else names(request, thing),
         link=link_of(request, f"payments/{payment_id(thing)}") if payment_id(thing) else "",
         provider_type=kind,
     )
@@ -182,11 +174,6 @@ def order_of(request: Request) -> str:
     return next((bare for each in found if (bare := each.strip().lstrip("#"))), "")
 
 
-def placed(request: Request, order: str) -> bool:
-    """Whether the shop's order tells whose it is: a customer record would be a customer beside the shop's own."""
-    return bool(order and pick(request.settings, "ref_scopes", "order"))
-
-
 def subject(request: Request) -> dict[str, Any]:
     found = pick(request.object, "data", "object")
     return dict(found) if isinstance(found, dict) else {}
@@ -194,9 +181,8 @@ def subject(request: Request) -> dict[str, Any]:
 
 def paid_for(request: Request) -> dict[str, Any]:
     """The payment that `fetch` found for a refund or a dispute; else the thing itself."""
-    found = request.fetched.get("payment")
-    known = isinstance(found, dict) and text(found, "id") == payment_id(subject(request))
-    return dict(found) if known and isinstance(found, dict) else subject(request)
+    found = request.found("payment")
+    return found if found and text(found, "id") == payment_id(subject(request)) else subject(request)
 
 
 def customer(request: Request, kind: str) -> Event:
@@ -222,8 +208,7 @@ def people(request: Request, about: Mapping[str, Any]) -> tuple[Identity, ...]:
     """The customer's record, of which one person may have several, and what was filled in at the checkout."""
     own = text(about, "object") == "customer"
     record = text(about, "id") if own else id_of(about.get("customer"))
-    verified = request.settings.get("accounts") == "verified" and bool(record)
-    assurance, given = A2_ATTESTED if verified else A1_ASSERTED, given_by(about)
+    assurance, given = shops.assurance(request.settings, bool(record)), given_by(about)
     return present(
         scoped("crm", account(request), record, A2_ATTESTED),
         email_identity(given["email"], assurance),
@@ -254,7 +239,7 @@ def names(request: Request, about: Mapping[str, Any]) -> dict[str, str]:
 def region_of(request: Request, about: Mapping[str, Any]) -> str:
     places = (about, about.get("customer_details"), about.get("billing_details"), about.get("shipping"))
     found = next((text(each, "address", "country") for each in places if text(each, "address", "country")), "")
-    return found or text(request.settings, "region") or DEFAULT_REGION
+    return found or request.region
 
 
 def account(request: Request) -> str:
@@ -299,9 +284,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'{"id":"evt_sample","object":"event","created":1767265200,"livemode":false,"type":"payment_intent.succeeded",'
         b'"data":{"object":{"id":"pi_sample","object":"payment_intent","amount":100,"currency":"eur","metadata":{}}}}'
     )
-    headers = (("content-type", "application/json"),)
-    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    return SIGNATURE.sign(unsigned, secrets)
+    return SIGNATURE.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -315,13 +298,7 @@ SOURCE = Source(
     own_system=True,
     settings={
         "account": Setting("Account", help="Scope of customer ids, such as acct_…; default: the connection"),
-        "accounts": Setting(
-            "Customer accounts",
-            default="unverified",
-            choices=("unverified", "verified"),
-            help="verified: whoever has a customer record had his mail address checked by the shop, so that it may "
-            "join customers",
-        ),
+        "accounts": shops.RECORDS,
         "order_metadata": Setting("Metadata with the order number", default="order_id", help="Its key, as written"),
         "client_reference": Setting(
             "Client reference of a checkout session",
@@ -330,10 +307,12 @@ SOURCE = Source(
             help="order: it is the order number",
         ),
         "base_url": Setting("API address", help="Default: Stripe's own; where payments are looked up"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
-        "signing_secret": Setting("Signing secret", required=True, help="Of the endpoint, whsec_…; several on a roll"),
+        "signing_secret": Setting(
+            "Signing secret", required=True, help="Of the endpoint, whsec_…; both while it is rolled"
+        ),
         "api_key": Setting("Restricted key", help="May read payment intents: for the orders of refunds and disputes"),
     },
     unverified=("whether a failed refund and a closed dispute come as an update too: such updates are left out",),
@@ -341,7 +320,7 @@ SOURCE = Source(
         "Workbench, Webhooks: add an endpoint with {hook_url} and snapshot payloads for payment_intent.succeeded, "
         ".payment_failed and .canceled, checkout.session.*, refund.*, charge.dispute.created, .updated and .closed, "
         "customer.created, .updated and .deleted",
-        "Copy its signing secret; on a roll add the new one beside the old with a rotation",
+        "Copy its signing secret and enter it here; when you roll it, add the new one beside the old",
         "For refunds and disputes make a restricted key that may read payment intents",
         "Order numbers are a shop's: name its connection in ref_scopes.order",
     ),

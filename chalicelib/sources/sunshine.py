@@ -11,16 +11,15 @@ Of deliveries the last two states show; typing, reading and the passing of chann
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import tokens
-from chalicelib.kit.fields import DEFAULT_REGION, email, email_identity, instant, phone_identity, present, scoped
-from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.fields import email, email_identity, instant, phone_identity, present, scoped
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.shape import count, kept, objects, pick, required, text, texts
 from chalicelib.kit.signatures import static_token
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import CHANNELS, Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, A3_VERIFIED, ANCHORS, CHANNEL_SCOPED, Identity
 
@@ -93,8 +92,8 @@ def message(request: Request, told: Node) -> Iterator[Event]:
 
 def speaker(request: Request, author: Node, source: Node) -> str:
     """A bot by the author's subtype, by the system that it wrote in, or by the settings."""
-    listed = {each.lower() for each in texts(request.settings.get("bots"))}
-    subtypes = {each.lower() for each in texts(author.get("subtypes"))}
+    listed = {each.lower() for each in texts(request.settings, "bots")}
+    subtypes = {each.lower() for each in texts(author, "subtypes")}
     named = {text(author, "displayName").lower(), text(source, "integrationId").lower()} - {""}
     automatic = subtypes & {"ai", "bot"} or "bot" in text(source, "type").lower() or named & listed
     return "bot" if automatic else "agent"
@@ -242,10 +241,6 @@ def part(node: Any, *path: str) -> Node:
     return found if isinstance(found, dict) else {}
 
 
-def texts(found: Any) -> list[str]:
-    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
-
-
 def instant_of(told: Node, *path: str) -> str:
     """The moment at `path`, or else when the event was generated."""
     return instant((text(told, *path) if path else "") or told.get("createdAt"), "createdAt")
@@ -290,7 +285,7 @@ def reached_by(request: Request, client: Node) -> tuple[Identity | None, ...]:
     where = channel_of(request, {"client": client, "type": client.get("type")})
     value = text(client, "externalId").lstrip("+")
     if where in ("sms", "whatsapp") and value.isdigit():
-        number = phone_identity(f"+{value}", region(request), A2_ATTESTED)
+        number = phone_identity(f"+{value}", request.region, A2_ATTESTED)
         return (scoped("whatsapp", line(request, client), value), number) if where == "whatsapp" else (number,)
     if where == "email":
         return (email_identity(value, A1_ASSERTED),)
@@ -314,7 +309,7 @@ def channel_of(request: Request, source: Node) -> str:
         return found
     if email(where):
         return "email"
-    return "sms" if where and phone_identity(where, region(request)) else usual(request)
+    return "sms" if where and phone_identity(where, request.region) else usual(request)
 
 
 def usual(request: Request) -> str:
@@ -342,7 +337,7 @@ def files(content: Node) -> tuple[Node, ...]:
         name=text(content, "altText"),
         media_type=text(content, "mediaType"),
         url=text(content, "mediaUrl"),
-        size=content.get("mediaSize") if isinstance(content.get("mediaSize"), int) else None,
+        size=count(content, "mediaSize"),
     )
     return (found,) if text(content, "mediaUrl") else ()
 
@@ -366,10 +361,6 @@ def account(request: Request) -> str:
     return text(request.settings, "account") or text(request.object, "app", "id") or request.connection
 
 
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
-
-
 AUTHENTICATION = static_token(header="X-API-Key", prefix="", key_name="webhook_secret")
 
 
@@ -378,9 +369,8 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     payload = {"conversation": {"id": "test"}, "message": said}
     event = {"id": "test", "createdAt": "2026-01-01T11:00:00.000Z", "type": "conversation:message", "payload": payload}
     app = {"id": text(settings, "app_id") or "test"}
-    body = json.dumps({"app": app, "webhook": {"id": "test", "version": "v2"}, "events": [event]}).encode()
-    headers = (("content-type", "application/json"),)
-    return AUTHENTICATION.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z"), secrets)
+    body = {"app": app, "webhook": {"id": "test", "version": "v2"}, "events": [event]}
+    return AUTHENTICATION.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -400,7 +390,7 @@ SOURCE = Source(
         "scopes": Setting("Accounts of integrations", type="object", help="Integration id → page, number or bot id"),
         "bots": Setting("Bots", type="array", items="string", help="Display names or integration ids of bots"),
         "external_id": Setting("What externalId is", help="Such as shop:tc.example or loyalty:tc; default: a login"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={"webhook_secret": Setting("Webhook secret", required=True, help="Comes in X-API-Key with every webhook")},
     grade="documented",
@@ -416,7 +406,7 @@ SOURCE = Source(
         "conversation:message:delivery:user, conversation:postback, conversation:referral, "
         "switchboard:passControl, client:add, user:update and user:merge.",
         "Switch on includeFullUser and includeFullSource: without them nobody's name or number comes along.",
-        "Copy the webhook's secret. The signature covers no body, so keep the address to yourself.",
+        "Copy the webhook's secret and enter it here. It signs nothing: whoever knows it can send anything.",
     ),
     docs="https://docs.smooch.io/rest/#operation/eventWebhooks",
     sample=sample,

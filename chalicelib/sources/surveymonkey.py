@@ -14,11 +14,11 @@ from typing import Any
 
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit.carried import Carried, carried
-from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone_identity, present
-from chalicelib.kit.request import Request
+from chalicelib.kit.fields import email_identity, instant, phone_identity, present
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of
-from chalicelib.kit.source import Answer, Fetch, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Answer, Fetch, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, Identity
 
@@ -72,7 +72,7 @@ def recipient(request: Request, response: Any) -> tuple[Identity, ...]:
     contact = pick(response, "metadata", "contact")
     return present(
         email_identity(text(contact, "email", "value") or text(response, "email_address"), A1_ASSERTED),
-        phone_identity(text(contact, "phone_number", "value"), region(request), A1_ASSERTED),
+        phone_identity(text(contact, "phone_number", "value"), request.region, A1_ASSERTED),
     )
 
 
@@ -129,11 +129,7 @@ def words(response: Any) -> str:
 
 
 def link_of(request: Request, response: Any) -> Carried:
-    return carried(pick(response, "custom_variables"), request.settings.get("custom_variables"), region(request))
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
+    return carried(pick(response, "custom_variables"), request.settings.get("custom_variables"), request.region)
 
 
 def fetch(request: Request, secrets: Secrets) -> Iterator[Fetch]:
@@ -177,8 +173,7 @@ SIGNATURE = hmac_signature(header="Sm-Signature", key_name="key", algorithm="sha
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     body = b'{"name":"Test","event_type":"survey_updated","event_id":"1","object_type":"survey","object_id":"1"}'
-    headers = (("content-type", "application/json"),)
-    return sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    return sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -200,7 +195,7 @@ SOURCE = Source(
             type="object",
             help="Name → survey, order, receipt, case, thread, email, phone, name, channel or an identity such as shop:tc",
         ),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "client_secret": Setting("Client secret", required=True, help="Of the app"),

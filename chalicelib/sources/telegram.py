@@ -14,14 +14,14 @@ Longer than most sources: a dozen kinds of messages, in chats of two kinds.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
+from chalicelib.kit.content import Content
 from chalicelib.kit.fields import instant, phone_identity, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import count, kept, objects, pick, required, text
 from chalicelib.kit.signatures import static_token
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -56,18 +56,6 @@ CONSENT = {"kicked": "denied", "member": "granted"}
 UNSEEN = " \n\u00a0\u2800\u3164"
 """Names must have a character: who wants none takes a blank one."""
 START = re.compile(r"/start(?:@\w{1,64})?(?:\s+([A-Za-z0-9_-]{1,64}))?\s*\Z", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Content:
-    """`label`: the summary where there is no text. `token`: of a handover."""
-
-    text: str = ""
-    label: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
-    attachments: tuple[dict[str, Any], ...] = ()
-    identities: tuple[Identity, ...] = ()
-    token: str = ""
 
 
 def normalize(request: Request) -> Iterator[Event]:
@@ -108,7 +96,7 @@ def message(request: Request, kind: str, told: Node, found: Content) -> Event:
         occurred_at=moment,
         identities=present(person(request, chat), *found.identities),
         refs=refs(request, told, moment, answered(chat, told), found.token),
-        summary=(found.text or found.label)[:120],
+        summary=found.summary,
         text=found.text,
         attachments=found.attachments,
         details=found.details | origin(kind, told, own),
@@ -368,9 +356,8 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     """Of a channel's post, which is nobody's."""
     chat = {"id": -1001, "type": "channel", "title": "Test"}
     post = {"message_id": 1, "sender_chat": chat, "chat": chat, "date": 1767265200, "text": "Test"}
-    body = json.dumps({"update_id": 1, "channel_post": post}).encode()
-    headers = (("content-type", "application/json"),)
-    return SIGNATURE.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    body = {"update_id": 1, "channel_post": post}
+    return SIGNATURE.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import calls, signatures
-from chalicelib.kit.fields import DEFAULT_REGION, instant
-from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, mapped, text
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.fields import instant
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.schemes import one_of
+from chalicelib.kit.shape import kept, mapped, text, words
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event, digest
 
 TYPES = {"inbound": "call", "missed": "call", "outbound": "call", "notanswered": "call"}
@@ -36,11 +37,13 @@ FIELDS = {
     "summary": "summary",
 }
 OUTCOMES = {"missed": calls.NO_ANSWER, "notanswered": calls.NO_ANSWER}
-SCHEMES: Mapping[str, Any] = {
-    "bearer": signatures.static_token(),
-    "path": signatures.path_secret(),
-    "basic": signatures.basic_auth(),
-}
+PLACES = ", ".join(f"{name} → {place}" for name, place in FIELDS.items())
+VERIFY = one_of(
+    "auth",
+    bearer=signatures.static_token(),
+    path=signatures.path_secret(),
+    basic=signatures.basic_auth(),
+)
 
 
 def normalize(request: Request) -> Iterator[Event]:
@@ -58,7 +61,7 @@ def normalize(request: Request) -> Iterator[Event]:
         own=told["line"],
         out=kind in ("outbound", "notanswered"),
         version=f"ended:{told['agent']}",
-        region=text(request.settings, "region") or DEFAULT_REGION,
+        region=request.region,
         details=details(told),
     )
     yield calls.entry(call, kind, text=told["summary"], fields=kept(name=told["name"][:200]))
@@ -66,10 +69,8 @@ def normalize(request: Request) -> Iterator[Event]:
 
 def kind_of(request: Request, told: Mapping[str, str]) -> str:
     """By the words of the call journal, or those that the setting names instead."""
-    named, word = request.settings.get("types"), told["type"]
-    other = named if isinstance(named, dict) else {}
-    found = {each.lower(): text(other, each) for each in other}.get(word.lower(), word)
-    kind = found.lower().replace(" ", "")
+    word = told["type"].lower()
+    kind = words({}, request.settings.get("types")).get(word, word).lower().replace(" ", "")
     return kind if kind in TYPES else ""
 
 
@@ -83,26 +84,12 @@ def details(told: Mapping[str, str]) -> dict[str, Any]:
     )
 
 
-def scheme(settings: Mapping[str, Any]) -> Any:
-    return SCHEMES.get(text(settings, "auth") or "bearer")
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    chosen = scheme(request.settings)
-    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
-    return reason
-
-
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     body = (
         b'{"call_type":"Missed","number":"anonymous","agent":"100","duration":"00:00:00",'
         b'"started_at":"2026-01-01T11:00:00Z","ended_at":"2026-01-01T11:00:20Z"}'
     )
-    headers, connection = (("content-type", "application/json"),), url.rpartition("/hooks/")[2]
-    moment = "2026-01-01T11:00:00.000Z"
-    unsigned = Request("POST", url, headers, body, moment, settings=settings, connection=connection)
-    signed: Request = (scheme(settings) or SCHEMES["bearer"]).sign(unsigned, secrets)
-    return signed
+    return VERIFY.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -110,15 +97,17 @@ SOURCE = Source(
     channel="voice",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=VERIFY,
     settings={
-        "auth": Setting("Authentication", default="bearer", choices=tuple(SCHEMES)),
+        "auth": Setting("Authentication", default="bearer", choices=VERIFY.choices),
         "username": Setting("User name", help="Of basic authentication"),
         "fields": Setting(
-            "Fields", type="object", help=f"Our name → where it is, dots between, where it is not as in {FIELDS}"
+            "Fields",
+            type="object",
+            help=f"Our name → where it is, with dots between, where it is another place than in: {PLACES}",
         ),
         "types": Setting("Call types", type="object", help=f"Their word → {', '.join(TYPES)}"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
         "zone": Setting("Time zone", default="UTC", help="For moments without an offset"),
     },
     secrets={
@@ -133,9 +122,9 @@ SOURCE = Source(
         "what the journal says of a call that was passed on: each report is an entry by its agent",
     ),
     setup=(
-        "Make up a token. Upload infra/forwarders/threecx_template.xml in the admin console (CRM integration) and fill in "
-        "{hook_url} and the token; switch call journaling on",
-        "With a template of your own set fields and types to what it posts",
+        "Make up a token and enter it here. Upload infra/forwarders/threecx_template.xml in the admin console (CRM "
+        "integration) and fill in {hook_url} and the token; switch call journaling on",
+        "With a template of your own, set fields and types by what it posts",
     ),
     docs="https://www.3cx.com/docs/server-side-crm-template-xml-description/",
     sample=sample,

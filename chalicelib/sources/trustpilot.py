@@ -14,7 +14,7 @@ from typing import Any
 
 from chalicelib.kit.fields import instant
 from chalicelib.kit.parts import each_part
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import path_secret
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -123,9 +123,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'{"events":[{"eventName":"service-review-created","version":"1","eventData":{"id":"test","language":"nl",'
         b'"title":"Test","text":"Test","stars":5,"createdAt":"2026-01-01T11:00:00.000Z"}}]}'
     )
-    connection, headers = url.rpartition("/hooks/")[2], (("content-type", "application/json"),)
-    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings, connection=connection)
-    return SECRET.sign(unsigned, secrets)
+    return SECRET.sign(sample_request(url, settings, body), secrets)
 
 
 SECRET = path_secret()
@@ -142,7 +140,7 @@ SOURCE = Source(
             "Reference number",
             default="order",
             choices=("order", "receipt", "case", "none"),
-            help="What the reference in your invitations is; name the shop in ref_scopes",
+            help="What the reference in your invitations is; name the shop's connection in ref_scopes",
         ),
     },
     secrets={"path_secret": Setting("Path secret", required=True, help="The webhook is sent to {hook_url}/<secret>")},
@@ -156,7 +154,8 @@ SOURCE = Source(
         "Choose a long random path secret and enter it here.",
         "In the business account open Integrations, Developers, Webhook notifications, and add {hook_url}/<path secret> "
         "for new, updated and deleted service reviews.",
-        "Give the order number as reference number in your invitations, and name the shop in ref_scopes.order.",
+        "Give the order number as reference number in your invitations, and name the shop's connection in "
+        "ref_scopes.order.",
     ),
     docs="https://support.trustpilot.com/hc/en-us/articles/115015822068",
     sample=sample,

@@ -19,11 +19,11 @@ from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from chalicelib.errors import PayloadMalformed
-from chalicelib.kit.fields import DEFAULT_REGION, instant, phone_identity, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.fields import instant, phone_identity, present, scoped
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, text
 from chalicelib.kit.signatures import decode, keys_of, octets, same, sorted_fields, with_headers
-from chalicelib.kit.source import Answer, Fetch, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Answer, Fetch, Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A2_ATTESTED, Identity
@@ -58,7 +58,7 @@ def shows_call(told: Mapping[str, str]) -> bool:
 def call(request: Request, told: Mapping[str, str]) -> Event:
     out = told.get("Direction", "").startswith("outbound")
     customer, own = ends(told, out)
-    caller = phone_identity(customer, region(request), A2_ATTESTED)
+    caller = phone_identity(customer, request.region, A2_ATTESTED)
     status = told.get("CallStatus", "")
     return Event(
         type="call",
@@ -143,9 +143,9 @@ def sent(request: Request, told: Mapping[str, str], channel: str, status: str) -
 def people(request: Request, told: Mapping[str, str], address: str) -> tuple[Identity, ...]:
     """Sender or receiver: the number, and on WhatsApp the user id, which need not be a number."""
     if not address.startswith("whatsapp:"):
-        return present(phone_identity(address, region(request), A2_ATTESTED))
+        return present(phone_identity(address, request.region, A2_ATTESTED))
     return present(
-        phone_identity(address.removeprefix("whatsapp:"), region(request), A2_ATTESTED),
+        phone_identity(address.removeprefix("whatsapp:"), request.region, A2_ATTESTED),
         scoped("whatsapp", text(request.settings, "account") or account(told), user_id(told, address), A2_ATTESTED),
     )
 
@@ -162,7 +162,7 @@ def reply_address(request: Request, told: Mapping[str, str], address: str) -> st
 
 def threads(request: Request, told: Mapping[str, str], customer: str, own: str, moment: str) -> tuple[Ref, ...]:
     """Twilio names no thread: it is our address, theirs and the UTC day."""
-    named = day_thread(own, customer, moment, region(request))
+    named = day_thread(own, customer, moment, request.region)
     return (Ref("thread", named, account(told)),) if customer else ()
 
 
@@ -172,7 +172,7 @@ def ends(told: Mapping[str, str], out: bool) -> tuple[str, str]:
 
 
 def address_of(address: str, request: Request) -> str:
-    found = phone_identity(address.removeprefix("whatsapp:"), region(request))
+    found = phone_identity(address.removeprefix("whatsapp:"), request.region)
     return found.text if found else ""
 
 
@@ -223,10 +223,6 @@ def sid(told: Mapping[str, str]) -> str:
 
 def account(told: Mapping[str, str]) -> str:
     return told.get("AccountSid", "")
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
 
 
 def fetch(request: Request, secrets: Secrets) -> Iterator[Fetch]:
@@ -326,9 +322,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b"&To=%2B31201234567&CallStatus=completed&Direction=inbound&CallDuration=1"
         b"&Timestamp=Thu%2C%2001%20Jan%202026%2011%3A00%3A00%20%2B0000"
     )
-    headers = (("content-type", "application/x-www-form-urlencoded"),)
-    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    return sign(unsigned, secrets)
+    return sign(sample_request(url, settings, body, content_type="application/x-www-form-urlencoded"), secrets)
 
 
 def sign(request: Request, secrets: Secrets) -> Request:
@@ -352,7 +346,7 @@ SOURCE = Source(
     settings={
         "account_sid": Setting("Account SID", help="Webhooks of another account are refused"),
         "base_url": Setting("API address", default=API, help="Where message times are looked up"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "auth_token": Setting(

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit.carried import Carried, carried
-from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone_identity, present
-from chalicelib.kit.request import Request
+from chalicelib.kit.fields import email_identity, instant, phone_identity, present
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, Identity
 
@@ -101,7 +101,7 @@ def typed(request: Request, response: Any) -> tuple[Identity, ...]:
     found = objects(response, "answers")
     return present(
         *(email_identity(each.get("email"), A1_ASSERTED) for each in found),
-        *(phone_identity(each.get("phone_number"), region(request), A1_ASSERTED) for each in found),
+        *(phone_identity(each.get("phone_number"), request.region, A1_ASSERTED) for each in found),
     )
 
 
@@ -147,7 +147,7 @@ def words(request: Request, response: Any) -> str:
 
 
 def link_of(request: Request, response: Any) -> Carried:
-    return carried(pick(response, "hidden"), request.settings.get("hidden"), region(request))
+    return carried(pick(response, "hidden"), request.settings.get("hidden"), request.region)
 
 
 def form_of(response: Any) -> dict[str, Any]:
@@ -156,10 +156,6 @@ def form_of(response: Any) -> dict[str, Any]:
 
 def title(response: Any) -> str:
     return text(response, "definition", "title")[:120] or "Form"
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
 
 
 def delivery_key(request: Request) -> str | None:
@@ -177,9 +173,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'"submitted_at":"2026-01-01T11:00:00Z","definition":{"id":"test","title":"Test","fields":[]},'
         b'"answers":[{"type":"number","number":9,"field":{"id":"q1","type":"nps","ref":"nps"}}]}}'
     )
-    headers = (("content-type", "application/json"),)
-    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    return SIGNATURE.sign(unsigned, secrets)
+    return SIGNATURE.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -203,7 +197,7 @@ SOURCE = Source(
             type="object",
             help="Reference or id of a question → [lowest, highest], where it is not 0–10 or 1–5",
         ),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={"secret": Setting("Webhook secret", required=True, help="As set at the webhook")},
     unverified=(

@@ -10,17 +10,16 @@ is, so its number identifies nobody. What the bot sent shows by how it ended onl
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace as replaced
 
 from chalicelib.kit import tokens
+from chalicelib.kit.content import Content
 from chalicelib.kit.fields import instant, nobody, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import count, kept, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
 from chalicelib.kit.source import Answer, Secrets, Setting, Source
@@ -45,16 +44,6 @@ MEDIA = {"picture": "Picture", "video": "Video", "file": "File"}
 TOKEN = re.compile(r"[A-Za-z0-9_-]{4,64}\Z", re.ASCII)
 PLACEHOLDERS = frozenset({"subscriber", "viber user"})
 """In the place of the name of somebody whose settings keep it from bots."""
-
-
-@dataclass(frozen=True)
-class Content:
-    """`label`: the summary where there is no text."""
-
-    text: str = ""
-    label: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
-    attachments: tuple[dict[str, Any], ...] = ()
 
 
 def normalize(request: Request) -> Iterator[Event]:
@@ -95,7 +84,7 @@ def said(request: Request) -> Iterator[Event]:
         yield replaced(
             known(request),
             version="received",
-            summary=(found.text or found.label)[:120],
+            summary=found.summary,
             text=found.text,
             attachments=found.attachments,
             details=found.details | kept(tracking_data=text(told, "tracking_data")[:1000]),
@@ -138,10 +127,6 @@ def ended(request: Request, status: str) -> Event:
         summary=f"Message {status}",
         details={"status": status} | kept(reason=text(request.object, "desc")[:500]),
     )
-
-
-def replaced(event: Event, **more: Any) -> Event:
-    return msgspec.structs.replace(event, **more)
 
 
 def user_of(request: Request) -> Node:
@@ -240,9 +225,7 @@ def delivery_key(request: Request) -> str | None:
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     """Of a kind that tells nothing of anybody."""
     told = {"event": "client_status", "timestamp": 1767265200000, "chat_hostname": "TEST", "message_token": 1}
-    headers = (("content-type", "application/json"),)
-    body = json.dumps(told).encode()
-    return SIGNATURE.sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    return SIGNATURE.sign(sample_request(url, settings, told), secrets)
 
 
 SOURCE = Source(

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import calls, signatures
-from chalicelib.kit.fields import DEFAULT_REGION, instant
-from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, mapped, required, text
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.fields import instant
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.schemes import one_of
+from chalicelib.kit.shape import kept, mapped, required, text, words
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event
 
 TYPES = {"ended": "call", "transferred": "call"}
@@ -44,16 +45,18 @@ REASONS = {
     "failed": calls.FAILED,
     "cancelled": calls.CANCELED,
 }
-SCHEMES: Mapping[str, Any] = {
-    "path": signatures.path_secret(),
-    "basic": signatures.basic_auth(),
-    "bearer": signatures.static_token(),
-}
+PLACES = ", ".join(f"{name} → {place}" for name, place in FIELDS.items())
+VERIFY = one_of(
+    "auth",
+    path=signatures.path_secret(),
+    basic=signatures.basic_auth(),
+    bearer=signatures.static_token(),
+)
 
 
 def normalize(request: Request) -> Iterator[Event]:
     told = mapped(request.document, FIELDS, request.settings.get("fields"))
-    word = words(request, "statuses", STATUSES).get(told["status"].lower(), "")
+    word = words(STATUSES, request.settings.get("statuses")).get(told["status"].lower(), "")
     out = told["direction"].lower() in ("outbound", "out", "outgoing")
     customer, own = ("called", "caller") if out else ("caller", "called")
     if (word not in TYPES and word not in calls.STATES) or calls.inside(told[customer]):
@@ -68,7 +71,7 @@ def normalize(request: Request) -> Iterator[Event]:
         own=told[own],
         out=out,
         version=f"{state}@{moment}" if state == calls.TRANSFERRED else "ended",
-        region=text(request.settings, "region") or DEFAULT_REGION,
+        region=request.region,
         details=details(told, own),
     )
     yield calls.entry(call, "transferred" if state == calls.TRANSFERRED else "ended")
@@ -77,7 +80,7 @@ def normalize(request: Request) -> Iterator[Event]:
 def outcome(request: Request, told: Mapping[str, str], word: str) -> str:
     if word != "ended":
         return word
-    found = words(request, "reasons", REASONS).get(told["reason"].lower(), calls.COMPLETED)
+    found = words(REASONS, request.settings.get("reasons")).get(told["reason"].lower(), calls.COMPLETED)
     return found if found in calls.STATES else calls.COMPLETED
 
 
@@ -91,33 +94,12 @@ def details(told: Mapping[str, str], own: str) -> dict[str, Any]:
     )
 
 
-def words(request: Request, name: str, usual: Mapping[str, str]) -> dict[str, str]:
-    """What a setting says in addition to, or instead of, our own list."""
-    named = request.settings.get(name)
-    other = named if isinstance(named, dict) else {}
-    return {**usual, **{word.lower(): text(other, word) for word in other}}
-
-
-def scheme(settings: Mapping[str, Any]) -> Any:
-    return SCHEMES.get(text(settings, "auth") or "path")
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    chosen = scheme(request.settings)
-    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
-    return reason
-
-
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     body = (
         b'{"call_id":"sample-1","timestamp":"2026-01-01T11:00:00+00:00","status":"ended","version":"v2","reason":"no-answer",'
         b'"direction":"inbound","caller":{"number":"anonymous","name":null},"destination":{"number":"+31201234567"}}'
     )
-    headers, connection = (("content-type", "application/json"),), url.rpartition("/hooks/")[2]
-    moment = "2026-01-01T11:00:00.000Z"
-    unsigned = Request("POST", url, headers, body, moment, settings=settings, connection=connection)
-    signed: Request = (scheme(settings) or SCHEMES["path"]).sign(unsigned, secrets)
-    return signed
+    return VERIFY.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -125,16 +107,18 @@ SOURCE = Source(
     channel="voice",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=VERIFY,
     settings={
-        "auth": Setting("Authentication", default="path", choices=tuple(SCHEMES)),
+        "auth": Setting("Authentication", default="path", choices=VERIFY.choices),
         "username": Setting("User name", help="Of basic authentication"),
         "fields": Setting(
-            "Fields", type="object", help=f"Our name → where it is, dots between, where it is not as in {FIELDS}"
+            "Fields",
+            type="object",
+            help=f"Our name → where it is, with dots between, where it is another place than in: {PLACES}",
         ),
         "statuses": Setting("Statuses", type="object", help=f"Their word → ended, {', '.join(calls.STATES)}"),
         "reasons": Setting("Reasons", type="object", help=f"Their word → {', '.join(calls.STATES)}"),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
         "zone": Setting("Time zone", default="Europe/Amsterdam", help="For moments without an offset"),
     },
     secrets={
@@ -150,9 +134,9 @@ SOURCE = Source(
         "which number is destination.number once a call was answered or passed on",
     ),
     setup=(
-        "Make up a path secret, and enter {hook_url}/<path secret> as the address of the call notifications module "
-        "(Gespreksnotificaties), not as a webhook in the dial plan",
-        "Call, look at the receipts, and set fields, statuses and reasons to what is in them; then replay them",
+        "Make up a path secret and enter it here. Enter {hook_url}/<path secret> as the address of the call "
+        "notifications module (Gespreksnotificaties), not as a webhook in the dial plan",
+        "Make a call, look at its receipts, and set fields, statuses and reasons by what is in them; then replay them",
     ),
     docs="https://help.voys.nl/integraties/gespreksnotificaties/technische-specificaties",
     sample=sample,

@@ -22,15 +22,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace as replaced
 
 from chalicelib.errors import PayloadMalformed
-from chalicelib.kit.fields import DEFAULT_REGION, instant, phone_identity, plain, present, scoped
+from chalicelib.kit.fields import instant, phone_identity, plain, present, scoped
 from chalicelib.kit.jwt import JwtSignature, jwt_signature
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
 from chalicelib.kit.shape import kept, pick, required, text
 from chalicelib.kit.signatures import decode, keys_of, octets, same, untimely
-from chalicelib.kit.source import Answer, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Answer, Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread
 from chalicelib.model import instants
 from chalicelib.model.event import Event, Ref
@@ -206,7 +206,7 @@ def actor(request: Request, found: Exchange) -> str:
 
 def people(request: Request, found: Exchange) -> tuple[Identity, ...]:
     """The channel's own id first, to which a reply goes; and the number, where the id is one."""
-    caller = phone_identity(dialled(found.customer), region(request), A2_ATTESTED)
+    caller = phone_identity(dialled(found.customer), request.region, A2_ATTESTED)
     if found.channel == "sms":
         return present(caller)
     return present(
@@ -228,14 +228,14 @@ def thread(request: Request, found: Exchange) -> tuple[Ref, ...]:
     else:
         prefix = "" if found.channel == "sms" else f"{found.channel}:"
         own, customer = (prefix + dialled(each) for each in ends)
-    return (Ref("thread", day_thread(own, customer, found.at, region(request))),) if found.customer else ()
+    return (Ref("thread", day_thread(own, customer, found.at, request.region)),) if found.customer else ()
 
 
 def own_address(request: Request, found: Exchange) -> str:
     if found.channel == "messenger":
         us = scoped("messenger", scope(request, found), found.own)
     else:
-        us = phone_identity(dialled(found.own), region(request))
+        us = phone_identity(dialled(found.own), request.region)
     return us.text if us else ""
 
 
@@ -251,8 +251,8 @@ def call(request: Request, told: Mapping[str, Any]) -> Iterator[Event]:
     if not (ended or keyed) or (out and text(request.settings, "outbound") == "agents"):
         return
     customer, own = (text(told, each) for each in (("to", "from") if out else ("from", "to")))
-    caller = phone_identity(dialled(customer), region(request), A2_ATTESTED)
-    line = phone_identity(dialled(own), region(request))
+    caller = phone_identity(dialled(customer), request.region, A2_ATTESTED)
+    line = phone_identity(dialled(own), request.region)
     yield Event(
         type="call",
         channel="voice",
@@ -303,14 +303,6 @@ def recording(told: Mapping[str, Any]) -> Event:
         details={"status": "recorded"} | kept(recording=text(told, "recording_url")),
         provider_type="recording",
     )
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
-
-
-def replaced(found: Event, **more: Any) -> Event:
-    return msgspec.structs.replace(found, **more)
 
 
 @dataclass(frozen=True)
@@ -400,10 +392,8 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
     told = {"to": "31201234567", "msisdn": "anonymous", "type": "text", "text": "Test", "messageId": "test"}
     if text(settings, "auth") != "sig":
         told = {"uuid": "test", "from": "anonymous", "to": "31201234567", "status": "completed", "direction": "inbound"}
-    body = json.dumps(told | {"message-timestamp": "2026-01-01 11:00:00", "timestamp": "2026-01-01T11:00:00.000Z"})
-    headers = (("content-type", "application/json"),)
-    unsigned = Request("POST", url, headers, body.encode(), "2026-01-01T11:00:00.000Z", settings=settings)
-    return sign(unsigned, secrets)
+    body = told | {"message-timestamp": "2026-01-01 11:00:00", "timestamp": SAMPLED_AT}
+    return sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -421,13 +411,15 @@ SOURCE = Source(
             "Method of sig", default="sha256", choices=(*HMACS, PLAIN_HASH), help="As in the account's settings"
         ),
         "api_key": Setting("API key", help="Tokens of another account are refused"),
-        "check_payload_hash": Setting("Check payload_hash", type="boolean", default=True),
+        "check_payload_hash": Setting(
+            "Check payload_hash", type="boolean", default=True, help="Off only where it is why webhooks are refused"
+        ),
         "tolerance": Setting("Tolerance", type="integer", default=0, help="Seconds; 0: any age"),
         "outbound": Setting(
             "Whom Vonage dials", default="customers", choices=("customers", "agents"), help="Outbound legs of calls"
         ),
         "sent_by": Setting("Who sends messages", default="agent", choices=("agent", "bot", "system")),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={"signature_secret": Setting("Signature secret", required=True, help="Of the account, not the API secret")},
     unverified=(
@@ -439,7 +431,7 @@ SOURCE = Source(
         "a GET of the answer or event address: its payload_hash is of something else, so set POST",
     ),
     setup=(
-        "Copy the signature secret from the account's settings.",
+        "Copy the signature secret from the account's settings and enter it here.",
         "In the application, set {hook_url} with POST as inbound and status address of Messages, and as event address of "
         "Voice; signed webhooks are on.",
         "For the SMS API make another connection with auth sig, ask Vonage to sign, and set its method; choose POST-JSON.",

@@ -17,7 +17,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,8 +25,9 @@ import msgspec
 
 from chalicelib.kit import tokens
 from chalicelib.kit.ciphers import aes_opened, aes_sealed
+from chalicelib.kit.content import Content
 from chalicelib.kit.fields import instant, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, required, text
 from chalicelib.kit.signatures import decode, keys_of, octets, same, untimely
 from chalicelib.kit.source import Answer, Secrets, Setting, Source
@@ -60,16 +61,6 @@ SEALED = re.compile(
 )
 NUMBER = re.compile(rb"<MsgId>\s*(?:<!\[CDATA\[)?([0-9]{1,32})(?:\]\]>)?\s*</MsgId>")
 SCENE = "qrscene_"
-
-
-@dataclass(frozen=True)
-class Content:
-    """`label`: the summary where there is no text."""
-
-    text: str = ""
-    label: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
-    attachments: tuple[dict[str, Any], ...] = ()
 
 
 def normalize(request: Request) -> Iterator[Event]:
@@ -112,7 +103,7 @@ def said(request: Request, told: Mapping[str, Any], kind: str) -> Event:
     found = CONTENTS[kind](told)
     return msgspec.structs.replace(
         known(request, told, kind),
-        summary=(found.text or found.label)[:120],
+        summary=found.summary,
         text=found.text,
         details=found.details,
         attachments=found.attachments,
@@ -291,10 +282,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b"<CreateTime>1767265200</CreateTime><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[Test]]></Content>"
         b"<MsgId>1</MsgId></xml>"
     )
-    return sign(
-        Request("POST", url, (("content-type", "text/xml"),), body, "2026-01-01T11:00:00.000Z", settings=settings),
-        secrets,
-    )
+    return sign(sample_request(url, settings, body, content_type="text/xml"), secrets)
 
 
 SOURCE = Source(
@@ -324,9 +312,9 @@ SOURCE = Source(
         "the mode that sends both plain and encrypted: only the encrypted part is read",
     ),
     setup=(
-        "Make up a token and let WeChat make an EncodingAESKey; choose secure mode.",
+        "Make up a token, let WeChat make an EncodingAESKey, and choose secure mode; enter both here, with the app id.",
         "Set {hook_url} as the server's address in the account's basic configuration: WeChat asks for an echo at once.",
-        "For codes that hand over a chat, make QR codes with the token as scene_str.",
+        "For a handover by QR code, make the code with the handover's token as scene_str.",
     ),
     docs="https://developers.weixin.qq.com/doc/offiaccount/en/Message_Management/Receiving_standard_messages.html",
     sample=sample,

@@ -13,15 +13,15 @@ message history yield nothing. Longer than most sources: a dozen kinds of messag
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from chalicelib.kit.content import Content
 from chalicelib.kit.fields import instant, money, phone_identity, plain, present, scoped
 from chalicelib.kit.handshakes import hub_challenge
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
 from chalicelib.kit.source import Secrets, Setting, Source
@@ -82,19 +82,6 @@ class Person:
     profile: Any = None
 
 
-@dataclass(frozen=True)
-class Content:
-    """`label`: the summary where there is no text. `original`: the message that this one edits or
-    deletes, as `details` say."""
-
-    text: str = ""
-    label: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
-    attachments: tuple[dict[str, Any], ...] = ()
-    original: str = ""
-    identities: tuple[Identity, ...] = ()
-
-
 def normalize(request: Request) -> Iterator[Event]:
     for change in changes(request):
         if change.field == "messages":
@@ -141,18 +128,18 @@ def echoed(change: Change) -> Iterator[Event]:
 
 def message(change: Change, told: Mapping[str, Any], who: Person, found: Content, out: bool = False) -> Event:
     moment, number = instant(told.get("timestamp"), "timestamp"), required(told, "id")
-    state = f"{text(found.details, 'status')}:{number}" if found.original else "sent" if out else "received"
+    state = f"{text(found.details, 'status')}:{number}" if found.message else "sent" if out else "received"
     return Event(
         type="message",
         channel="whatsapp",
         direction="out" if out else "in",
         actor="agent" if out else "customer",
-        object=found.original or number,
+        object=found.message or number,
         version=state,
         occurred_at=moment,
         identities=present(*people(change, who), *found.identities),
         refs=refs(change, who, moment, plain(pick(told, "context", "id"))),
-        summary=(found.text or found.label)[:120],
+        summary=found.summary,
         text=found.text,
         attachments=found.attachments,
         details=found.details | origin(told),
@@ -447,12 +434,12 @@ def edit(told: Mapping[str, Any]) -> Content | None:
     inner = pick(told, "edit", "message")
     found = None if text(inner, "type") in ("edit", "revoke") else content_of(inner)
     original = required(told, "edit", "original_message_id")
-    return found and replace(found, original=original, details=found.details | {"status": "edited"})
+    return found and replace(found, message=original, details=found.details | {"status": "edited"})
 
 
 def revoke(told: Mapping[str, Any]) -> Content:
     original = required(told, "revoke", "original_message_id")
-    return Content(label="Message deleted", details={"status": "deleted"}, original=original)
+    return Content(label="Message deleted", details={"status": "deleted"}, message=original)
 
 
 CONTENTS: dict[str, Callable[[Mapping[str, Any]], Content | None]] = dict.fromkeys(MEDIA, medium) | {
@@ -488,9 +475,8 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         "messages": [{"id": "wamid.test", "timestamp": "1767265200", "type": "text", "text": {"body": "Test"}}],
     }
     entry = {"id": text(settings, "business_account"), "changes": [{"field": "messages", "value": value}]}
-    body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
-    headers = (("content-type", "application/json"),)
-    return sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    body = {"object": "whatsapp_business_account", "entry": [entry]}
+    return sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -511,7 +497,7 @@ SOURCE = Source(
     },
     secrets={
         "app_secret": Setting("App secret", required=True, help="Of the Meta app whose webhooks come here"),
-        "verify_token": Setting("Verify token", required=True, help="A text of your choice, asked for once"),
+        "verify_token": Setting("Verify token", required=True, help="A text of your choice, which the app asks for"),
     },
     unverified=(
         "payloads of edit, revoke and smb_message_echoes, and whether echoes tell what they answer",

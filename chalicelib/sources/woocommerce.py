@@ -14,22 +14,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.kit.fields import (
-    DEFAULT_REGION,
-    email_identity,
-    instant,
-    money,
-    phone,
-    phone_identity,
-    plain,
-    present,
-    scoped,
-)
-from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit import shops
+from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, plain, present, scoped
+from chalicelib.kit.request import Request, sample_request
+from chalicelib.kit.shape import joined, kept, objects, pick, required, text
 from chalicelib.kit.signatures import ALGORITHMS, HmacSignature, keys_of
-from chalicelib.kit.source import Answer, Secrets, Setting, Source
-from chalicelib.model.event import Event, Ref
+from chalicelib.kit.source import REGION, Answer, Secrets, Setting, Source
+from chalicelib.model.event import Event
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
 TYPES = {
@@ -61,22 +52,18 @@ def normalize(request: Request) -> Iterator[Event]:
 def order(request: Request, topic: str) -> Event:
     body, shop = request.object, shop_of(request)
     number, (status, moment) = order_number(request), order_fact(body, topic)
-    created = status == "created"
-    return Event(
-        type="order",
-        channel="web",
-        object=required(body, "id"),
-        version="created" if created else f"{status}@{moment}",
-        actor="customer" if created else "system",
-        occurred_at=moment,
+    return shops.order(
+        required(body, "id"),
+        status,
+        moment,
+        topic,
+        text(body, "number") or number,
         identities=buyer(request, shop),
-        refs=(Ref("order", number, shop),),
-        summary=f"Order {text(body, 'number') or number} {status.replace('_', ' ')}",
-        text=text(body, "customer_note") if created else "",
+        refs=shops.refs(shop, number),
+        text=text(body, "customer_note") if status == "created" else "",
         details=order_details(body, status),
         fields=names(body.get("billing"), text(body, "billing", "email"), region_of(request, body)),
         link=link_of(body, f"post.php?post={required(body, 'id')}&action=edit"),
-        provider_type=topic,
     )
 
 
@@ -98,12 +85,7 @@ def order_fact(body: Mapping[str, Any], topic: str) -> tuple[str, str]:
 def order_details(body: Mapping[str, Any], status: str) -> dict[str, Any]:
     currency = text(body, "currency")
     items = [
-        kept(
-            title=text(line, "name"),
-            quantity=line.get("quantity"),
-            price=money(line.get("price"), currency).get("amount"),
-            sku=text(line, "sku"),
-        )
+        shops.line(text(line, "name"), line.get("quantity"), line.get("price"), currency, sku=text(line, "sku"))
         for line in objects(body, "line_items")
     ]
     refunds = [
@@ -160,12 +142,12 @@ def buyer(request: Request, shop: str) -> tuple[Identity, ...]:
 
 
 def names(address: Any, email: str, region: str) -> dict[str, str]:
-    name = f"{text(address, 'first_name')} {text(address, 'last_name')}".strip()
+    name = joined(address, "first_name", "last_name")
     return kept(name=name, email=email, phone=phone(pick(address, "phone"), region))
 
 
 def account_name(body: Mapping[str, Any]) -> dict[str, str]:
-    return kept(name=f"{text(body, 'first_name')} {text(body, 'last_name')}".strip())
+    return kept(name=joined(body, "first_name", "last_name"))
 
 
 def moment_of(body: Mapping[str, Any], *fields: str) -> str:
@@ -176,13 +158,12 @@ def moment_of(body: Mapping[str, Any], *fields: str) -> str:
 
 def assurance_of(request: Request, customer_id: Any) -> int:
     """Addresses of an account are attested only where the shop verifies them."""
-    verified = request.settings.get("accounts") == "verified"
-    return A2_ATTESTED if verified and plain(customer_id).strip("0") else A1_ASSERTED
+    return shops.assurance(request.settings, bool(plain(customer_id).strip("0")))
 
 
 def region_of(request: Request, body: Mapping[str, Any]) -> str:
     found = text(body, "billing", "country") or text(body, "shipping", "country")
-    return found or text(request.settings, "region") or DEFAULT_REGION
+    return found or request.region
 
 
 def home_of(body: Mapping[str, Any]) -> str:
@@ -247,9 +228,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'{"id":1,"number":"1","status":"pending","currency":"EUR","total":"1.00","customer_id":0,'
         b'"date_created_gmt":"2026-01-01T11:00:00","date_modified_gmt":"2026-01-01T11:00:00"}'
     )
-    headers = (("content-type", "application/json"), ("x-wc-webhook-topic", "order.created"))
-    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    return sign(unsigned, secrets)
+    return sign(sample_request(url, settings, body, x_wc_webhook_topic="order.created"), secrets)
 
 
 SOURCE = Source(
@@ -265,12 +244,9 @@ SOURCE = Source(
     own_system=True,
     settings={
         "account": Setting("Shop", help="Scope of customer ids; default: the shop's own domain"),
-        "accounts": Setting(
-            "Customer accounts",
-            default="unverified",
-            choices=("unverified", "verified"),
-            help="verified: the shop checks the mail address of every account, and an order's is the account's, "
-            "so that it may join customers",
+        "accounts": shops.accounts(
+            "the shop checks the mail address of every account, and an order's is the account's, so that it may join "
+            "customers"
         ),
         "order_reference": Setting(
             "Orders are quoted by",
@@ -281,7 +257,7 @@ SOURCE = Source(
         "algorithm": Setting(
             "HMAC algorithm", default="sha256", choices=ALGORITHMS, help="Another one only where a plugin changed it"
         ),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={"secret": Setting("Secret", required=True, help="Of the webhook")},
     unverified=("the page of an order in the administration, where orders have tables of their own",),

@@ -27,7 +27,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.kit.fields import instant, plain, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of, octets
 from chalicelib.kit.source import Answer, Secrets, Setting, Source
@@ -268,9 +268,8 @@ def challenged(request: Request, secrets: Secrets) -> Answer | None:
 
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
-    body = json.dumps({"for_user_id": text(settings, "user_id") or "1", "direct_message_events": []}).encode()
-    headers = (("content-type", "application/json"),)
-    return sign(Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings), secrets)
+    body = {"for_user_id": text(settings, "user_id") or "1", "direct_message_events": []}
+    return sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -301,7 +300,8 @@ SOURCE = Source(
     ),
     setup=(
         "Copy the app's client secret, or its API secret key where it has none.",
-        "Register {hook_url} as the app's webhook: X asks for a challenge at once and again and again.",
+        "Register {hook_url} as the app's webhook: X sends a challenge at once, and others after that: the secret "
+        "must be here before.",
         "Subscribe the account to dm.received, dm.sent, post.mention.create, post.reply.create and post.create, or to the "
         "Account Activity API.",
     ),

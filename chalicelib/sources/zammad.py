@@ -11,17 +11,17 @@ at the ticket's customer. A payload of one's own, without a ticket, yields nothi
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import replies
-from chalicelib.kit.fields import DEFAULT_REGION, email, email_identity, instant, phone, phone_identity, present, scoped
-from chalicelib.kit.request import Request
-from chalicelib.kit.shape import kept, objects, pick, required, text
+from chalicelib.kit.fields import email, email_identity, instant, phone, phone_identity, present, scoped
+from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
+from chalicelib.kit.schemes import one_of
+from chalicelib.kit.shape import joined, kept, objects, pick, required, text, texts
 from chalicelib.kit.signatures import basic_auth, hmac_signature, path_secret, static_token
-from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -198,21 +198,17 @@ def author(article: Node, actor: str) -> str:
 def people(request: Request, ticket: Node, article: Node) -> tuple[Identity, ...]:
     """The customer who wrote the article, or else the customer of the ticket."""
     person = author_of(ticket, article) if article else part(ticket, "customer")
-    if STAFF & set(texts(person.get("roles"))):
+    if STAFF & set(texts(person, "roles")):
         return ()
     proven = A2_ATTESTED if person.get("verified") is True else A1_ASSERTED
     texting = name_of(article.get("type")).lower() == "sms"
     return present(
         scoped("desk", account(request), person.get("id") or text(ticket, "customer_id"), A2_ATTESTED),
-        phone_identity(article.get("from"), region(request), A2_ATTESTED) if texting else None,
+        phone_identity(article.get("from"), request.region, A2_ATTESTED) if texting else None,
         email_identity(text(person, "email"), proven),
-        phone_identity(person.get("mobile"), region(request), A1_ASSERTED),
-        phone_identity(person.get("phone"), region(request), A1_ASSERTED),
+        phone_identity(person.get("mobile"), request.region, A1_ASSERTED),
+        phone_identity(person.get("phone"), request.region, A1_ASSERTED),
     )
-
-
-def texts(found: Any) -> list[str]:
-    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
 
 
 def refs(request: Request, ticket: Node) -> tuple[Ref, ...]:
@@ -245,12 +241,12 @@ def names(request: Request, person: Node) -> dict[str, str]:
     return kept(
         name=full_name(person),
         email=text(person, "email"),
-        phone=phone(person.get("mobile") or person.get("phone"), region(request)),
+        phone=phone(person.get("mobile") or person.get("phone"), request.region),
     )
 
 
 def full_name(person: Node) -> str:
-    return f"{text(person, 'firstname')} {text(person, 'lastname')}".strip()
+    return joined(person, "firstname", "lastname")
 
 
 def address(who: tuple[Identity, ...], channel: str) -> str:
@@ -270,32 +266,18 @@ def account(request: Request) -> str:
     return text(request.settings, "account") or text(request.settings, "fqdn") or request.connection
 
 
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
-
-
 def link(request: Request, ticket: Node) -> str:
     host = text(request.settings, "fqdn").lower()
     return f"https://{host}/#ticket/zoom/{required(ticket, 'id')}" if HOST.match(host) else ""
 
 
-SCHEMES: Mapping[str, Any] = {
-    "signature": hmac_signature(header="X-Hub-Signature", key_name="signature_token", algorithm="sha1", prefix="sha1="),
-    "basic": basic_auth(),
-    "bearer": static_token(key_name="bearer_token"),
-    "path": path_secret(),
-}
-
-
-def scheme(settings: Mapping[str, Any]) -> Any:
-    """The verifier that the settings choose, or None."""
-    return SCHEMES.get(text(settings, "auth") or "signature")
-
-
-def verify(request: Request, secrets: Secrets) -> str | None:
-    chosen = scheme(request.settings)
-    reason: str | None = chosen(request, secrets) if chosen else "auth is no scheme that we know"
-    return reason
+VERIFY = one_of(
+    "auth",
+    signature=hmac_signature(header="X-Hub-Signature", key_name="signature_token", algorithm="sha1", prefix="sha1="),
+    basic=basic_auth(),
+    bearer=static_token(key_name="bearer_token"),
+    path=path_secret(),
+)
 
 
 def delivery_key(request: Request) -> str | None:
@@ -304,13 +286,9 @@ def delivery_key(request: Request) -> str | None:
 
 
 def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
-    at = "2026-01-01T11:00:00.000Z"
-    ticket = {"id": 1, "number": "10001", "title": "Test", "state": "new", "created_at": at, "updated_at": at}
-    headers = (("content-type", "application/json"), ("x-zammad-trigger", "Test"))
-    connection, body = url.rpartition("/hooks/")[2], json.dumps({"ticket": ticket, "article": {}}).encode()
-    unsigned = Request("POST", url, headers, body, at, settings=settings, connection=connection)
-    signed: Request = (scheme(settings) or SCHEMES["signature"]).sign(unsigned, secrets)
-    return signed
+    ticket = {"id": 1, "number": "10001", "title": "Test", "state": "new", "created_at": SAMPLED_AT}
+    body = {"ticket": ticket | {"updated_at": SAMPLED_AT}, "article": {}}
+    return VERIFY.sign(sample_request(url, settings, body, x_zammad_trigger="Test"), secrets)
 
 
 SOURCE = Source(
@@ -318,13 +296,13 @@ SOURCE = Source(
     channel="desk",
     types=TYPES,
     normalize=normalize,
-    verify=verify,
+    verify=VERIFY,
     dedupe=delivery_key,
     own_system=True,
     channels=tuple(sorted(set(ARTICLES.values()))),
     settings={
         "auth": Setting(
-            "Authentication", default="signature", choices=tuple(SCHEMES), help="Without a signature token: path"
+            "Authentication", default="signature", choices=VERIFY.choices, help="Without a signature token: path"
         ),
         "username": Setting("User name", help="For basic authentication"),
         "fqdn": Setting("Host name", help="Such as support.tc.example: for links, and the scope of its user ids"),
@@ -332,7 +310,7 @@ SOURCE = Source(
         "closed_states": Setting(
             "States that close a ticket", type="array", items="string", default=["closed", "merged"]
         ),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "signature_token": Setting("HMAC SHA1 signature token", help="Of the webhook"),

@@ -25,11 +25,11 @@ from msgspec.structs import replace
 
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit import replies
-from chalicelib.kit.fields import DEFAULT_REGION, email_identity, instant, phone, phone_identity, present, scoped
-from chalicelib.kit.request import Request
+from chalicelib.kit.fields import email_identity, instant, phone, phone_identity, present, scoped
+from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of, octets
-from chalicelib.kit.source import Fetch, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Fetch, Secrets, Setting, Source
 from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, A3_VERIFIED, ANCHORS, Identity
 
@@ -643,7 +643,7 @@ def identities_of(request: Request, number: str, person: Node) -> tuple[Identity
         scoped("desk", account(request), number, A2_ATTESTED),
         email_identity(text(person, "email"), A1_ASSERTED),
         *(email_identity(text(each, "value"), attested(each)) for each in mails),
-        phone_identity(text(person, "phone"), region(request), A1_ASSERTED),
+        phone_identity(text(person, "phone"), request.region, A1_ASSERTED),
         known_outside(request, person),
     )
 
@@ -668,7 +668,7 @@ def names(request: Request, person: Node) -> dict[str, str]:
     return kept(
         name=text(person, "name"),
         email=text(person, "email"),
-        phone=phone(person.get("phone"), region(request)),
+        phone=phone(person.get("phone"), request.region),
         language=text(person, "locale"),
     )
 
@@ -681,10 +681,6 @@ def address_of(ticket: Node, who: tuple[Identity, ...]) -> str:
 
 def account(request: Request) -> str:
     return text(request.settings, "account") or text(request.settings, "subdomain") or request.connection
-
-
-def region(request: Request) -> str:
-    return text(request.settings, "region") or DEFAULT_REGION
 
 
 def host(request: Request) -> str:
@@ -807,9 +803,7 @@ def sample(secrets: Secrets, url: str, settings: Mapping[str, Any]) -> Request:
         b'"time":"2026-01-01T11:00:00.123456789Z","zendesk_event_version":"2022-11-06","subject":"zen:ticket:1",'
         b'"detail":{"id":"1","subject":"Test","status":"NEW","via":{"channel":"web"}},"event":{}}'
     )
-    headers = (("content-type", "application/json"),)
-    unsigned = Request("POST", url, headers, body, "2026-01-01T11:00:00.000Z", settings=settings)
-    return SIGNATURE.sign(unsigned, secrets)
+    return SIGNATURE.sign(sample_request(url, settings, body), secrets)
 
 
 SOURCE = Source(
@@ -845,7 +839,7 @@ SOURCE = Source(
         "merged_user": Setting(
             "Where a merge names the other user", default="event.previous", help="Path in the webhook of user.merged"
         ),
-        "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
+        "region": REGION,
     },
     secrets={
         "signing_secret": Setting("Signing secret", help="Of the webhook; without it every webhook is refused"),

@@ -62,6 +62,17 @@ def test_two_authors_headers_are_no_author() -> None:
     assert twice.author == ("", "")
 
 
+def test_what_the_carrier_took_out_of_the_headers_counts_instead_of_them() -> None:
+    parsed = {"From": [("=?utf-8?q?Jan?=", "jan@example.nl")], "To": [("", "support@tc.example")]}
+    found = Letter(
+        (("To", "x+H.tok9@tc.example"), ("Cc", "y+H.tok2@tc.example")), OWN, parsed=parsed, hashes=("H.Tok1",)
+    )
+    assert found.author == ("Jan", "jan@example.nl") and found.addresses("To") == ["support@tc.example"]
+    assert found.tags == ["H.Tok1", "H.tok2"]
+    two = {"From": [("", "jan@example.nl"), ("", "piet@example.nl")]}
+    assert Letter((), OWN, parsed=two).author == ("", "")
+
+
 def test_a_mail_without_an_id_is_known_by_what_its_copies_have() -> None:
     assert letter(Message_ID="").id == letter(Message_ID="", Received="x").id != letter(Message_ID="", Subject="x").id
 

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from chalicelib.kit import schemes
+from chalicelib.kit import schemes, signatures
 from chalicelib.kit.request import Request
 
 HOOK = "https://hub.example.nl/hooks/con_1"
@@ -38,6 +38,24 @@ def test_each_scheme_accepts_what_it_signed_and_nothing_without_its_secret(auth:
 def test_a_scheme_that_is_none_accepts_nothing() -> None:
     signed = schemes.sign(request(), KEYS)
     assert schemes.verify(replace(signed, settings={"auth": "trust me"}), KEYS)
+
+
+CHOICE = schemes.one_of("auth", basic=signatures.basic_auth(), path=signatures.path_secret())
+
+
+@pytest.mark.parametrize("auth", ["", *CHOICE.choices])
+def test_the_named_one_of_several_is_the_only_one_that_counts(auth: str) -> None:
+    signed = CHOICE.sign(request(settings={"auth": auth, "username": "till"}), KEYS)
+    assert CHOICE(signed, KEYS) is None
+    assert CHOICE(signed, dict.fromkeys(KEYS, ("other",)))
+    other = "basic" if auth == "path" else "path"
+    assert CHOICE(replace(signed, settings={"auth": other, "username": "till"}), KEYS)
+    assert CHOICE(replace(signed, settings={"auth": "trust me", "username": "till"}), KEYS)
+
+
+def test_the_first_of_several_stands_for_none() -> None:
+    assert CHOICE.choices == ("basic", "path") and CHOICE.of({}) is CHOICE.of({"auth": "basic"})
+    assert CHOICE.of({"auth": "trust me"}) is None
 
 
 def test_a_bearer_token_may_be_in_the_url() -> None:

@@ -29,6 +29,7 @@ import msgspec
 
 from chalicelib import sources
 from chalicelib.kit.request import Request
+from chalicelib.kit.schemes import OneOf
 from chalicelib.kit.source import Source
 
 FOLDER = Path(__file__).parent.parent / "fixtures" / "sources"
@@ -63,8 +64,9 @@ class Case:
     @property
     def verifier(self) -> Any:
         """What verifies this case: by its settings, where the source lets them choose."""
-        chosen = getattr(self.module, "scheme", None)
-        return chosen(self.request.settings) if chosen else self.source.verify
+        verify = self.source.verify
+        chosen = verify.of if isinstance(verify, OneOf) else getattr(self.module, "scheme", None)
+        return chosen(self.request.settings) if chosen else verify
 
     @property
     def expected(self) -> Any:

@@ -1,0 +1,26 @@
+"""What a message says, of whatever kind it is: its words, or what stands for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from chalicelib.model.identity import Identity
+
+
+@dataclass(frozen=True)
+class Content:
+    """`label`: the summary where there are no words. `message`: the one that this one answers, edits or deletes.
+    `identities`: whom it shows, as a contact of his own does. `token`: of a handover."""
+
+    text: str = ""
+    label: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+    attachments: tuple[dict[str, Any], ...] = ()
+    identities: tuple[Identity, ...] = ()
+    message: str = ""
+    token: str = ""
+
+    @property
+    def summary(self) -> str:
+        return (self.text or self.label)[:120]

@@ -134,7 +134,7 @@ class Http:
         reply = self._exchange(method, self._url(path, params), checked(sending), payload)
         if 200 <= reply.status < 300 or reply.status in allow:
             return reply
-        raise self._failure(reply)
+        raise self.refusal(reply)
 
     def _url(self, path: str, params: Mapping[str, str] | None) -> str:
         url = f"{self.base_url.rstrip('/')}/{path.lstrip('/')}" if self.base_url and path else self.base_url or path
@@ -174,7 +174,8 @@ class Http:
         netloc = f"{shown}:{parts.port}" if parts.port else shown
         return host, port, urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, ""))
 
-    def _failure(self, reply: Reply) -> DeliveryFailed:
+    def refusal(self, reply: Reply) -> DeliveryFailed:
+        """What an answer amounts to that was allowed, and turned out to be no good: to be raised."""
         kind = self.outcomes.get(reply.status) or outcome(reply.status)
         host = urlsplit(self.base_url).hostname or "destination"
         reason = f"HTTP {reply.status} from {host}"

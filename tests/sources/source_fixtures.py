@@ -5,6 +5,8 @@ byte up to the end of the file, a last newline included. The URL is https + Host
 
 A request with a `case.answer.json` is a handshake: that is what it is answered with, null where it is refused.
 
+What comes back from a destination (its `changes`) has its requests in `fixtures/destinations/<slug>/changes`.
+
 `connection.json` of the folder: `connection`, `settings`, `secrets` (name → list), `mapping` or the
 name of a `template`, `received_at`; the same under `cases` → case name, for what one case has otherwise.
 `private`: what signs in the place of secrets that only verify.
@@ -27,11 +29,13 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from chalicelib import sources
+from chalicelib import destinations, sources
 from chalicelib.kit.request import Request
 from chalicelib.kit.source import Source
 
 FOLDER = Path(__file__).parent.parent / "fixtures" / "sources"
+DESTINATIONS = FOLDER.parent / "destinations"
+CHANGES = "changes"
 RECEIVED_AT = "2026-09-01T12:00:00.000Z"
 
 
@@ -44,16 +48,18 @@ class Case:
 
     @property
     def slug(self) -> str:
-        return self.path.parent.name
+        folder = self.path.parent
+        return folder.parent.name if folder.name == CHANGES else folder.name
 
     @property
     def module(self) -> ModuleType:
-        return import_module(f"chalicelib.sources.{self.slug}")
+        kind = "sources" if self.slug in sources.slugs() else "destinations"
+        return import_module(f"chalicelib.{kind}.{self.slug}")
 
     @property
     def source(self) -> Source:
         """As the engine runs it: what was encrypted is opened before it is normalized."""
-        found = sources.load(self.slug)
+        found = declared(self.slug)
         opened = found.opened
         if opened is None:
             return found
@@ -79,12 +85,32 @@ class Case:
         return sign(request, {**self.secrets, **self.private})
 
 
+def returning() -> list[str]:
+    """Destinations that tell us of changes made there."""
+    return [slug for slug in destinations.slugs() if slug not in sources.slugs() and destinations.load(slug).changes]
+
+
+def receiving() -> list[str]:
+    """Every provider that calls us."""
+    return sorted([*sources.slugs(), *returning()])
+
+
+def declared(slug: str) -> Source:
+    found = sources.load(slug) if slug in sources.slugs() else destinations.load(slug).changes
+    assert found is not None
+    return found
+
+
 def cases(slug: str = "*") -> list[Case]:
-    return [load(path) for path in sorted(FOLDER.glob(f"{slug}/*.http")) if not _answer(path).exists()]
+    return [load(path) for path in _requests(slug) if not _answer(path).exists()]
 
 
 def handshakes(slug: str = "*") -> list[Case]:
-    return [load(path) for path in sorted(FOLDER.glob(f"{slug}/*.http")) if _answer(path).exists()]
+    return [load(path) for path in _requests(slug) if _answer(path).exists()]
+
+
+def _requests(slug: str) -> list[Path]:
+    return sorted([*FOLDER.glob(f"{slug}/*.http"), *DESTINATIONS.glob(f"{slug}/{CHANGES}/*.http")])
 
 
 def name_of(case: Case) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from source_fixtures import FOLDER, Case, as_json, cases, handshakes, name_of
+from source_fixtures import FOLDER, Case, as_json, cases, declared, handshakes, name_of, receiving, returning
 
 from chalicelib import sources
 from chalicelib.errors import PayloadMalformed
@@ -55,7 +55,7 @@ PROBES = frozenset({"HEAD", "OPTIONS"})
 
 each_case = pytest.mark.parametrize("case", ALL, ids=name_of)
 each_handshake = pytest.mark.parametrize("case", HANDSHAKES, ids=name_of)
-each_slug = pytest.mark.parametrize("slug", sources.slugs())
+each_slug = pytest.mark.parametrize("slug", receiving())
 
 
 def outcome(case: Case, request: Request) -> list[Event] | None:
@@ -325,14 +325,14 @@ def test_every_part_of_a_handshake_counts(case: Case) -> None:
 @each_slug
 def test_a_declared_handshake_has_fixtures_of_both_ends(slug: str) -> None:
     shown = {bool(case.answer) for case in handshakes(slug)}
-    assert shown == ({True, False} if sources.load(slug).handshake else set())
+    assert shown == ({True, False} if declared(slug).handshake else set())
 
 
 @each_slug
 def test_has_a_fixture_for_every_declared_type(slug: str) -> None:
     mine = cases(slug)
     shown = {(each.get("provider_type"), each["type"]) for case in mine for each in case.expected}
-    missing = [pair for pair in sources.load(slug).types.items() if pair not in shown]
+    missing = [pair for pair in declared(slug).types.items() if pair not in shown]
     assert not missing and len(mine) >= 3
 
 
@@ -344,7 +344,7 @@ def test_an_unknown_type_yields_nothing(slug: str) -> None:
 
 @each_slug
 def test_the_sample_is_signed_and_makes_no_customer(slug: str) -> None:
-    source = sources.load(slug)
+    source = declared(slug)
     if source.sample is None:
         pytest.skip("no sample")
     for case in cases(slug):
@@ -357,7 +357,7 @@ def test_the_sample_is_signed_and_makes_no_customer(slug: str) -> None:
 
 @each_slug
 def test_the_declaration_is_complete(slug: str) -> None:
-    source = sources.load(slug)
+    source = declared(slug)
     assert source.name and source.channel in CHANNELS and source.grade in GRADES and source.docs.startswith("https://")
     assert source.types and set(source.types.values()) <= TYPES
     assert source.secrets and source.setup and any("{hook_url}" in step for step in source.setup)
@@ -370,17 +370,17 @@ def test_the_declaration_is_complete(slug: str) -> None:
 
 @each_slug
 def test_every_template_is_right_and_shown_by_a_fixture(slug: str) -> None:
-    source = sources.load(slug)
+    source = declared(slug)
     for name, template in source.templates.items():
         assert source.check_mapping and source.check_mapping(template, {}) == [], name
         assert any(case.request.mapping is template and case.expected for case in cases(slug)), name
 
 
-@each_slug
+@pytest.mark.parametrize("slug", sources.slugs())
 def test_the_module_has_the_one_shape(slug: str) -> None:
     tree = ast.parse((Path(sources.__path__[0]) / f"{slug}.py").read_text("utf-8"))
     assert "https://" in (ast.get_docstring(tree) or "")
-    names = [name for node in tree.body for name in declared(node)]
+    names = [name for node in tree.body for name in assigned(node)]
     assert [name for name in names if name in ("TYPES", "normalize", "SOURCE")] == ["TYPES", "normalize", "SOURCE"]
     assert names[-1] == "SOURCE"
     for node in ast.walk(tree):
@@ -399,7 +399,7 @@ def test_the_module_has_the_one_shape(slug: str) -> None:
             assert (node.end_lineno or 0) - node.lineno < 27, node.name
 
 
-def declared(node: ast.stmt) -> list[str]:
+def assigned(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.FunctionDef):
         return [node.name]
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
@@ -412,15 +412,32 @@ def imported(node: ast.AST) -> list[str]:
     return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
 
 
+@pytest.mark.parametrize("slug", returning())
+def test_what_we_wrote_ourselves_comes_back_without_its_values(slug: str) -> None:
+    """Whose record it is comes back, and without the settings that say who we are its values do too."""
+    own = [case for case in cases(slug) if case.path.stem.startswith("own")]
+    assert own
+    for case in own:
+        events = list(case.source.normalize(case.request))
+        assert [each for event in events for each in event.identities if each.kind == "crm"]
+        assert not [event for event in events if event.fields]
+        plain = {name: case.request.settings[name] for name in ("base_url", "account") if name in case.request.settings}
+        assert [event for event in case.source.normalize(replace(case.request, settings=plain)) if event.fields]
+
+
 def test_every_fixture_folder_belongs_to_a_source() -> None:
     assert sorted(path.name for path in FOLDER.iterdir() if path.is_dir()) == list(sources.slugs())
 
 
 def test_one_source_loads_none_of_the_others_and_nothing_heavy() -> None:
     root = Path(sources.__path__[0]).parent.parent
-    for slug in sources.slugs():
-        program = f"import sys\nfrom chalicelib import sources\nsources.load({slug!r})\nprint(*sys.modules)"
+    for kind, slug in [
+        *(("sources", slug) for slug in sources.slugs()),
+        *(("destinations", slug) for slug in returning()),
+    ]:
+        program = f"import sys\nfrom chalicelib import {kind}\n{kind}.load({slug!r})\nprint(*sys.modules)"
         run = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
         loaded = set(run.stdout.split())
-        assert {f"chalicelib.sources.{slug}"} == {name for name in loaded if name.startswith("chalicelib.sources.")}
+        providers = ("chalicelib.sources.", "chalicelib.destinations.")
+        assert {f"chalicelib.{kind}.{slug}"} == {name for name in loaded if name.startswith(providers)}
         assert not loaded & {"requests", "cryptography", "phonenumbers", "jmespath", "pydantic", "botocore", "chalice"}

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from source_fixtures import Case, cases
+from source_fixtures import Case, cases, receiving
 
 from chalicelib import sources
 from chalicelib.errors import NotFound, PayloadMalformed
 from chalicelib.kit.request import MAX_BODY, Request
 
-CASES = {slug: cases(slug) for slug in sources.slugs()}
+CASES = {slug: cases(slug) for slug in receiving()}
 pieces = st.sampled_from([b"{", b"}", b"[", b'"', b"&", b"=", b"%", b"%ff", b"\xff", b"\x00", b"null", b"id", b"1e9"])
 bodies = st.one_of(st.binary(max_size=200), st.lists(pieces, max_size=40).map(b"".join))
 texts = st.text(max_size=60)
@@ -32,7 +32,7 @@ def survives(case: Case, request: Request) -> None:
         return
 
 
-@pytest.mark.parametrize("slug", sources.slugs())
+@pytest.mark.parametrize("slug", receiving())
 def test_garbage(slug: str) -> None:
     @settings(max_examples=150, deadline=None)
     @given(st.sampled_from(CASES[slug]), bodies, st.lists(st.tuples(texts, texts), max_size=4), texts, st.booleans())
@@ -43,7 +43,7 @@ def test_garbage(slug: str) -> None:
     run()
 
 
-@pytest.mark.parametrize("slug", sources.slugs())
+@pytest.mark.parametrize("slug", receiving())
 def test_bytes_of_real_requests_spoiled(slug: str) -> None:
     @settings(max_examples=150, deadline=None)
     @given(st.sampled_from(CASES[slug]), st.data())
@@ -55,7 +55,7 @@ def test_bytes_of_real_requests_spoiled(slug: str) -> None:
     run()
 
 
-@pytest.mark.parametrize("slug", sources.slugs())
+@pytest.mark.parametrize("slug", receiving())
 def test_the_largest_body_of_garbage(slug: str) -> None:
     for piece in (b"[],", b"&a=%ff", b"x", b'{"a":', b"\xff"):
         body = (piece * (MAX_BODY // len(piece) + 1))[:MAX_BODY]

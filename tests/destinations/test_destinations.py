@@ -186,6 +186,24 @@ def test_wrong_secrets_are_unauthorized_and_leave_nothing(case: Case) -> None:
     assert case.standin.kept() == []
 
 
+@each(ONE_APPEND)
+def test_a_token_is_asked_for_with_what_was_entered(case: Case) -> None:
+    destination = case.destination
+    if destination.grant is None:
+        pytest.skip("asks for no token")
+    settings = case.http().settings
+    entered = {name: tuple(values) for name, values in case.connection["entered"].items()}
+    asking = Http(destination.grant_base(settings), settings=settings, secrets=entered, allow_private=True)
+    token = destination.grant(asking)
+    assert token.seconds > 0
+    case.connection["secrets"] = {**case.connection["entered"], "access_token": [token.value]}
+    assert case.run() == case.told["returns"]
+    for secrets in ({}, dict.fromkeys(entered, ("wrong",))):
+        with pytest.raises(DeliveryFailed) as failed:
+            destination.grant(replace(asking, secrets=secrets))
+        assert failed.value.outcome == "unauthorized"
+
+
 @each(ONE_OF_EACH)
 def test_without_secrets_nothing_is_delivered(case: Case) -> None:
     case.connection["secrets"] = {}

@@ -44,8 +44,8 @@ Row = dict[str, Any]
 TYPES = {"Contact.create": "identify", "Contact.update": "identify", "Contact.delete": "system"}
 GROUPS = {
     "name": ("name", "firstName", "lastName"),
-    "mail": ("emailAddress", "emailAddressData"),
-    "number": ("phoneNumber", "phoneNumberData"),
+    "mail": ("emailAddress",),
+    "number": ("phoneNumber",),
 }
 KINDS = ("Call", "Meeting", "Task", "Note")
 HELD, NOT_HELD = "Held", "Not Held"
@@ -150,7 +150,10 @@ def addresses(row: Row, name: str) -> list[str]:
 
 
 def changed(request: Request, whole: Row, record: Row) -> dict[str, str]:
+    """What stands in the place of a last name that nobody knows is none."""
     first, last = text(whole, "firstName").strip(), text(whole, "lastName").strip()
+    if last in (text(whole, name) for name in ("emailAddress", "phoneNumber", customer_field(request.settings))):
+        last = ""
     groups = {
         "name": {"name": f"{first} {last}".strip(), "first_name": first, "last_name": last},
         "mail": {"email": email(text(whole, "emailAddress"))},
@@ -472,8 +475,12 @@ def _part(value: str) -> str:
     return quote(value, safe="")
 
 
+def customer_field(settings: Mapping[str, Any]) -> str:
+    return text(settings, "customer_field") or "cHubCustomerId"
+
+
 def _customer_field(http: Http) -> str:
-    return text(http.settings, "customer_field") or "cHubCustomerId"
+    return customer_field(http.settings)
 
 
 def _event_field(http: Http) -> str:
@@ -519,6 +526,7 @@ CHANGES = Source(
         "one and the same change of a contact, made twice within a day and undone in between, is told once: webhooks "
         "carry neither a moment nor an id",
         "what a merge of two contacts sends",
+        "an address that the hub adds beside an agent's first one says nothing when it comes back, as any other one",
         "a second change in a row by the hub's own user names nobody: its values are told, and are those of the hub",
     ),
     setup=(

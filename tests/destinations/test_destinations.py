@@ -18,8 +18,10 @@ from chalicelib.kit import http as http_module
 from chalicelib.kit import wire
 from chalicelib.kit.destination import Destination
 from chalicelib.kit.http import Http
-from chalicelib.kit.source import GRADES
+from chalicelib.kit.request import Request
+from chalicelib.kit.source import GRADES, Source
 from chalicelib.model.customer import Customer, Entry
+from chalicelib.model.event import Event
 from tests.standins.server import Standin
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "destinations"
@@ -292,6 +294,39 @@ def plain_entries(slug: str) -> list[Entry]:
     """What the fixtures tell without settings of their own."""
     told = [json.loads((FIXTURES / slug / f"{name}.json").read_text()) for name in names(slug, "append")]
     return [msgspec.convert(each["entry"], Entry) for each in told if not {"settings", "secrets"} & each.keys()]
+
+
+@each([(slug, name) for slug in SLUGS if destinations.load(slug).changes for name in names(slug, "upsert")])
+def test_what_comes_back_of_a_push_says_whose_record_it_is_and_no_other_value(case: Case) -> None:
+    source, own = case.destination.changes, case.connection["changes"]
+    assert source is not None
+    remote = case.run()
+    fields = {name: found.value for name, found in case.customer.fields.items()}
+    written = {"email": case.customer.first("email"), "phone": case.customer.first("phone"), **fields}
+    for body in case.standin.changes():
+        for event in came_back(case, source, body, own["settings"]):
+            mine = [each for each in event.identities if each.kind == "crm"]
+            assert [each.value for each in mine] == [remote]
+            assert not event.fields
+            attested = {each.text for each in event.identities if each.assurance > 1} - {each.text for each in mine}
+            assert attested <= {each.text for each in case.customer.identities}
+        for event in came_back(case, source, body, {}):
+            assert all(word in " ".join(written.values()) for word in event.fields.get("name", "").split()[:1])
+            assert all(event.fields[name] == written[name] for name in ("email", "phone") if name in event.fields)
+
+
+def came_back(case: Case, source: Source, body: bytes, settings: dict[str, Any]) -> list[Event]:
+    """What a webhook with this body becomes: signed, verified, looked up at the stand-in."""
+    http, headers = case.http(), (("content-type", "application/json"),)
+    at, url = "2026-09-02T08:31:00.000Z", "https://hub.example.nl/hooks/con_back"
+    asked = Request("POST", url, headers, body, at, settings={**http.settings, **settings}, connection="con_back")
+    secrets = {name: tuple(each) for name, each in case.connection["changes"]["secrets"].items()} | dict(http.secrets)
+    module = import_module(f"chalicelib.destinations.{case.slug}")
+    signed = (getattr(module, "sign", None) or source.verify.sign)(asked, secrets)
+    assert source.verify(signed, secrets) is None
+    wanted = list(source.fetch(signed, secrets)) if source.fetch else []
+    found = {each.name: http.request("GET", each.path, headers=each.headers).json() for each in wanted}
+    return list(source.normalize(replace(signed, fetched=found)))
 
 
 @each(UPSERTS)

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import itertools
+import json
 import re
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,7 @@ STATUSES = {
 }
 ADDRESSES = ("emailAddress", "phoneNumber")
 MOST = 200
+NOW, AGENT = "2026-09-02 08:30:01", "66a00000000000001"
 
 Row = dict[str, Any]
 
@@ -41,7 +43,11 @@ class EspoCrm(Standin):
         self.old_posts_stay = False
         self.own_fields = True
         self.rows: dict[str, dict[str, Row]] = {kind: {} for kind in ("Contact", "Note", *STATUSES)}
+        self.told: list[Row] = []
         self._ids = itertools.count(1)
+
+    def changes(self) -> list[bytes]:
+        return [json.dumps([each]).encode() for each in self.told]
 
     def set(self, **told: Any) -> None:
         for name in ("hmac", "old_posts_stay", "own_fields"):
@@ -116,7 +122,11 @@ class EspoCrm(Standin):
             return Answer(
                 409, [{"id": row["id"], "name": row["name"]} for row in found], {"X-Status-Reason": "duplicate"}
             )
-        return Answer(200, self._shown(kind, self._make(kind, told)))
+        row = self._make(kind, told)
+        if kind == "Contact":
+            row |= {"createdById": USER}
+            self.told.append(dict(row))
+        return Answer(200, self._shown(kind, row))
 
     def _duplicates(self, told: Row) -> list[Row]:
         """As it comes: the same first and last name, or a mail address in common."""
@@ -130,8 +140,18 @@ class EspoCrm(Standin):
     def _update(self, kind: str, row: Row, told: Any) -> Answer:
         if wrong := self._mistake(kind, told, row):
             return _refused(400, wrong)
+        before = dict(row)
         self._keep(kind, row, told)
+        if kind == "Contact":
+            self._tell(row, before)
         return Answer(200, self._shown(kind, row))
+
+    def _tell(self, row: Row, before: Row) -> None:
+        """What changed, and who did it only where it was somebody else before; no moment."""
+        row |= {"modifiedAt": NOW, "modifiedById": USER}
+        changed = {name: row[name] for name in row if row[name] != before.get(name) and name != "modifiedAt"}
+        if changed:
+            self.told.append({**changed, "id": row["id"]})
 
     def _mistake(self, kind: str, told: Any, own: Row | None) -> str:
         if not isinstance(told, dict):
@@ -155,7 +175,8 @@ class EspoCrm(Standin):
         row: Row = {"id": key, "deleted": False, "name": None}
         if kind == "Contact":
             row |= {"firstName": None, "lastName": None, "emailAddressData": [], "phoneNumberData": []}
-            row |= dict.fromkeys(["emailAddress", "phoneNumber"])
+            row |= {"emailAddress": None, "phoneNumber": None}
+            row |= {"createdAt": NOW, "createdById": AGENT, "modifiedAt": NOW, "modifiedById": None}
         self.rows[kind][key] = row | ({"cHubCustomerId": None} if kind == "Contact" else {"cHubEventId": None})
         self._keep(kind, self.rows[kind][key], told)
         return self.rows[kind][key]

@@ -116,6 +116,10 @@ class Standin:
         """Our customer id, or an empty text, of every contact that this system holds."""
         return []
 
+    def changes(self) -> list[bytes]:
+        """Bodies of the webhooks that this system would send of what was done to its contacts by its API."""
+        return []
+
     def set(self, **told: Any) -> None:
         if told:
             raise ValueError(f"nothing to set: {sorted(told)}")

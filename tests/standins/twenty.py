@@ -35,6 +35,8 @@ PARTS = {
     "bodyV2": {"markdown", "blocknote"},
 }
 MOST = 60
+NOW = "2026-09-02T08:30:01.000Z"
+HUB = {"source": "API", "name": "hub", "workspaceMemberId": None, "context": {}}
 
 Row = dict[str, Any]
 
@@ -53,6 +55,7 @@ class Twenty(Standin):
         self.target = "targetPersonId"
         self.rows: dict[str, dict[str, Row]] = {kind: {} for kind in SINGULAR}
         self.created = 0
+        self.told: list[Row] = []
         self._ids = itertools.count(1)
         self._recent: deque[float] = deque()
 
@@ -80,6 +83,15 @@ class Twenty(Standin):
     def people(self) -> list[str]:
         with self.lock:
             return [row.get("hubCustomerId") or "" for row in self.rows["people"].values()]
+
+    def changes(self) -> list[bytes]:
+        return [json.dumps(each, separators=(",", ":")).encode() for each in self.told]
+
+    def _tell(self, event: str, row: Row, **more: Any) -> None:
+        """A member, who would be named beside the record, is none of those who use the API."""
+        about = {"objectMetadata": {"id": "0f4a8a8e", "nameSingular": "person"}, "workspaceId": "20202020-1c25"}
+        stamped = {**row, "updatedBy": HUB, "updatedAt": NOW, "deletedAt": None}
+        self.told.append({"eventName": event, **about, "eventDate": NOW, "record": stamped, **more})
 
     def add_person(self, **told: Any) -> str:
         """One that somebody made by hand."""
@@ -167,7 +179,10 @@ class Twenty(Standin):
     def _create(self, kind: str, told: Any) -> Answer:
         if refusal := self._refusal(kind, told, None):
             return refusal
-        return Answer(201, {"data": {f"create{SINGULAR[kind]}": self._make(kind, told)}})
+        row = self._make(kind, told)
+        if kind == "people":
+            self._tell("person.created", row)
+        return Answer(201, {"data": {f"create{SINGULAR[kind]}": row}})
 
     def _update(self, kind: str, key: str, told: Any) -> Answer:
         row = self.rows[kind].get(key)
@@ -176,7 +191,10 @@ class Twenty(Standin):
             return _error(self.missing, name, 'Could not find any entity of type "person"')
         if refusal := self._refusal(kind, told, row):
             return refusal
+        before = dict(row)
         self._keep(row, told)
+        if changed := [name for name in row if row[name] != before.get(name)]:
+            self._tell("person.updated", row, updatedFields=changed)
         return Answer(200, {"data": {f"update{SINGULAR[kind]}": row}})
 
     def _delete(self, kind: str, key: str) -> Answer:
@@ -232,7 +250,7 @@ class Twenty(Standin):
 
     def _make(self, kind: str, told: Row) -> Row:
         key = told.get("id") or f"20202020-0000-4000-8000-{next(self._ids):012d}"
-        row: Row = {"id": key, "createdBy": {"source": "API", "name": "hub", "workspaceMemberId": None}}
+        row: Row = {"id": key, "createdBy": HUB}
         self.rows[kind][key] = row
         self.created += kind == "people"
         self._keep(row, told)

@@ -14,7 +14,7 @@ from chalicelib import destinations, sources
 ROOT = Path(__file__).parent.parent
 CODE = ROOT / "chalicelib"
 MODULES = sorted([ROOT / "app.py", *CODE.rglob("*.py")])
-GENERIC = frozenset({"generic", "webhook", "web", "mail", "sms", "feedback"})
+GENERIC = frozenset({"generic", "webhook", "web", "mail", "sms", "feedback", "twenty"})
 """Slugs that are ordinary words."""
 CHANNEL_WORDS = frozenset(
     {"whatsapp", "messenger", "instagram", "facebook", "x", "line", "wechat", "telegram"}

@@ -20,9 +20,10 @@ from chalicelib.kit import wire
 from chalicelib.kit.destination import Destination
 from chalicelib.kit.grant import Token
 from chalicelib.kit.http import Http
-from chalicelib.kit.source import GRADES
+from chalicelib.kit.request import Request
+from chalicelib.kit.source import GRADES, Source
 from chalicelib.model.customer import Customer, Entry
-from chalicelib.model.event import CHANNELS
+from chalicelib.model.event import CHANNELS, Event
 from chalicelib.model.identity import Identity
 from chalicelib.model.message import Message
 from tests.standins.server import Standin
@@ -48,7 +49,8 @@ class Case:
     def http(self, **options: Any) -> Http:
         text = json.dumps(self.connection["settings"] | self.told.get("settings", {}))
         settings = json.loads(text.replace("{url}", self.standin.url))
-        secrets = {name: tuple(values) for name, values in self.connection["secrets"].items()}
+        told = self.told.get("secrets", self.connection["secrets"])
+        secrets = {name: tuple(values) for name, values in told.items()}
         return replace(self.destination.http(settings, secrets, allow_private=True), **options)
 
     @property
@@ -109,6 +111,11 @@ def names(slug: str, do: str = "", *, ends: bool = False, fails: bool = False, r
     return [name for name in wanted if do in ("", told[name]["do"])]
 
 
+def says(slug: str, name: str) -> bool:
+    """Whether a refusal's case tells what its reason must say."""
+    return "says" in json.loads((FIXTURES / slug / f"{name}.json").read_text())
+
+
 def connections(slug: str) -> list[Path]:
     return list((FIXTURES / slug).glob("connection.json"))
 
@@ -133,11 +140,13 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
 
 
 EVERY = [(slug, name) for slug in SLUGS for name in names(slug)]
+OUTCOMES = [(slug, name) for slug in SLUGS for name in names(slug, refused=True) if not says(slug, name)]
 APPENDS = [(slug, name) for slug in SLUGS for name in names(slug, "append")]
 UPSERTS = [(slug, name) for slug in SLUGS for name in names(slug, "upsert")]
 FAILING = [(slug, name) for slug in SLUGS for name in names(slug, fails=True)]
 SENDS = [(slug, name) for slug in SLUGS for name in names(slug, "send")]
-REFUSED = [(slug, name) for slug in SLUGS for name in names(slug, refused=True)]
+REFUSED = [(slug, name) for slug in SLUGS for name in names(slug, refused=True) if says(slug, name)]
+COMING_BACK = [slug for slug in SLUGS if "changes" in json.loads(connections(slug)[0].read_text())]
 DOINGS = ("append", "upsert", "send")
 ONE_OF_EACH = [(slug, names(slug, do)[0]) for slug in SLUGS for do in DOINGS if names(slug, do)]
 ONE_APPEND = [(slug, names(slug, "append")[0]) for slug in SLUGS if names(slug, "append")]
@@ -147,7 +156,8 @@ MAKE_NOTHING = [(slug, name) for slug in SLUGS for name in names(slug, ends=True
 GRANTED = [
     (slug, name)
     for slug, name in ONE_APPEND
-    if destinations.load(slug).grant and not {"grant", "grants"} & json.loads(connections(slug)[0].read_text()).keys()
+    if destinations.load(slug).grant
+    and not {"grant", "grants", "entered"} & json.loads(connections(slug)[0].read_text()).keys()
 ]
 
 
@@ -169,6 +179,12 @@ def outcome(case: Case, **options: Any) -> str:
 def test_exactly_the_expected_calls_are_made(case: Case) -> None:
     returned = case.run()
     assert returned == case.told["returns"]
+    compare(case)
+
+
+@each(OUTCOMES)
+def test_what_the_system_says_in_its_own_way_is_the_expected_outcome(case: Case) -> None:
+    assert outcome(case) == case.told["outcome"]
     compare(case)
 
 
@@ -263,6 +279,24 @@ def test_wrong_secrets_are_unauthorized_and_leave_nothing(case: Case) -> None:
     case.connection["secrets"] = wrong
     assert outcome(case) == "unauthorized"
     assert case.standin.kept() == case.standin.sent() == []
+
+
+@each(ONE_APPEND)
+def test_a_token_is_asked_for_with_what_was_entered(case: Case) -> None:
+    destination = case.destination
+    if destination.grant is None or "entered" not in case.connection:
+        pytest.skip("asks for no token")
+    settings = case.http().settings
+    entered = {name: tuple(values) for name, values in case.connection["entered"].items()}
+    asking = Http(destination.grant_address(settings), settings=settings, secrets=entered, allow_private=True)
+    token = destination.grant(asking)
+    assert token.seconds > 0
+    case.connection["secrets"] = {**case.connection["entered"], "access_token": [token.value]}
+    assert case.run() == case.told["returns"]
+    for secrets in ({}, dict.fromkeys(entered, ("wrong",))):
+        with pytest.raises(DeliveryFailed) as failed:
+            destination.grant(replace(asking, secrets=secrets))
+        assert failed.value.outcome == "unauthorized"
 
 
 @each(ONE_OF_EACH)
@@ -475,6 +509,39 @@ def test_forgetting_takes_along_what_was_written(case: Case) -> None:
     assert case.destination.forget_contact is not None
     case.destination.forget_contact(case.http(), case.remote)
     assert case.standin.kept() == []
+
+
+@each([(slug, name) for slug in COMING_BACK for name in names(slug, "upsert")])
+def test_what_comes_back_of_a_push_says_whose_record_it_is_and_no_other_value(case: Case) -> None:
+    source, own = case.destination.changes, case.connection["changes"]
+    assert source is not None
+    remote = case.run()
+    fields = {name: found.value for name, found in case.customer.fields.items()}
+    written = {"email": case.customer.first("email"), "phone": case.customer.first("phone"), **fields}
+    for body in case.standin.changes():
+        for event in came_back(case, source, body, own["settings"]):
+            mine = [each for each in event.identities if each.kind == "crm"]
+            assert [each.value for each in mine] == [remote]
+            assert not event.fields
+            attested = {each.text for each in event.identities if each.assurance > 1} - {each.text for each in mine}
+            assert attested <= {each.text for each in case.customer.identities}
+        for event in came_back(case, source, body, {}):
+            assert all(word in " ".join(written.values()) for word in event.fields.get("name", "").split()[:1])
+            assert all(event.fields[name] == written[name] for name in ("email", "phone") if name in event.fields)
+
+
+def came_back(case: Case, source: Source, body: bytes, settings: dict[str, Any]) -> list[Event]:
+    """What a webhook with this body becomes: signed, verified, looked up at the stand-in."""
+    http, headers = case.http(), (("content-type", "application/json"),)
+    at, url = "2026-09-02T08:31:00.000Z", "https://hub.example.nl/hooks/con_back"
+    asked = Request("POST", url, headers, body, at, settings={**http.settings, **settings}, connection="con_back")
+    secrets = {name: tuple(each) for name, each in case.connection["changes"]["secrets"].items()} | dict(http.secrets)
+    module = import_module(f"chalicelib.destinations.{case.slug}")
+    signed = (getattr(module, "sign", None) or source.verify.sign)(asked, secrets)
+    assert source.verify(signed, secrets) is None
+    wanted = list(source.fetch(signed, secrets)) if source.fetch else []
+    found = {each.name: http.request("GET", each.path, headers=each.headers).json() for each in wanted}
+    return list(source.normalize(replace(signed, fetched=found)))
 
 
 @each(UPSERTS)

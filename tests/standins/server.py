@@ -123,6 +123,10 @@ class Standin:
     def settle(self) -> None:
         """Time goes by: what an index showed late, it shows."""
 
+    def changes(self) -> list[bytes]:
+        """Bodies of the webhooks that this system would send of what was done to its contacts by its API."""
+        return []
+
     def set(self, **told: Any) -> None:
         if told:
             raise ValueError(f"nothing to set: {sorted(told)}")

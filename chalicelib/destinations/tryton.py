@@ -1,0 +1,318 @@
+"""Tryton: https://docs.tryton.org/latest/server/topics/rpc.html
+
+A party is ours by an identifier that holds the customer id: its code is the organisation's own number
+and stays that. A party without one is adopted when it alone has the customer's mail address. What is
+known is added: Tryton keeps any number of addresses and numbers, and those that agents entered stay.
+
+An activity is a note on the party, or a record of another model by settings. It takes no key of ours
+but carries the event id in its last line, and is looked for before a retry. All goes by JSON-RPC in a
+session: the key of a user application opens the REST API only, which erases neither a party nor a note.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
+from chalicelib.kit.destination import Destination, Limit
+from chalicelib.kit.fields import DEFAULT_REGION, phone
+from chalicelib.kit.grant import Token
+from chalicelib.kit.shape import kept, pick, text
+from chalicelib.kit.signatures import keys_of, octets
+from chalicelib.kit.source import Secrets, Setting
+
+if TYPE_CHECKING:
+    from chalicelib.kit.http import Http, Reply
+    from chalicelib.model.customer import Customer, Entry
+
+Row = dict[str, Any]
+Domain = list[list[Any]]
+PARTY, NOTE = "party.party", "ir.note"
+DATABASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")
+ALSO_INACTIVE = ["active", "in", [True, False]]
+NUMBERS = frozenset({"phone", "mobile", "fax"})
+CUSTOMER_ID, MARK = "cus_", "draad:"
+MAX_TEXT = 16_384
+MAX_ROWS = 1_000
+SESSION_SECONDS = 300
+
+
+def login(http: Http) -> Token:
+    name, passwords = text(http.settings, "login"), keys_of(http.secrets, "password")
+    if not name or not passwords:
+        raise Unauthorized("no login and password are configured")
+    asked = {"id": 0, "method": "common.db.login", "params": [name, {"password": passwords[0]}]}
+    found = _result(http, http.request("POST", _path(http, "rpc/"), json=asked))
+    if not isinstance(found, list) or len(found) < 2:
+        raise Unknown("a login was answered without its session")
+    seconds = http.settings.get("session_seconds")
+    whole = base64.b64encode(octets(f"{name}:{found[0]}:{found[1]}")).decode()
+    return Token(whole, seconds if isinstance(seconds, int) else SESSION_SECONDS)
+
+
+def upsert_contact(http: Http, customer: Customer, remote: str) -> str:
+    for key in known(http, customer, remote):
+        if party := _party(http, key):
+            return _completed(http, party, customer)
+    return _create(http, PARTY, {"name": _name(customer) or customer.id} | _lacking(http, customer, [], []))
+
+
+def append_activity(http: Http, remote: str, entry: Entry) -> str:
+    values = {_party_field(http): _reference(http, remote), _text_field(http): note_text(entry)}
+    return _create(http, _model(http), values)
+
+
+def find_contact(http: Http, customer: Customer) -> str:
+    return next(_identified(http, [customer.id]), "")
+
+
+def find_activity(http: Http, remote: str, entry: Entry) -> str:
+    mark = f"{MARK}{entry.event.id}"
+    for row in _activities(http, remote, f"%{mark}"):
+        if text(row, _text_field(http)).endswith(mark):
+            return text(row, "id")
+    return ""
+
+
+def forget_contact(http: Http, remote: str) -> None:
+    """What the hub told goes first, then the party with its notes and attachments, as Tryton erases it."""
+    if not (party := _party(http, remote)):
+        return
+    key = text(party, "id")
+    if ours := [row["id"] for row in _activities(http, key, f"%{MARK}%")]:
+        _call(http, f"model.{_model(http)}.delete", ours)
+    _write(http, key, {"active": False})
+    session = _call(http, "wizard.party.erase.create")
+    number = session[0] if isinstance(session, list) and session else 0
+    _call(http, "wizard.party.erase.execute", number, {"ask": {"party": int(key)}}, "erase")
+    _call(http, "wizard.party.erase.delete", number)
+
+
+def note_text(entry: Entry) -> str:
+    """Its last line tells ours apart, so that it is found again."""
+    event = entry.event
+    words = [event.type, text(event.details, "number"), text(event.details, "status").replace("_", " ")]
+    seconds = event.details.get("duration")
+    side = (
+        "internal" if event.direction == "internal" else "from the customer" if event.direction == "in" else "from us"
+    )
+    head = f"{' '.join(word for word in words if word)} ({event.channel}), {event.occurred_at}, {side}"
+    head += f", {seconds} seconds" if isinstance(seconds, int | float) else ""
+    parts = [head, event.summary, event.text[:MAX_TEXT], entry.url, event.link, f"{MARK}{event.id}"]
+    return "\n".join(part for part in parts if part)
+
+
+def known(http: Http, customer: Customer, remote: str) -> Iterator[str]:
+    """Parties that are this customer: the one we know, by our identifier, by his mail address if nobody owns it."""
+    if remote:
+        yield remote
+    found = list(_identified(http, [customer.id, *customer.former]))
+    yield from found
+    if not found and (holder := _holder(http, customer.first("email"))):
+        yield holder
+
+
+def _identified(http: Http, ids: list[str]) -> Iterator[str]:
+    rows = _search(http, "party.identifier", [["code", "in", ids]], "party", "code")
+    rows = [row for row in rows if text(row, "code") in ids]
+    yield from (text(row, "party") for row in sorted(rows, key=lambda row: ids.index(text(row, "code"))))
+
+
+def _holder(http: Http, mail: str) -> str:
+    """The only party that has this address, if it is no other customer's."""
+    if not mail:
+        return ""
+    wanted = re.sub(r"([\\%_])", r"\\\1", mail)
+    rows = _search(http, "party.contact_mechanism", [["type", "=", "email"], ["value", "ilike", wanted]], "party")
+    parties = sorted({text(row, "party") for row in rows} - {""})
+    if len(parties) != 1:
+        return ""
+    codes = _search(http, "party.identifier", [["party", "=", int(parties[0])]], "code")
+    return "" if any(text(row, "code").startswith(CUSTOMER_ID) for row in codes) else parties[0]
+
+
+def _party(http: Http, key: str) -> Row:
+    """The party, or the one that agents replaced it by; nothing when it is gone."""
+    found: list[Row] = []
+    for _ in range(3):
+        wanted: Domain = [["id", "=", int(key) if key.isdigit() else 0], ALSO_INACTIVE]
+        found = _search(http, PARTY, wanted, "name", "replaced_by")
+        key = next((text(row, "replaced_by") for row in found), "")
+        if not key:
+            break
+    return next(iter(found), {})
+
+
+def _completed(http: Http, party: Row, customer: Customer) -> str:
+    key, name = text(party, "id"), _name(customer)
+    wanted: Domain = [["party", "=", int(key)], ALSO_INACTIVE]
+    ways = _search(http, "party.contact_mechanism", wanted, "type", "value")
+    codes = [text(row, "code") for row in _search(http, "party.identifier", wanted, "code")]
+    values = _lacking(http, customer, ways, codes)
+    if name and name != text(party, "name"):
+        values["name"] = name
+    if values:
+        _write(http, key, values)
+    return key
+
+
+def _lacking(http: Http, customer: Customer, ways: list[Row], codes: list[str]) -> Row:
+    """What is known of the customer and not there: nothing that agents entered is changed."""
+    mails = {text(row, "value").strip().lower() for row in ways if text(row, "type") == "email"}
+    region = text(http.settings, "region") or DEFAULT_REGION
+    numbers = {phone(text(row, "value"), region) for row in ways if text(row, "type") in NUMBERS}
+    mail, number = _own_one(customer, "email"), _own_one(customer, "phone")
+    new = [{"type": "email", "value": mail}] if mail and mail not in mails else []
+    new += [{"type": _phone_type(http), "value": number}] if number and number not in numbers else []
+    code = {"code": customer.id} | kept(type=text(http.settings, "identifier_type"))
+    return kept(
+        contact_mechanisms=[["create", new]] if new else [],
+        identifiers=[["create", [code]]] if customer.id not in codes else [],
+    )
+
+
+def _own_one(customer: Customer, kind: str) -> str:
+    """The newest one, if it is one that identifies this customer: a typed one proves nothing."""
+    newest = customer.fields[kind].value if kind in customer.fields else ""
+    owned = {each.value for each in customer.identities if each.kind == kind}
+    return newest if newest in owned else customer.first(kind)
+
+
+def _name(customer: Customer) -> str:
+    fields = {name: found.value for name, found in customer.fields.items()}
+    return fields.get("name") or f"{fields.get('first_name', '')} {fields.get('last_name', '')}".strip()
+
+
+def _activities(http: Http, remote: str, pattern: str) -> list[Row]:
+    wanted: Domain = [[_party_field(http), "=", _reference(http, remote)], [_text_field(http), "like", pattern]]
+    return _search(http, _model(http), wanted, _text_field(http))
+
+
+def _search(http: Http, model: str, domain: Domain, *names: str) -> list[Row]:
+    found = _call(http, f"model.{model}.search_read", domain, 0, MAX_ROWS, None, list(names))
+    if not isinstance(found, list):
+        raise Unknown(f"a search of {model} was answered without its rows")
+    return [each for each in found if isinstance(each, dict)]
+
+
+def _create(http: Http, model: str, values: Row) -> str:
+    made = _call(http, f"model.{model}.create", [values])
+    found = text({"id": made[0]}, "id") if isinstance(made, list) and made else ""
+    if not found:
+        raise Unknown(f"a new {model} was answered without its id")
+    return found
+
+
+def _write(http: Http, key: str, values: Row) -> None:
+    _call(http, f"model.{PARTY}.write", [int(key)], values)
+
+
+def _call(http: Http, method: str, *params: Any) -> Any:
+    """The result of a remote call; the last of the arguments is always its context."""
+    asked = {"id": 1, "method": method, "params": [*params, {}]}
+    return _result(http, http.request("POST", _path(http, "rpc/"), json=asked))
+
+
+def _result(http: Http, answer: Reply) -> Any:
+    """Errors come with a 200. Raises what they amount to."""
+    told = answer.json()
+    if isinstance(told, dict) and "result" in told:
+        return told["result"]
+    named = pick(told, "error")
+    if not isinstance(named, list) or not named:
+        raise Unknown("a call was answered with something else")
+    kind, said = str(named[0]), _said(http, named[1:])
+    if kind == "LoginException":
+        raise Unauthorized("Tryton asks for more than this session", said)
+    if kind in ("UserError", "UserWarning"):
+        raise Rejected(f"{kind}: Tryton's own rules refuse it", said)
+    raise Delayed(f"Tryton failed: {kind[:60]}", said)
+
+
+def _said(http: Http, named: list[Any]) -> str:
+    from chalicelib.kit.http import redacted
+
+    words = next((each[0] for each in named if isinstance(each, list) and each), "")
+    return redacted(str(words).encode(), [value for several in http.secrets.values() for value in several])
+
+
+def _path(http: Http, rest: str) -> str:
+    """Raises Rejected for a name that is no database's."""
+    database = text(http.settings, "database")
+    if not DATABASE.match(database) or not http.base_url:
+        raise Rejected("settings.base_url and settings.database: where Tryton is, and the name of its database")
+    return f"/{database}/{rest}"
+
+
+def _model(http: Http) -> str:
+    return text(http.settings, "activity_model") or NOTE
+
+
+def _party_field(http: Http) -> str:
+    return text(http.settings, "activity_party") or "resource"
+
+
+def _text_field(http: Http) -> str:
+    return text(http.settings, "activity_text") or "message"
+
+
+def _reference(http: Http, remote: str) -> str | int:
+    return int(remote) if http.settings.get("activity_reference") is False else f"{PARTY},{remote}"
+
+
+def _phone_type(http: Http) -> str:
+    return text(http.settings, "phone_type") or "phone"
+
+
+def _authorization(secrets: Secrets, settings: Mapping[str, Any]) -> Mapping[str, str]:
+    tokens = keys_of(secrets, "access_token")
+    return {"Authorization": f"Session {tokens[0]}"} if tokens else {}
+
+
+DESTINATION = Destination(
+    name="Tryton",
+    base_url="",
+    auth=_authorization,
+    grant=login,
+    upsert_contact=upsert_contact,
+    append_activity=append_activity,
+    find_contact=find_contact,
+    find_activity=find_activity,
+    forget_contact=forget_contact,
+    keyed=False,
+    limit=Limit(100, 10.0),
+    contact_fields=("name", "first_name", "last_name", "email", "phone"),
+    settings={
+        "base_url": Setting("Address of the server", required=True, help="https://tryton.example.nl, without database"),
+        "database": Setting("Database", required=True),
+        "login": Setting("User", required=True, help="Its login"),
+        "session_seconds": Setting(
+            "Seconds of a session", "integer", default=SESSION_SECONDS, help="timeout of [session]", least=120
+        ),
+        "identifier_type": Setting("Type of our identifier", help="Where an identifier must have one; default: none"),
+        "phone_type": Setting("Type of phone numbers", default="phone", choices=("phone", "mobile")),
+        "activity_model": Setting("Model of activities", default=NOTE),
+        "activity_party": Setting("Its field for the party", default="resource"),
+        "activity_text": Setting("Its field for the text", default="message"),
+        "activity_reference": Setting(
+            "That field is a reference", "boolean", default=True, help="To any model, as resource is; false: a many2one"
+        ),
+    },
+    secrets={
+        "password": Setting("Password of the user", required=True),
+    },
+    unverified=(
+        "versions other than 8.2, which the calls were tried on",
+        "a model of activities other than ir.note",
+        "limits of hosted servers: none are documented for calls, only for failed logins",
+    ),
+    setup=(
+        "Create a user for the hub that may read, create and change parties, their identifiers and contact mechanisms, "
+        "and create, read and delete notes. To erase, it must be in the group Party Administration.",
+        "Enter its login and password, the address of the server and the name of the database.",
+    ),
+    docs="https://docs.tryton.org/latest/server/topics/rpc.html",
+)

@@ -13,12 +13,14 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.message import Message
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit.shape import kept
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 MOST_LINES = 400_000
 MOST_NESTED = 60
@@ -109,6 +111,8 @@ def parameter(message: Message, name: str, header: str) -> str:
     written = next((value for key, value in message.raw_items() if key.lower() == header), "")
     if written.count(";") > MOST_PARAMETERS:
         return ""
+    from email.message import Message
+
     alone = Message()
     alone[header] = _FOLD.sub("", _whole(written[:LONGEST_HEADER])).replace("\n", " ").replace("\r", " ")
     found = alone.get_param(name, header=header)
@@ -159,7 +163,7 @@ def _leaves(message: Message) -> Iterator[Message]:
         yield message
         return
     for part in inner:
-        if isinstance(part, Message):
+        if not isinstance(part, str):
             yield from _leaves(part)
 
 

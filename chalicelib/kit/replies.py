@@ -6,9 +6,10 @@ unquoted follows it, or where a mail program's own header of the quoted mail beg
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Sequence
+
+from chalicelib.kit.shape import unescaped
 
 LONGEST_TEXT = 20_000
 """What is longer is cut off: the receipt has it whole."""
@@ -128,7 +129,7 @@ def _said(token: str) -> str:
     """A text with its entities and blanks as they would show; nothing of a tag."""
     if token.startswith("<") and len(token) > 1:
         return ""
-    return re.sub(r"[ \t\r\n\f\xa0]+", " ", html.unescape(_HUGE.sub("", token)))
+    return re.sub(r"[ \t\r\n\f\xa0]+", " ", unescaped(_HUGE.sub("", token)))
 
 
 def _without(markup: str, start: re.Pattern[str], end: re.Pattern[str]) -> str:

@@ -72,3 +72,10 @@ def words(usual: Mapping[str, str], other: Any) -> dict[str, str]:
 
 def _object(node: Any) -> dict[str, Any]:
     return node if isinstance(node, dict) else {}
+
+
+def unescaped(text: str) -> str:
+    """Text with its HTML entities resolved. The table of them is read on first use only."""
+    import html
+
+    return html.unescape(text)

@@ -16,7 +16,6 @@ repeats a message and yields nothing. So do reactions, which do not tell whose w
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ import msgspec
 
 from chalicelib.kit.fields import instant, present, scoped
 from chalicelib.kit.request import Request, sample_request
-from chalicelib.kit.shape import count, kept, objects, pick, required, text, texts
+from chalicelib.kit.shape import count, kept, objects, pick, required, text, texts, unescaped
 from chalicelib.kit.signatures import hmac_signature
 from chalicelib.kit.source import Answer, Secrets, Setting, Source
 from chalicelib.kit.threads import day_thread
@@ -205,7 +204,7 @@ def named(files: tuple[dict[str, Any], ...]) -> str:
 
 def plain_words(told: str) -> str:
     """Slack writes references in brackets, links with what they show, and escapes the rest."""
-    return html.unescape(REFERENCE.sub(shown, told)) if "<" in told or "&" in told else told
+    return unescaped(REFERENCE.sub(shown, told)) if "<" in told or "&" in told else told
 
 
 def shown(found: re.Match[str]) -> str:

@@ -9,7 +9,6 @@ without a moment and yields nothing. Refunds have no moment either: they are det
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 from chalicelib.kit import shops
 from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, plain, present, scoped
 from chalicelib.kit.request import Request, sample_request
-from chalicelib.kit.shape import joined, kept, objects, pick, required, text
+from chalicelib.kit.shape import joined, kept, objects, pick, required, text, unescaped
 from chalicelib.kit.signatures import ALGORITHMS, HmacSignature, keys_of
 from chalicelib.kit.source import REGION, Answer, Secrets, Setting, Source
 from chalicelib.model.event import Event
@@ -216,7 +215,7 @@ def verify(request: Request, secrets: Secrets) -> str | None:
 
 
 def decoded(secret: str) -> str:
-    return ENTITY.sub(lambda found: html.unescape(found[0]), secret)
+    return ENTITY.sub(lambda found: unescaped(found[0]), secret)
 
 
 def sign(request: Request, secrets: Secrets) -> Request:

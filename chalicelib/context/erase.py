@@ -163,7 +163,9 @@ def _of_item(table: Table, node: str, item: Item, found: Found) -> list[Key]:
 
 def _of_event(table: Table, node: str, event: Event, sort: str, found: Found) -> list[Key]:
     keys: list[Key] = [handover.key(ref.value) for ref in event.refs if ref.kind == "token"]
-    for ref in (ref_id(each) for each in event.refs):
+    named = [ref_id(each) for each in event.refs]
+    copies = table.batch_get([(f"R#{ref}", sort) for ref in named]).values()
+    for ref in dict.fromkeys([*named, *(ref for item in copies for ref in item.get("refs", ()))]):
         again = [each for each in table.query(f"R#{ref}", begins=receipts.AGAIN).items if each["eid"] == event.id]
         found.receipts |= {receipts.key_again(each) for each in again}
         _delete(table, [(f"R#{ref}", sort), (f"R#{ref}", f"P#{node}"), *((each["pk"], each["sk"]) for each in again)])

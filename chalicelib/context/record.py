@@ -284,9 +284,13 @@ def _link(
 
 
 def _wait(table: Table, event: Event, receipt: str, evidence: Evidence, seen: _Seen) -> Recorded:
-    """An event that names nobody: kept under its refs until somebody is there."""
+    """An event that names nobody: kept under its refs until somebody is there. A token that it redeems
+    says whose it is as well as a ref does: it was given to whoever takes part in that thread."""
     existing = seen.items.get((f"R#{seen.waits[0]}", events.sort_key(event)))
-    handover.converse(table, event, handover.redeem(table, event))
+    redeemed = handover.redeem(table, event)
+    handover.converse(table, event, redeemed)
+    theirs = (ref_id(each.thread) for each in redeemed)
+    seen = replace(seen, waits=tuple(dict.fromkeys((*seen.waits, *theirs))))
     _converse(table, event, evidence, seen, [(f"R#{seen.waits[0]}", events.sort_key(event))] * len(evidence.refs))
     item = _await(table, event, receipt, seen)
     return Recorded(_verdict(existing, item | {"rc": receipt}), f"R#{seen.waits[0]}")

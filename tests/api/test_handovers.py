@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.store import organisation
+from chalicelib.store import events, organisation
 from tests.api.client import Api, event, key_with, person
 from tests.api.test_links import customer, timeline
 
@@ -239,3 +239,42 @@ def test_orders_of_somebody_unproven_are_masked(api: Api, till: str) -> None:
     api.record(till, event(6001, "2026-09-03T18:15:00Z", MOBILE, person("login", "u-1", "A3", scope="tc")))
     shown = customer(api, "phone:+31612345678")
     assert shown["verified"] and [each["masked"] for each in shown["orders"]] == [False]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_form_that_only_carries_a_token_is_whose_the_token_is(api: Api, chat: str, late: bool) -> None:
+    """A typed address proves nothing; that the link was given to him does."""
+    token = minted(api, chat, "web", thread=f"ch-form-{late}")["token"]
+    visitor = person("web", f"a-form-{late}", scope="tc")
+    asked = event(1, "2026-09-01T09:00:00Z", visitor, refs=[thread(f"ch-form-{late}")], text="Kan dit per formulier?")
+    typed = person("email", "iemand@example.nl", "A1")
+    form = event(2, "2026-09-01T09:30:00Z", typed, channel="web", text=f"Ja graag [H:{token}]", refs=[thread("form-1")])
+    api.record(chat, *((form, asked) if late else (asked, form)))
+    assert [entry["text"] for entry in timeline(api, f"web:tc/a-form-{late}")] == [form["text"], asked["text"]]
+    assert api.get("/v1/customers", identity="email:iemand@example.nl")["match"] != "exact"
+
+
+def test_erasing_whoever_a_token_was_given_to_takes_what_it_brought_along(api: Api, chat: str) -> None:
+    token = minted(api, chat, "web", thread="ch-gone")["token"]
+    visitor = person("web", "a-gone", scope="tc")
+    api.record(
+        chat,
+        event(1, "2026-09-01T09:00:00Z", visitor, refs=[thread("ch-gone")]),
+        event(2, "2026-09-01T09:30:00Z", channel="web", text=f"geheim7341 [H:{token}]", refs=[thread("form-gone")]),
+    )
+    id = customer(api, "web:tc/a-gone")["id"]
+    assert len(timeline(api, "web:tc/a-gone")) == 2
+    api.call("POST", f"/v1/customers/{id}/erase", 202, {})
+    api.work()
+    start, left = None, []
+    while True:
+        page = api.table.scan(start, 100)
+        left += [item for item in page.items if item["sk"].startswith("E#") and "geheim7341" in entry_text(item)]
+        start = page.next
+        if start is None:
+            break
+    assert left == []
+
+
+def entry_text(item: dict[str, Any]) -> str:
+    return events.from_item(item).text

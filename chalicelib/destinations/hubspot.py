@@ -373,6 +373,7 @@ COMES_BACK = Source(
         "region": Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code"),
     },
     secrets={"client_secret": Setting("Client secret", help="Of the app whose webhooks come to the hook URL")},
+    docs="https://developers.hubspot.com/docs/api-reference/webhooks-webhooks-v3/guide",
 )
 
 DESTINATION = Destination(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,17 @@ from tests.standins.server import Standin
 pytestmark = pytest.mark.embedded
 
 FIXTURES = Path(__file__).parent / "fixtures" / "destinations"
-SLUGS = [slug for slug in destinations.slugs() if destinations.load(slug).changes]
 ROUNDS = 4
 """The record is made, which tells whose it is; being one more identity, that may be told once more."""
+
+
+@pytest.fixture(autouse=True)
+def _no_connection_stays(hub: Hub) -> Iterator[None]:
+    """A destination that nobody plays any more would hold up whatever comes after."""
+    yield
+    who = Integrator(hub.url, hub.admin_key)
+    for each in who.get("/v1/connections")["connections"]:
+        who.call("DELETE", f"/v1/connections/{each['id']}")
 
 
 def signed(slug: str, hook: str, body: bytes, secrets: dict[str, tuple[str, ...]]) -> Sent:
@@ -72,12 +81,14 @@ def bought(shop: dict[str, Any], number: int) -> None:
 def test_a_system_that_gives_tokens_is_told(hub: Hub, slug: str) -> None:
     who, number = Integrator(hub.url, hub.admin_key), 7300 + destinations.slugs().index(slug)
     with standin_of(slug) as standin:
-        shop, crm = shop_of(who), played(slug, standin, who)
+        shop = shop_of(who)
+        played(slug, standin, who)
         bought(shop, number)
         eventually(lambda: standin.kept() and quiet(who, f"jan{number}@example.nl"))
         assert standin.people() == [quiet(who, f"jan{number}@example.nl")["id"]]
-        for each in (shop, crm):
-            who.call("DELETE", f"/v1/connections/{each['id']}")
+
+
+SLUGS = [slug for slug in destinations.slugs() if "changes" in about_of(slug)]
 
 
 @pytest.mark.parametrize("slug", SLUGS)
@@ -99,8 +110,6 @@ def test_a_push_that_comes_back_ends(hub: Hub, slug: str) -> None:
         assert [each for each in found["identities"] if str(each).find("crm:") >= 0], found["identities"]
         assert standin.people() == [found["id"]]
         assert len(standin.kept()) == 1
-        for each in (shop, crm):
-            who.call("DELETE", f"/v1/connections/{each['id']}")
 
 
 def receipts(who: Integrator, connection: str) -> list[dict[str, Any]]:

@@ -144,8 +144,8 @@ def phones(world: World, number: int) -> tuple[str, str]:
 
 
 def test_an_agents_change_reaches_everybody_but_the_crm_and_the_newest_wins(world: World) -> None:
-    ordered(world, 970001, "tom@example.nl", "2026-09-01T10:00:00Z")
-    record = world.record(970001)
+    ordered(world, 974001, "tom@example.nl", "2026-09-01T10:00:00Z")
+    record = world.record(974001)
     quiet(world)
     before = world.writes()
     world.tells(
@@ -155,14 +155,14 @@ def test_an_agents_change_reaches_everybody_but_the_crm_and_the_newest_wins(worl
         record, "+31 6 70000001", "2026-09-02T10:00:00.000Z", changeSource="CRM_UI", sourceId="userId:1"
     )
     world.tells(agent)
-    eventually(lambda: world.customer("shop:tc/970001")["fields"].get("phone", {}).get("value") == "+31670000001")
+    eventually(lambda: world.customer("shop:tc/974001")["fields"].get("phone", {}).get("value") == "+31670000001")
     quiet(world)
     assert world.writes() == before, "the CRM knows: it told us"
     users = [each for each in world.desk.users.values() if each.get("phone") == "+31670000001"]
     assert len(users) == 1, "the desk learned it"
 
-    moved(world, 970001, "tom@example.nl", "+31670000002", "2026-09-03T10:00:00Z")
-    eventually(lambda: phones(world, 970001) == ("+31670000002", "+31670000002"))
+    moved(world, 974001, "tom@example.nl", "+31670000002", "2026-09-03T10:00:00Z")
+    eventually(lambda: phones(world, 974001) == ("+31670000002", "+31670000002"))
     quiet(world)
     before = world.writes()
     echo = phone_change(record, "+31670000002", "2026-09-03T10:00:05.000Z", changeSource="INTEGRATION", sourceId=APP)
@@ -171,23 +171,23 @@ def test_an_agents_change_reaches_everybody_but_the_crm_and_the_newest_wins(worl
     world.tells(agent | {"attemptNumber": 2})
     quiet(world)
     assert world.writes() == before, "no echo, no replay and no equal value is written back"
-    assert phones(world, 970001) == ("+31670000002", "+31670000002")
+    assert phones(world, 974001) == ("+31670000002", "+31670000002")
 
 
 def test_a_refusal_in_the_crm_outlives_an_older_consent_that_comes_later(world: World) -> None:
-    ordered(world, 970002, "uma@example.nl", "2026-09-01T10:00:00Z")
-    record = world.record(970002)
+    ordered(world, 974002, "uma@example.nl", "2026-09-01T10:00:00Z")
+    record = world.record(974002)
     optout = change("propertyChange", "2026-09-05T10:00:00.000Z", objectId=int(record), propertyName="hs_email_optout", propertyValue="true", changeSource="CRM_UI")  # fmt: skip
     world.tells(optout)
-    eventually(lambda: world.customer("shop:tc/970002")["fields"].get("consent_email", {}).get("value") == "denied")
-    moved(world, 970002, "uma@example.nl", "", "2026-09-04T10:00:00Z", accepts_marketing=True, accepts_marketing_updated_at="2026-09-04T10:00:00Z")  # fmt: skip
+    eventually(lambda: world.customer("shop:tc/974002")["fields"].get("consent_email", {}).get("value") == "denied")
+    moved(world, 974002, "uma@example.nl", "", "2026-09-04T10:00:00Z", accepts_marketing=True, accepts_marketing_updated_at="2026-09-04T10:00:00Z")  # fmt: skip
     quiet(world)
-    assert world.customer("shop:tc/970002")["fields"]["consent_email"]["value"] == "denied"
+    assert world.customer("shop:tc/974002")["fields"]["consent_email"]["value"] == "denied"
 
 
 def test_two_records_that_an_agent_merged_are_one_customer_under_one_record(world: World) -> None:
-    for number, mail in ((970003, "tommy@example.nl"), (970004, "t.jansen@example.nl")):
-        order = drive.order(number, 970003, mail, "", "2026-09-01T10:00:00Z") if number == 970003 else None
+    for number, mail in ((974003, "tommy@example.nl"), (974004, "t.jansen@example.nl")):
+        order = drive.order(number, 974003, mail, "", "2026-09-01T10:00:00Z") if number == 974003 else None
         if order:
             order["billing_address"]["phone"] = order["customer"]["phone"] = order["phone"] = None
             assert drive.shopify(world.shop, "orders/create", order).go() == 200
@@ -202,7 +202,7 @@ def test_two_records_that_an_agent_merged_are_one_customer_under_one_record(worl
     told = {"id": "l-1", "at": "2026-09-02T10:00:00Z", "mail": "t.jansen@example.nl", "text": "Waar blijft het?"}
     sent = Sent(letter["hook_url"], {"Authorization": "Bearer letters", "Content-Type": "application/json"}, json.dumps(told).encode())  # fmt: skip
     assert sent.go() == 200
-    primary = world.record(970003)
+    primary = world.record(974003)
 
     def other() -> Any:
         found = world.who.customer("email:t.jansen@example.nl")
@@ -215,13 +215,13 @@ def test_two_records_that_an_agent_merged_are_one_customer_under_one_record(worl
     world.tells(change("merge", "2026-09-06T10:00:00.000Z", primaryObjectId=int(primary), mergedObjectIds=[int(merged)], objectId=int(primary), changeSource="CRM_UI"))  # fmt: skip
     one = eventually(
         lambda: (
-            world.who.customer("email:t.jansen@example.nl") == world.who.customer("shop:tc/970003")
-            and world.customer("shop:tc/970003")
+            world.who.customer("email:t.jansen@example.nl") == world.who.customer("shop:tc/974003")
+            and world.customer("shop:tc/974003")
         )
     )
     quiet(world)
     records = [
-        each["id"] for each in world.customer("shop:tc/970003")["contacts"] if each["connection"] == world.connection
+        each["id"] for each in world.customer("shop:tc/974003")["contacts"] if each["connection"] == world.connection
     ]
     assert set(records) == {primary}
     assert world.crm.created == created, "nothing is made again"

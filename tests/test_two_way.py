@@ -132,7 +132,7 @@ def quiet(world: World) -> None:
     def still() -> bool:
         now = (world.writes(), len(world.desk.calls), world.who.get("/health")["queues"])
         state.append(now)
-        return len(state) > 6 and all(each == now for each in state[-6:]) and not any(now[2].values())
+        return len(state) > 10 and all(each == now for each in state[-10:]) and not any(now[2].values())
 
     eventually(still, 60, 0.5)
 
@@ -146,8 +146,6 @@ def phones(world: World, number: int) -> tuple[str, str]:
 def test_an_agents_change_reaches_everybody_but_the_crm_and_the_newest_wins(world: World) -> None:
     ordered(world, 974001, "tom@example.nl", "2026-09-01T10:00:00Z")
     record = world.record(974001)
-    quiet(world)
-    before = world.writes()
     world.tells(
         change("creation", "2026-09-01T10:01:00.000Z", objectId=int(record), changeSource="INTEGRATION", sourceId=APP)
     )
@@ -157,7 +155,9 @@ def test_an_agents_change_reaches_everybody_but_the_crm_and_the_newest_wins(worl
     world.tells(agent)
     eventually(lambda: world.customer("shop:tc/974001")["fields"].get("phone", {}).get("value") == "+31670000001")
     quiet(world)
-    assert world.writes() == before, "the CRM knows: it told us"
+    with world.crm.lock:
+        there = world.crm.objects["contacts"][record]["properties"]
+    assert "+31670000001" not in there.values(), "the CRM knows: it told us"
     users = [each for each in world.desk.users.values() if each.get("phone") == "+31670000001"]
     assert len(users) == 1, "the desk learned it"
 

@@ -201,9 +201,7 @@ def test_a_sweep_that_dies_while_it_asks_leaves_it_due(
     assert len(asked) == 2 and state(table, connection)["n"] == 0
 
 
-@pytest.mark.parametrize(
-    ("ends", "after"), [(3600, 1800), (100, 60), (-5, 60), (86400, 86400 - 7200), (7300, 100)]
-)
+@pytest.mark.parametrize(("ends", "after"), [(3600, 1800), (100, 60), (-5, 60), (86400, 86400 - 7200), (7300, 100)])
 def test_what_lives_shorter_than_it_is_asked_ahead_is_asked_half_way(
     table: DynamoTable, vendor: RingCentral, monkeypatch: pytest.MonkeyPatch, ends: int, after: int
 ) -> None:

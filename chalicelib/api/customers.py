@@ -85,8 +85,9 @@ def _newest(call: Call, person: Person) -> list[overview.Entry]:
 
 
 def _verified(person: Person) -> bool:
-    """Whether any of his identities is proven: by a login, a redeemed token, our own id."""
-    return any(each.assurance >= A3_VERIFIED for each in person.customer.identities)
+    """Whether any of his identities is proven: by a login, a redeemed token. That a CRM has a record of
+    him proves whose record it is, and not who he is."""
+    return any(each.assurance >= A3_VERIFIED and each.kind != "crm" for each in person.customer.identities)
 
 
 def _orders(newest: list[overview.Entry], *, masked: bool) -> list[dict[str, Any]]:

@@ -274,7 +274,7 @@ def _link(
     pairs = graph.evidence(assurances, traits, seen.node(home))
     for mine, owner in owners.items():
         pairs[graph.pair_of(mine, owner)] = graph.Rec(A3_VERIFIED)
-    nodes += [resolve.Node(owner, asr=A3_VERIFIED) for owner in sorted({*owners.values()} - assurances.keys())]
+    nodes += [resolve.Node(owner) for owner in sorted({*owners.values()} - assurances.keys())]
     known = {node.id: item for node in nodes if (item := seen.items.get((f"N#{node.id}", "-")))}
     fresh = None if owners else known
     applied = resolve.apply(table, rules, nodes, pairs, seen=fresh, cause=conversations.cause_of(event))

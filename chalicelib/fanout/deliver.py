@@ -382,7 +382,7 @@ def fingerprint(post: Post, customer: Customer) -> str:
     """Of what this destination keeps: equal means there is nothing to push. First all but the fields,
     then each field, so that it shows which one changed."""
     shown = reduced_customer(customer, post.connection.subscription, post.shown_id(customer.id))
-    reached = [each.text for each in shown.identities if each.kind != "crm"]
+    reached = sorted(each.text for each in shown.identities if each.kind != "crm")
     facts: list[Any] = [shown.id, reached, shown.preferred_channel]
     facts += [shown.satisfaction, post.connection.mapping, post.connection.provider]
     prints = [digest(msgspec.json.encode(facts, order="deterministic"))]

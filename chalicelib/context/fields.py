@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from chalicelib.errors import Busy
-from chalicelib.model.customer import Field
+from chalicelib.model.customer import DENIED, Field
 from chalicelib.model.event import Event
 from chalicelib.store.table import ABSENT, Item, Put, Table, equal
 
 SEARCHED = "name"
 CONSENT = "consent"
-DENIED = frozenset({"denied", "deny", "no", "false", "opt-out", "unsubscribed"})
 
 
 def offered(event: Event, more: Mapping[str, str], priority: int = 0) -> dict[str, Field]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from chalicelib.kit.destination import Destination
 from chalicelib.model import instants
-from chalicelib.model.customer import Customer
+from chalicelib.model.customer import DENIED, Customer
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import Identity
 from chalicelib.model.message import Message
@@ -23,7 +23,6 @@ FRESH_MS = 24 * 3_600_000
 """An event that comes later than this is history: nobody is written to about it."""
 TALK = frozenset({"message", "email", "call", "fax", "ticket", "note"})
 CLOSED = frozenset({"solved", "closed", "resolved"})
-DENIED = frozenset({"denied", "deny", "no", "false", "opt-out", "unsubscribed"})
 KINDS_OF = {"sms": ("phone",), "whatsapp": ("whatsapp", "phone"), "email": ("email",), "voice": ("phone",)}
 """Identity kinds that are an address on a channel; of every other channel the kind has its name."""
 TYPES_OF = {
@@ -104,8 +103,8 @@ def _needless(scene: Scene) -> str:
     since = due_at(rule, event) or instants.to_ms(event.occurred_at)
     if scene.now - since > FRESH_MS:
         return "it happened too long ago to write about it"
-    if rule.kind == TELL_ANSWER and event.actor not in ("agent", "bot"):
-        return "nobody of us answered"
+    if rule.kind == TELL_ANSWER and event.actor != "agent":
+        return "no agent answered"
     if rule.kind == ORDER_MESSAGE and event.details.get("status") not in ("created", "placed"):
         return "no new order"
     if rule.kind == ASK_SATISFACTION and event.details.get("status") not in CLOSED:

@@ -9,6 +9,9 @@ import msgspec
 from chalicelib.model.event import Event
 from chalicelib.model.identity import ANONYMOUS_KINDS, Identity
 
+# The values of a consent field that say no.
+DENIED = frozenset({"denied", "deny", "no", "false", "opt-out", "unsubscribed"})
+
 
 class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     """One value about the customer with where it came from. Newest (priority, at, event) wins."""

@@ -95,7 +95,8 @@ def test_an_answer_is_told_where_the_customer_chose() -> None:
     [
         ({"customer": msgspec.structs.replace(customer(), preferred_channel="")}, "no address"),
         ({"event": msgspec.structs.replace(ANSWER, channel="line")}, "no address"),
-        ({"event": msgspec.structs.replace(ANSWER, actor="customer")}, "nobody of us answered"),
+        ({"event": msgspec.structs.replace(ANSWER, actor="customer")}, "no agent answered"),
+        ({"event": msgspec.structs.replace(ANSWER, actor="bot")}, "no agent answered"),
         ({"now": NOW + 25 * 3_600_000}, "too long ago"),
         ({"customer": customer(consent_line="denied")}, "does not want this on line"),
         ({"customer": customer(consent_service="denied")}, "does not want service"),

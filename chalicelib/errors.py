@@ -136,6 +136,14 @@ class Delayed(DeliveryFailed):
         self.retry_after = retry_after
 
 
+class Paced(Delayed):
+    """We have asked enough for now. `retry_after` is a place in the line; `untried`: nothing was sent."""
+
+    def __init__(self, reason: str, retry_after: float, *, untried: bool) -> None:
+        super().__init__(reason, retry_after=retry_after)
+        self.untried = untried
+
+
 class Unknown(Delayed):
     outcome = "unknown"
 

@@ -55,7 +55,7 @@ def connected(who: Integrator) -> Iterator[World]:
             secrets={"signing_secret": drive.POS_SECRET},
             mapping=drive.POS_MAPPING,
         )
-        who.connect("hubspot", settings={"base_url": crm.url}, secrets={"access_token": TOKEN})
+        who.connect("hubspot", settings={"base_url": crm.url, "rate_limit": 100}, secrets={"access_token": TOKEN})
         feed = who.connect(
             "webhook",
             "partner",

@@ -7,6 +7,7 @@ marked, where it does not it is claimed first and looked for after an unknown ou
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from chalicelib import destinations
-from chalicelib.errors import Busy, Delayed, DeliveryFailed, Gone, Rejected, Unauthorized, Unknown
-from chalicelib.fanout import grants, messages
+from chalicelib.errors import Busy, Delayed, DeliveryFailed, Gone, Paced, Rejected, Unauthorized, Unknown
+from chalicelib.fanout import messages, outward
 from chalicelib.fanout.plan import PersonOf
 from chalicelib.fanout.wants import reduced, reduced_customer
 from chalicelib.kit.destination import Destination
 from chalicelib.kit.retry import next_attempt
-from chalicelib.kit.source import Secrets
 from chalicelib.model import instants
 from chalicelib.model.connection import ACTIVE, DISABLED, UNAUTHORIZED, Connection
 from chalicelib.model.customer import Customer, Entry, Field, Person
@@ -30,7 +30,7 @@ from chalicelib.model.event import Event, digest
 from chalicelib.model.message import Message
 from chalicelib.model.rule import Rule
 from chalicelib.settings import settings
-from chalicelib.store import connections, contacts, deliveries, events, jobs, rates, secrets
+from chalicelib.store import connections, contacts, deliveries, events, jobs, secrets
 from chalicelib.store.contacts import Contact
 from chalicelib.store.deliveries import CLAIMED, CONTACT, DELAYED, DELIVERED, PARKED, SKIPPED, Attempt, Duty
 from chalicelib.store.table import Item, Key, Table, live
@@ -139,47 +139,16 @@ class _Chance:
 
 
 def _posted(chance: _Chance, attempt: Attempt, tried: bool, begun: float) -> tuple[Post, str]:
-    """The way out, and what was made there; a token that is refused is asked for anew, once."""
-    connection, destination, table = chance.connection, chance.destination, chance.office.table
-    plain = secrets.decrypt_all(connection.id, connection.secrets)
-    if destination.grant is None:
-        return _sent(chance, plain, "", attempt, tried, begun)
-    token = grants.held(table, connection, destination, plain)
-    try:
-        return _sent(chance, grants.joined(plain, token), token.base_url, attempt, tried, begun)
-    except Unauthorized:
-        grants.refused(table, connection.id, token)
-        token = grants.held(table, connection, destination, plain)
-        return _sent(chance, grants.joined(plain, token), token.base_url, attempt, tried, begun)
+    """The way out, and what was made there."""
 
+    def sent(http: Http) -> tuple[Post, str]:
+        post = Post(chance.office, chance.connection, chance.destination, http, chance.duty, chance.found)
+        if post.duty.kind.startswith(messages.PREFIX):
+            return post, _message_duty(post, attempt, begun)
+        return post, _push_duty(post) if post.duty.kind == CONTACT else _append_duty(post, attempt, tried, begun)
 
-def _sent(
-    chance: _Chance, plain: Secrets, base_url: str, attempt: Attempt, tried: bool, begun: float
-) -> tuple[Post, str]:
-    http = chance.destination.http(
-        chance.connection.settings,
-        plain,
-        base_url=base_url,
-        allow_private=settings().allow_private_destinations,
-    )
-    http = replace(http, pace=_pace(chance.office.table, chance.connection, chance.destination))
-    post = Post(chance.office, chance.connection, chance.destination, http, chance.duty, chance.found)
-    if post.duty.kind.startswith(messages.PREFIX):
-        return post, _message_duty(post, attempt, begun)
-    return post, _push_duty(post) if post.duty.kind == CONTACT else _append_duty(post, attempt, tried, begun)
-
-
-def _pace(table: Table, connection: Connection, destination: Destination) -> Callable[[], None]:
-    """As fast as the system allows, or slower where the connection says so."""
-    slower = connection.settings.get("rate_limit")
-    own = (int(slower), 1.0) if isinstance(slower, int) and slower > 0 else None
-    requests, seconds = own or (destination.limit.requests, destination.limit.seconds)
-
-    def pace() -> None:
-        if wait := rates.take(table, connection.id, requests, seconds):
-            raise Delayed(f"we ask at most {requests} times in {seconds:g} s", retry_after=wait)
-
-    return pace
+    waited = (live(chance.found.get(chance.duty.key)) or {}).get("st") == DELAYED
+    return outward.through(chance.office.table, chance.connection, chance.destination, sent, waited=waited)
 
 
 def _attempted(chance: _Chance, attempt: Attempt, tried: bool) -> str:
@@ -205,19 +174,16 @@ def still_there(office: Office, duty: Duty) -> bool | None:
     destination = destinations.load(connection.provider) if connection else None
     if connection is None or destination is None or destination.find_activity is None or not item or not row:
         return None
-    plain: Secrets = secrets.decrypt_all(connection.id, connection.secrets)
-    base_url = ""
-    if destination.grant:
-        token = grants.held(office.table, connection, destination, plain)
-        plain, base_url = grants.joined(plain, token), token.base_url
-    private = settings().allow_private_destinations
-    http = destination.http(connection.settings, plain, base_url=base_url, allow_private=private)
-    post = Post(office, connection, destination, http, duty, found)
-    person = post.person()
-    if person is None:
-        return None
-    entry = Entry(events.from_item(item), person.customer.id, _page_url(person))
-    return bool(destination.find_activity(http, str(row.get("to", "")), _shown(post, entry, person)))
+
+    def seen(http: Http) -> bool | None:
+        post = Post(office, connection, destination, http, duty, found)
+        person = post.person()
+        if person is None or destination.find_activity is None:
+            return None
+        entry = Entry(events.from_item(item), person.customer.id, _page_url(person))
+        return bool(destination.find_activity(http, str(row.get("to", "")), _shown(post, entry, person)))
+
+    return outward.through(office.table, connection, destination, seen)
 
 
 def _since(begun: float) -> int:
@@ -332,7 +298,8 @@ def _append(post: Post, remote: str, entry: Entry, attempt: Attempt, tried: bool
     if post.destination.keyed:
         return append(post.http, remote, entry)
     fresh = deliveries.claim(post.table, post.duty, attempt, post.row)
-    unsure = tried or not fresh or (post.row is not None and post.row["st"] in (CLAIMED, DELAYED))
+    before = post.row["st"] in (CLAIMED, DELAYED) and post.row["n"] > 0 if post.row else False
+    unsure = tried or not fresh or before
     if unsure and post.destination.find_activity:
         found = post.destination.find_activity(post.http, remote, entry)
         if found:
@@ -421,7 +388,7 @@ def _failed(chance: _Chance, attempt: Attempt, failed: DeliveryFailed) -> str:
             if isinstance(failed, Unknown) and _unfindable(chance):
                 deliveries.parked(table, duty, replace(attempt, reason=f"{MAYBE_SENT}: {failed.reason}"))
                 return failed.outcome
-            return _put_off(table, duty, attempt, failed)
+            return _lined_up(chance, attempt, failed) or _put_off(table, duty, attempt, failed)
         case Unauthorized():
             _stop(table, connection, UNAUTHORIZED, failed.reason)
             deliveries.held(table, duty, attempt)
@@ -438,6 +405,20 @@ def _unfindable(chance: _Chance) -> bool:
     destination = chance.destination
     message = chance.duty.kind.startswith(messages.PREFIX)
     return message and not destination.message_keyed and destination.find_message is None
+
+
+def _lined_up(chance: _Chance, attempt: Attempt, failed: Delayed) -> str:
+    """Put off by our own pace: it comes back in its turn. It was no attempt if nothing was sent and nobody,
+    this attempt neither, has claimed it since the row was read. Empty where it is not our pace."""
+    if not isinstance(failed, Paced):
+        return ""
+    table, duty, turn = chance.office.table, chance.duty, math.ceil(failed.retry_after or 0)
+    before = live(chance.found.get(duty.key))
+    unsent = replace(attempt, count=attempt.count - 1)
+    if failed.untried and deliveries.delayed(table, duty, unsent, turn, deliveries.as_read(before)):
+        return failed.outcome
+    deliveries.delayed(table, duty, attempt, turn)
+    return failed.outcome
 
 
 def _put_off(table: Table, duty: Duty, attempt: Attempt, failed: Delayed) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from chalicelib import destinations
 from chalicelib.errors import Delayed, DeliveryFailed
-from chalicelib.fanout import grants
-from chalicelib.kit.source import Secrets
+from chalicelib.fanout import outward
 from chalicelib.model.connection import Connection
-from chalicelib.settings import settings
-from chalicelib.store import contacts, secrets
+from chalicelib.store import contacts
 from chalicelib.store.deliveries import ACTIVITY, CONTACT, Duty
 from chalicelib.store.table import Delete, Table
+
+if TYPE_CHECKING:
+    from chalicelib.kit.http import Http
 
 FORGOTTEN, NOTHING, FAILED, UNABLE = "erased", "nothing there", "failed", "cannot be told"
 
@@ -39,17 +41,14 @@ def forget(table: Table, connection: Connection, nodes: Sequence[str]) -> Told:
         return Told(connection.id, UNABLE, "the connection was deleted: erase it there by hand")
     if destination.forget_contact is None:
         return Told(connection.id, UNABLE, "this system has no way to erase: ask its owner")
-    plain: Secrets = secrets.decrypt_all(connection.id, connection.secrets)
-    base_url = ""
-    try:
-        if destination.grant:
-            token = grants.held(table, connection, destination, plain)
-            plain, base_url = grants.joined(plain, token), token.base_url
-        http = destination.http(
-            connection.settings, plain, base_url=base_url, allow_private=settings().allow_private_destinations
-        )
+    erase = destination.forget_contact
+
+    def erased(http: Http) -> None:
         for remote in remotes:
-            destination.forget_contact(http, remote)
+            erase(http, remote)
+
+    try:
+        outward.through(table, connection, destination, erased)
     except DeliveryFailed as failed:
         return Told(connection.id, FAILED, failed.reason[:200], isinstance(failed, Delayed))
     for remote in remotes:

@@ -15,7 +15,7 @@ import msgspec
 from chalicelib.model import instants
 from chalicelib.settings import settings
 from chalicelib.store import ids, queues
-from chalicelib.store.table import Item, Key, Put, Table, Update, equal, live
+from chalicelib.store.table import ALWAYS, Item, Key, Put, Table, Update, When, equal, live
 
 ACTIVITY, CONTACT = "activity", "contact"
 DELIVERED, DELAYED, PARKED, HELD, CLAIMED = "delivered", "delayed", "parked", "held", "claimed"
@@ -69,7 +69,7 @@ class Attempt:
 _marked: dict[Key, bool] = {}
 
 
-def _keep(table: Table, row: Item) -> bool:
+def _keep(table: Table, row: Item, when: When = ALWAYS) -> bool:
     """Put a row; its day is marked first, once in a container, so that no row is ever hidden."""
     connection, day = row["pk"][2:].split("#")
     if (connection, day) not in _marked:
@@ -77,7 +77,7 @@ def _keep(table: Table, row: Item) -> bool:
         if len(_marked) > 10_000:
             _marked.clear()
         _marked[connection, day] = True
-    return table.write(Put(row))
+    return table.write(Put(row, when))
 
 
 def days(table: Table, connection: str, since: str = "") -> list[str]:
@@ -94,14 +94,17 @@ def delivered(table: Table, duty: Duty, attempt: Attempt, remote: str, activity:
     _keep(table, _row(duty, DELIVERED, attempt) | {name: value for name, value in extra.items() if value})
 
 
-def delayed(table: Table, duty: Duty, attempt: Attempt, seconds: float) -> None:
-    """Keep the row first, then the message: a crash in between leaves it to the sweep."""
+def delayed(table: Table, duty: Duty, attempt: Attempt, seconds: float, when: When = ALWAYS) -> bool:
+    """Keep the row first, then the message: a crash in between leaves it to the sweep. False: the row
+    is not as `when` says, and nothing was done."""
     due = instants.now_ms() + int(seconds * 1000)
     by_message = seconds <= queues.MAX_DELAY
     index = {"gpk": shard(duty.key), "gsk": instants.from_ms(due + (GRACE_MS if by_message else 0))}
-    _keep(table, _row(duty, DELAYED, attempt) | index | {"due": instants.from_ms(due)})
+    if not _keep(table, _row(duty, DELAYED, attempt) | index | {"due": instants.from_ms(due)}, when):
+        return False
     if by_message:
         queues.send(queues.DELIVERIES, duty.message[0], group=duty.connection, delay=max(1, int(seconds)))
+    return True
 
 
 def parked(table: Table, duty: Duty, attempt: Attempt) -> None:
@@ -118,8 +121,12 @@ def held(table: Table, duty: Duty, attempt: Attempt) -> None:
 
 def claim(table: Table, duty: Duty, attempt: Attempt, row: Item | None) -> bool:
     """For systems that do not take our key: False when somebody claimed it, and may have sent."""
-    when = equal(st=row["st"], n=row["n"]) if row else equal(st=None)
-    return table.write(Put(_row(duty, CLAIMED, attempt), when))
+    return table.write(Put(_row(duty, CLAIMED, attempt), as_read(row)))
+
+
+def as_read(row: Item | None) -> When:
+    """Nobody did anything to the row since."""
+    return equal(st=row["st"], n=row["n"]) if row else equal(st=None)
 
 
 def _row(duty: Duty, status: str, attempt: Attempt) -> Item:

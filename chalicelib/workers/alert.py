@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from chalicelib import destinations, telemetry
 from chalicelib.errors import DeliveryFailed
+from chalicelib.fanout import outward
 from chalicelib.model.customer import Entry
 from chalicelib.model.event import Event, stamp
-from chalicelib.settings import settings
-from chalicelib.store import connections, organisation, secrets
+from chalicelib.store import connections, organisation
 from chalicelib.store.jobs import Job, Turn
 from chalicelib.store.table import Table
 
@@ -25,12 +25,11 @@ def run(table: Table, job: Job) -> Turn:
     if connection is None or connection.deleted or connection.id == job.params["connection"]:
         return Turn("", 0, () if not wanted else ("the connection of the setting alerts is not there",))
     destination = destinations.load(connection.provider)
-    plain = secrets.decrypt_all(connection.id, connection.secrets)
-    http = destination.http(connection.settings, plain, allow_private=settings().allow_private_destinations)
     tries = int(job.cursor or 0)
     try:
-        if destination.append_activity:
-            destination.append_activity(http, "", Entry(event_of(job), ""))
+        if append := destination.append_activity:
+            entry = Entry(event_of(job), "")
+            outward.through(table, connection, destination, lambda http: append(http, "", entry))
     except DeliveryFailed as failed:
         if tries >= MOST_TRIES:
             telemetry.warn("an alert could not be told", job=job.id, reason=failed.reason)

@@ -20,7 +20,7 @@ from chalicelib.model.connection import Connection, Subscription
 from chalicelib.model.customer import Customer, Entry, Person
 from chalicelib.model.event import Event, Ref, stamp
 from chalicelib.model.identity import Identity
-from chalicelib.store import connections, contacts, deliveries, queues, secrets
+from chalicelib.store import connections, contacts, deliveries, queues, rates, secrets
 from chalicelib.store.deliveries import ACTIVITY, CONTACT, Duty
 from chalicelib.store.organisation import Organisation
 from chalicelib.store.table import Item
@@ -58,14 +58,14 @@ class System:
     looked: int = 0
 
     def upsert(self, http: Any, customer: Customer, remote: str) -> str:
-        self._answer()
+        self._answer(http)
         known = (key for key, each in self.people.items() if each.id == customer.id)
         key = remote or next(known, f"r{len(self.people) + 1}")
         self.people[key] = customer
         return key
 
     def append(self, http: Any, remote: str, entry: Entry) -> str:
-        self._answer()
+        self._answer(http)
         self.seen.append(entry)
         made = (remote, entry.event.id)
         if not (self.keyed and made in self.activities):
@@ -78,7 +78,8 @@ class System:
         self.looked += 1
         return "found" if (remote, entry.event.id) in self.activities else ""
 
-    def _answer(self) -> None:
+    def _answer(self, http: Any) -> None:
+        http.pace()
         said = self.says.pop(0) if self.says else None
         if said:
             raise said
@@ -149,6 +150,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         if name == queues.DELIVERIES:
             sent.append((msgspec.json.decode(body, type=Duty), delay))
 
+    rates.forget()
     made = Desk(MemoryTable(), System(), sent)
     patches = (
         (secrets, "pepper", lambda: b"pepper"),
@@ -285,6 +287,60 @@ def test_a_paused_connection_holds(desk: Desk) -> None:
 def test_an_unreachable_destination_puts_the_rest_off_untried(desk: Desk) -> None:
     assert desk.go(failing="had just not answered") == "delayed"
     assert desk.row()["n"] == 0 and desk.system.seen == []
+
+
+def test_put_off_by_our_own_pace_it_was_no_attempt_and_comes_back_in_its_turn(desk: Desk) -> None:
+    desk.system = System(keyed=False)
+    desk.connect(settings={"rate_limit": 3})
+    now = instants.now_ms()
+    with replaced((instants, "now_ms", lambda: now)):
+        turns = [wait for _ in range(6) if (wait := rates.take(desk.table, CRM, 3, 1.0))]
+        assert len(turns) == 3 and turns == sorted(turns)
+        assert desk.go() == "delayed"
+        row = desk.row()
+        assert (row["n"], row["st"], desk.system.people, desk.sent[-1][1]) == (0, "delayed", {}, 2)
+    desk.table.batch_put([{**row, "due": instants.from_ms(now)}])
+    with replaced((instants, "now_ms", lambda: now + 2_000)):
+        assert desk.go() == "delivered"
+    assert desk.row()["n"] == 1 and desk.system.looked == 0, "nothing had been sent: nothing to look for"
+
+
+def test_paced_half_way_it_is_looked_for(desk: Desk) -> None:
+    desk.system = System(keyed=False)
+    desk.connect(settings={"rate_limit": 1})
+    assert desk.go() == "delayed"
+    row = desk.row()
+    assert row["n"] == 1 and desk.system.people and not desk.system.activities
+    rates.forget()
+    desk.table.rows.pop((f"C#{CRM}", "RATE"))
+    desk.table.batch_put([{**row, "due": instants.now()}])
+    assert desk.go() == "delivered"
+    assert desk.system.looked == 1 and len(desk.system.activities) == 1
+
+
+def test_a_claim_by_another_worker_is_not_forgotten_by_a_paced_copy(desk: Desk) -> None:
+    """A copy of the message, put off before it sent anything, while the first one sends."""
+    desk.system = System(keyed=False)
+    desk.connect(settings={"rate_limit": 1})
+    assert rates.take(desk.table, CRM, 1, 1.0) == 0
+    duty, table = desk.duty(), desk.table
+    now = instants.now()
+
+    class Meanwhile(FaultTable):
+        def batch_get(self, keys: Any) -> Any:
+            found = super().batch_get(keys)
+            if deliveries.claim(table, duty, deliveries.Attempt(1, now, now), None):
+                desk.system.activities.append(("r1", EVENT.id))
+            return found
+
+    assert deliver(desk.office(Meanwhile(table, 0, False)), duty, tried=False) == "delayed"
+    row = desk.row()
+    assert row["n"] == 1
+    rates.forget()
+    desk.table.rows.pop((f"C#{CRM}", "RATE"))
+    desk.table.batch_put([{**row, "due": instants.now()}])
+    desk.go()
+    assert desk.system.activities == [("r1", EVENT.id)]
 
 
 def test_without_our_key_it_is_claimed_and_looked_for(desk: Desk) -> None:

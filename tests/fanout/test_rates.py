@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import random
 from collections.abc import Iterator
 
@@ -22,15 +23,23 @@ def _fresh() -> Iterator[None]:
 
 
 def spent(seed: int, requests: int, seconds: float, workers: int, asks: int) -> list[int]:
-    """Moments (ms) at which requests were allowed to workers that each keep their own share."""
+    """Moments (ms) at which requests were allowed to workers that each keep their own share; whoever
+    is put off comes back in his turn, or now and then does not."""
     rng, table, clock = random.Random(seed), MemoryTable(), 1_000_000
     shares: list[dict[str, rates._Taken]] = [{} for _ in range(workers)]
-    allowed = []
+    allowed: list[int] = []
+    turns: list[int] = []
     for _ in range(asks):
         clock += rng.choice((0, 0, 1, 5, 50))
+        waited = bool(turns) and turns[0] <= clock
+        if waited:
+            heapq.heappop(turns)
         with replaced((instants, "now_ms", lambda now=clock: now), (rates, "_taken", rng.choice(shares))):
-            if rates.take(table, "con", requests, seconds) == 0:
-                allowed.append(clock)
+            wait = rates.take(table, "con", requests, seconds, waited=waited)
+        if wait == 0:
+            allowed.append(clock)
+        elif rng.random() < 0.9:
+            heapq.heappush(turns, clock + int(wait * 1000))
     return allowed
 
 
@@ -56,7 +65,30 @@ def test_an_empty_bucket_says_how_long_and_then_lets_through() -> None:
         assert 8 <= allowed <= 12 and 0 < wait <= 1.0
         assert rates.take(table, "another", 10, 1.0) == 0, "one connection holds no other up"
         clock[0] += int(wait * 1000) + 1
-        assert rates.take(table, "con", 10, 1.0) == 0
+        assert rates.take(table, "con", 10, 1.0) > 0, "somebody else waits: nobody gets before him"
+        assert rates.take(table, "con", 10, 1.0, waited=True) == 0
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 300), st.integers(1, 4), st.integers(4, 60))
+def test_a_backlog_drains_at_the_pace_and_each_is_put_off_as_often_as_it_asks(
+    many: int, each: int, requests: int
+) -> None:
+    """`many` deliveries of `each` requests at once: no crowd that comes back again and again."""
+    table, clock, put_off = MemoryTable(), 1_000_000, 0
+    waiting = [(clock, number, each, False) for number in range(many)]
+    while waiting:
+        moment, number, left, waited = heapq.heappop(waiting)
+        clock = max(clock, moment)
+        with replaced((instants, "now_ms", lambda now=clock: now)):
+            while left and (wait := rates.take(table, "con", requests, 1.0, waited=waited)) == 0:
+                left -= 1
+        if left:
+            put_off += 1
+            heapq.heappush(waiting, (clock + int(wait * 1000) + 1, number, left, True))
+    lasted = (clock - 1_000_000) / 1000
+    assert lasted <= 1.6 * many * each / requests + 2
+    assert put_off <= many * (each + 1)
 
 
 def test_a_request_costs_a_fraction_of_a_write() -> None:

@@ -142,7 +142,7 @@ def assembled(who: Integrator) -> Iterator[Cast]:
             secrets={"signing_secret": drive.DESK_SECRET, "api_token": DESK_TOKEN},
             subscription={"types": ["loyalty"]},
         )
-        cast.add("crm", "hubspot", settings={"base_url": crm.url}, secrets={"access_token": TOKEN})
+        cast.add("crm", "hubspot", settings={"base_url": crm.url, "rate_limit": 100}, secrets={"access_token": TOKEN})
         cast.add(
             "partner",
             "webhook",

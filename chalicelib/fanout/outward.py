@@ -1,0 +1,78 @@
+"""The way out to one connection: its secrets, its token, its pace. Whoever asks a destination goes this way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from chalicelib.errors import Paced, Unauthorized
+from chalicelib.fanout import grants
+from chalicelib.kit.destination import Destination, Limit
+from chalicelib.kit.source import Secrets
+from chalicelib.model.connection import Connection
+from chalicelib.settings import settings
+from chalicelib.store import rates, secrets
+from chalicelib.store.table import Table
+
+if TYPE_CHECKING:
+    from chalicelib.kit.http import Http
+
+Result = TypeVar("Result")
+
+
+def through(
+    table: Table,
+    connection: Connection,
+    destination: Destination,
+    use: Callable[[Http], Result],
+    *,
+    waited: bool = False,
+) -> Result:
+    """What `use` makes of it. A token that is refused is asked for anew, once, so `use` may run twice.
+
+    `waited`: this was told to come back now, so it need not line up behind others. Raises the
+    delivery errors; Paced where we have asked enough for now.
+    """
+    plain: Secrets = secrets.decrypt_all(connection.id, connection.secrets)
+    pace = _Pace(table, connection.id, limit(connection, destination), waited)
+    if destination.grant is None:
+        return use(_http(connection, destination, plain, "", pace))
+    for last in (False, True):
+        token = grants.held(table, connection, destination, plain)
+        try:
+            return use(_http(connection, destination, grants.joined(plain, token), token.base_url, pace))
+        except Unauthorized:
+            grants.refused(table, connection.id, token)
+            if last:
+                raise
+    raise AssertionError("unreachable")
+
+
+def limit(connection: Connection, destination: Destination) -> Limit:
+    """As fast as the system allows, or as its owner says."""
+    own = connection.settings.get("rate_limit")
+    return Limit(own, 1.0) if isinstance(own, int) and own > 0 else destination.limit
+
+
+def _http(connection: Connection, destination: Destination, plain: Secrets, base_url: str, pace: _Pace) -> Http:
+    private = settings().allow_private_destinations
+    http = destination.http(connection.settings, plain, base_url=base_url, allow_private=private)
+    return replace(http, pace=pace)
+
+
+@dataclass
+class _Pace:
+    """Before each request: goes on, or raises Paced, which says whether one was made before it."""
+
+    table: Table
+    connection: str
+    limit: Limit
+    waited: bool
+    made: int = 0
+
+    def __call__(self) -> None:
+        requests, seconds = self.limit.requests, self.limit.seconds
+        if wait := rates.take(self.table, self.connection, requests, seconds, waited=self.waited or self.made > 0):
+            raise Paced(f"we ask at most {requests} times in {seconds:g} s", wait, untried=not self.made)
+        self.made += 1

@@ -12,6 +12,7 @@ from tests import drive
 from tests.drive import Integrator, eventually
 from tests.standins.hubspot import TOKEN, HubSpot
 from tests.standins.partner import SECRET, Partner
+from tests.standins.silvasoft import KEY, USERNAME, Silvasoft
 
 pytestmark = pytest.mark.embedded
 
@@ -51,18 +52,21 @@ def finished(who: Integrator, job: str) -> dict[str, Any]:
 def test_a_new_destination_gets_the_history_that_it_wants_once(who: Integrator) -> None:
     shop = who.connect("shopify", settings={"accounts": "verified"}, secrets={"client_secret": drive.SHOP_SECRET})
     known = bought(who, shop["hook_url"], 771001, 771002, 771003)
-    with Partner() as partner, HubSpot() as crm:
+    with Partner() as partner, HubSpot() as crm, Silvasoft() as books:
         late = who.connect("webhook", settings={"url": f"{partner.url}/in"}, secrets={"signing_secret": SECRET},
                            subscription={"sources": [shop["id"]]})  # fmt: skip
         made = who.connect("hubspot", settings={"base_url": crm.url}, secrets={"access_token": TOKEN},
                            subscription={"sources": [shop["id"]]})  # fmt: skip
-        for connection in (late, made):
+        contacts = who.connect("silvasoft", settings={"base_url": books.url, "username": USERNAME, "rate_limit": 100},
+                               secrets={"api_key": KEY}, subscription={"sources": [shop["id"]]})  # fmt: skip
+        for connection in (late, made, contacts):
             for _ in range(2):
                 asked = who.call("POST", f"/v1/connections/{connection['id']}/backfill", 202, json={})
                 assert finished(who, asked["job"])["status"] == "done"
         eventually(lambda: set(known) <= set(crm.kept()))
         eventually(lambda: set(known) <= {each["data"]["id"] for each in partner.taken.values()})
         assert sorted(each for each in crm.kept() if each in known) == sorted(known)
+        eventually(lambda: sorted(books.people()) == [f"jan77100{n}@example.nl" for n in (1, 2, 3)])
         before = who.call("POST", f"/v1/connections/{late['id']}/backfill", 202, json={"until": "2026-01-01T00:00:00Z"})
         assert finished(who, before["job"])["done"] == 0
         eventually(lambda: who.get("/v1/drift", connection=made["id"])["destinations"][0]["state"] == "in step")

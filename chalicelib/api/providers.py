@@ -19,11 +19,18 @@ COMMON = {
     "ref_scopes": Setting("Reference scopes", type="object", help="ref kind → connection whose numbers are meant"),
     "base_url": Setting("Base URL of the API", help="for a stand-in or a regional host"),
     "rate_limit": Setting(
-        "Requests a second",
+        "Requests in a second",
         "integer",
         help="At most, to a destination; default: what the vendor allows",
         least=1,
-        most=1000,
+        most=100_000,
+    ),
+    "rate_seconds": Setting(
+        "Seconds of that limit",
+        "integer",
+        help="Over how long rate_limit is counted, such as 3600 for an hour; default: one second",
+        least=1,
+        most=86_400,
     ),
     "retention_days": Setting(
         "Days on the timeline",

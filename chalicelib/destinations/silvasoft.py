@@ -185,7 +185,7 @@ DESTINATION = Destination(
     ),
     setup=(
         "Choose an API plan: 15 requests an hour are free, 1,200 the most. A new customer costs two, a changed one two. "
-        "The hub keeps to the free plan unless the connection's rate_limit says otherwise.",
+        "The hub keeps to the free plan unless rate_limit says otherwise, with rate_seconds 3600 beside it.",
         "Make an API key for a user of its own; enter both. The vendor blocks for good who sends over 50 a minute.",
         "subscription.types says whose events make a relation: order alone keeps chats out of the books.",
         "No history is kept there: agents read it on the timeline page.",

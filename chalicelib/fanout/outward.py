@@ -51,8 +51,8 @@ def through(
 
 def limit(connection: Connection, destination: Destination) -> Limit:
     """As fast as the system allows, or as its owner says."""
-    own = connection.settings.get("rate_limit")
-    return Limit(own, 1.0) if isinstance(own, int) and own > 0 else destination.limit
+    own, seconds = connection.settings.get("rate_limit"), connection.settings.get("rate_seconds", 1)
+    return Limit(own, float(seconds)) if own else destination.limit
 
 
 def _http(connection: Connection, destination: Destination, plain: Secrets, base_url: str, pace: _Pace) -> Http:

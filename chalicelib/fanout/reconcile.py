@@ -21,7 +21,7 @@ from chalicelib.fanout.plan import Planned, Planner
 from chalicelib.model import instants
 from chalicelib.model.connection import Connection
 from chalicelib.store import contacts, deliveries
-from chalicelib.store.deliveries import ACTIVITY, DELIVERED, PARKED, Duty
+from chalicelib.store.deliveries import ACTIVITY, CONTACT, DELIVERED, PARKED, Duty
 from chalicelib.store.table import Delete, Item, Key, Put, Table, live, now_seconds
 
 MISSING, GONE, EXTRA = "missing", "gone", "extra"
@@ -43,14 +43,16 @@ class Found:
 def wanted(
     table: Table, planner: Planner, items: Iterable[Item], since: str = "", until: str = ""
 ) -> dict[Duty, Item | None]:
-    """The activities among these items that the planner's connections must have, each with its row."""
+    """What the planner's connections must have because of these items, each with its row: the
+    activities, or their customers' contacts where a system keeps no history."""
     planned = Planned()
     for item in items:
         inside = since <= item["sk"][2:26] and (not until or item["sk"][2:26] <= until)
         if item["pk"].startswith("N#") and item["sk"].startswith("E#") and live(item) and inside:
             planner.event(item, planned)
-    rows = table.batch_get([duty.key for duty in planned.activities])
-    return {duty: live(rows.get(duty.key)) for duty in planned.activities}
+    duties = [*planned.activities, *planned.contacts]
+    rows = table.batch_get([duty.key for duty in duties])
+    return {duty: live(rows.get(duty.key)) for duty in duties}
 
 
 def compare(found: Found) -> list[Duty]:
@@ -106,13 +108,14 @@ def drifts(table: Table, connection: str, after: str, limit: int) -> list[Item]:
 def view(item: Item, rows: Mapping[Key, Item]) -> dict[str, Any]:
     connection = item["pk"][2:]
     sort, _, what = item["sk"].rpartition("#")
-    row = rows.get(row_key(item)) if what != EXTRA else None
+    row = rows.get(row_key(item))
     return {
         "connection": connection,
         "what": what,
-        "event": sort.rpartition("#")[2] if what != EXTRA else None,
+        "event": sort.rpartition("#")[2] if "#" in sort else None,
+        "customer": f"cus_{sort}" if what != EXTRA and "#" not in sort else None,
         "record": sort if what == EXTRA else None,
-        "occurred_at": sort[:24] if what != EXTRA else None,
+        "occurred_at": sort[:24] if "#" in sort else None,
         "reason": item["why"],
         "found_at": item["at"],
         "delivery": deliveries.public_id(row) if row else None,
@@ -121,6 +124,9 @@ def view(item: Item, rows: Mapping[Key, Item]) -> dict[str, Any]:
 
 
 def row_key(item: Item) -> Key:
-    """Of the delivery that a difference is about."""
-    sort, _, _ = item["sk"].rpartition("#")
-    return Duty(item["pk"][2:], ACTIVITY, str(item["nd"]), f"E#{sort}").key if "#" in sort else ("", "")
+    """Of the delivery that a difference is about; of empty names for a record that is one too many."""
+    connection, node = item["pk"][2:], str(item["nd"])
+    sort, _, what = item["sk"].rpartition("#")
+    if what == EXTRA:
+        return "", ""
+    return (Duty(connection, ACTIVITY, node, f"E#{sort}") if "#" in sort else Duty(connection, CONTACT, node, sort)).key

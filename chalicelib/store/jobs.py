@@ -8,7 +8,7 @@ import msgspec
 
 from chalicelib.model import instants
 from chalicelib.store import ids, queues
-from chalicelib.store.table import ABSENT, Put, Table, equal, live, now_seconds
+from chalicelib.store.table import ABSENT, Key, Put, Table, equal, live, now_seconds
 
 RUNNING, DONE, FAILED = "running", "done", "failed"
 KEPT_SECONDS = 90 * 86400
@@ -43,6 +43,17 @@ def start(table: Table, kind: str, params: dict[str, Any], total: int = -1, id: 
 def get(table: Table, job_id: str) -> Job | None:
     item = live(table.get((f"J#{job_id}", "-")))
     return msgspec.json.decode(item["b"], type=Job) if item else None
+
+
+def place(cursor: str) -> Key | None:
+    """Where a scan goes on; None: at its beginning."""
+    pk, split, sk = cursor.partition("\n")
+    return (pk, sk) if split else None
+
+
+def cursor(following: Key | None) -> str:
+    """Of a scan's next page; empty after the last."""
+    return "\n".join(following) if following else ""
 
 
 class Turn(NamedTuple):

@@ -14,8 +14,8 @@ from chalicelib.context import erase
 from chalicelib.context.record import rules_of
 from chalicelib.settings import settings
 from chalicelib.store import organisation, receipts
-from chalicelib.store.jobs import Job, Turn
-from chalicelib.store.table import Delete, Key, Table
+from chalicelib.store.jobs import Job, Turn, cursor, place
+from chalicelib.store.table import Delete, Table
 from chalicelib.workers.erase import RUNS_OUT, line
 from chalicelib.workers.fanout import receivers
 
@@ -29,19 +29,14 @@ def run(table: Table, job: Job) -> Turn:
     return STEPS[step](table, job, round_, rest)
 
 
-def _start(rest: str) -> Key | None:
-    pk, split, sk = rest.partition("\n")
-    return (pk, sk) if split else None
-
-
 def _brought(table: Table, job: Job, round_: str, rest: str) -> Turn:
     connection = str(job.params["connection"])
-    page = table.scan(_start(rest), PAGE)
+    page = table.scan(place(rest), PAGE)
     found = erase.brought_by(table, page.items, connection, str(job.params["at"]))
     for key in found.receipts:
         receipts.blank(table, key)
     if page.next:
-        return Turn(f"brought|{round_}|{page.next[0]}\n{page.next[1]}", found.count)
+        return Turn(f"brought|{round_}|{cursor(page.next)}", found.count)
     for item in table.query(f"C#{connection}", begins="FETCH#").items:
         table.write(Delete((item["pk"], item["sk"])))
     line(table, job, "events, fields, receipts", "erased")
@@ -49,11 +44,11 @@ def _brought(table: Table, job: Job, round_: str, rest: str) -> Turn:
 
 
 def _leave(table: Table, job: Job, round_: str, rest: str) -> Turn:
-    page = table.scan(_start(rest), PAGE)
+    page = table.scan(place(rest), PAGE)
     rules = rules_of(organisation.read(table))
     gone = erase.leave(table, rules, page.items, ANCHOR, str(job.params["scope"]), str(job.params["at"]))
     if page.next:
-        return Turn(f"leave|{round_}|{page.next[0]}\n{page.next[1]}", gone)
+        return Turn(f"leave|{round_}|{cursor(page.next)}", gone)
     line(table, job, "accounts, and contact points known by them alone", "erased")
     if round_ == "0":
         return Turn("brought|1|", gone, delay=settings().erase_settle_seconds)

@@ -22,6 +22,18 @@ botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 STATE = re.compile(r"_[a-z]\w*\Z")
 
 
+ALONE = ("sources/test_source_conformance.py", "sources/test_source_fuzz.py", "sources/test_official_sdks.py")
+"""Files of thousands of pure cases, which need not stay together."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For runs of several processes: a file stays in one."""
+    for item in items:
+        if not item.path.as_posix().endswith(ALONE):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
 def forget() -> None:
     """What the hub's modules remember between two calls: settings, clients, caches."""
     if aws := sys.modules.get("chalicelib.store.aws"):

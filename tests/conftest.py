@@ -7,6 +7,7 @@ import re
 import sys
 import uuid
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,16 +23,17 @@ botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 STATE = re.compile(r"_[a-z]\w*\Z")
 
 
-ALONE = ("sources/test_source_conformance.py", "sources/test_source_fuzz.py", "sources/test_official_sdks.py")
+LARGE = ("test_source_conformance.py", "test_source_fuzz.py", "test_official_sdks.py")
 """Files of thousands of pure cases, which need not stay together."""
+PARTS = 6
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For runs of several processes: a file stays in one."""
+    """For runs of several processes: a file stays in one, but for the large ones."""
     for item in items:
-        if not item.path.as_posix().endswith(ALONE):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+        part = zlib.crc32(item.nodeid.encode()) % PARTS if item.path.name in LARGE else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.name}{part}"))
 
 
 def forget() -> None:

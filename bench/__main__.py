@@ -43,6 +43,15 @@ def import_rows(night: bool) -> Iterable[Row]:
         asdict(found),
     )
     yield Row("first hook of a process, with its four clients", f"{found.call_ratio:.2f} × ({found.call_ms:.0f} ms)")
+    used = imports.first_uses()
+    most = used.milliseconds[used.heaviest]
+    yield Row(
+        f"first use of a source, the heaviest of {len(used.milliseconds)} ({used.heaviest})",
+        f"{most:.1f} ms",
+        f"≤ {imports.FIRST_USE_MS:g} ms",
+        verdict(most <= imports.FIRST_USE_MS),
+        asdict(used),
+    )
 
 
 def storage_rows(night: bool) -> Iterable[Row]:

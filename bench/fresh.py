@@ -4,6 +4,7 @@ python -m bench.fresh floor     Chalice, and one botocore SQS client
 python -m bench.fresh hook      app, the modules on standard input, one botocore SQS client
 python -m bench.fresh call      app, and a whole first hook call; standard input says which
 python -m bench.fresh loaded    the same, and tells the modules that it loaded
+python -m bench.fresh source    what a source's first use loads, beside all that a hook has loaded before
 """
 
 from __future__ import annotations
@@ -46,13 +47,23 @@ def call(told: Any) -> None:
         raise SystemExit(f"the webhook was answered {answer}")
 
 
+def source(told: Any) -> float:
+    import app  # noqa: F401
+    from chalicelib import sources
+    from chalicelib.ingest import receive  # noqa: F401
+
+    begun = time.perf_counter()
+    sources.load(told)
+    return time.perf_counter() - begun
+
+
 def main() -> None:
     told = json.loads(sys.stdin.read() or "null")
     before = frozenset(sys.modules)
     mode = sys.argv[1]
     begun = time.process_time()
-    {"floor": floor, "hook": hook, "call": call, "loaded": call}[mode](told)
-    spent = time.process_time() - begun
+    own = {"floor": floor, "hook": hook, "call": call, "loaded": call, "source": source}[mode](told)
+    spent = time.process_time() - begun if own is None else own
     modules = sorted(set(sys.modules) - before) if mode == "loaded" else []
     json.dump({"seconds": spent, "modules": modules}, sys.stdout)
 

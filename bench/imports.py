@@ -17,10 +17,13 @@ from typing import Any
 
 from bench import hook
 from bench.stage import environment
+from chalicelib import sources
 from infra.local.state import ROOT
 
 PAIRS = 9
 BUDGET = 1.3
+ROUNDS = 5
+FIRST_USE_MS = 2.0
 COSTLIEST = 25
 LINE = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \|(\s+)(\S+)\Z")
 
@@ -55,6 +58,23 @@ def measured(provider: str = "shopify", pairs: int = PAIRS) -> Fresh:
         len(modules["modules"]),
         tuple(costliest(modules)),
     )
+
+
+@dataclass(frozen=True)
+class FirstUse:
+    """Milliseconds until a source is there, the least of a few fresh processes, by its slug."""
+
+    milliseconds: dict[str, float]
+
+    @property
+    def heaviest(self) -> str:
+        return max(self.milliseconds, key=lambda slug: self.milliseconds[slug])
+
+
+def first_uses(rounds: int = ROUNDS) -> FirstUse:
+    """The first round compiles."""
+    least = {slug: min(_seconds("source", slug) for _ in range(rounds)) * 1000 for slug in sources.slugs()}
+    return FirstUse(dict(sorted(least.items(), key=lambda each: -each[1])))
 
 
 def _turns(told: Any, modules: Any) -> tuple[tuple[str, Any], ...]:

@@ -14,7 +14,6 @@ Its 500 is a refusal with a reference into the environment's log, or a record th
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from zoneinfo import ZoneInfo
 
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.retry import retry_after
 from chalicelib.kit.shape import kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from chalicelib.model.event import Event
 
 Row = dict[str, Any]
-ENVIRONMENT = re.compile(r"[A-Za-z0-9]{1,40}\Z")
+ENVIRONMENT = pattern(r"[A-Za-z0-9]{1,40}\Z")
 HOSTS = {"production": "rest", "test": "resttest", "accept": "restaccept"}
 ADDRESSES = {"private": ("EmA2", "MbN2"), "work": ("EmAd", "MbNr")}
 EXISTING, NEW = "0", "7"

@@ -12,7 +12,6 @@ activity that is there is never changed, because an agent may have; one that sta
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -20,6 +19,7 @@ from urllib.parse import quote, urlencode
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.shape import count, kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.source import Secrets, Setting
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from chalicelib.model.event import Event
 
 Row = dict[str, Any]
-COLUMN = re.compile(r"[a-z][a-z0-9_]{0,99}\Z")
-ENVIRONMENT = re.compile(r"https://[a-z0-9-]+(\.[a-z0-9-]+)+\Z")
-TENANT = re.compile(r"[A-Za-z0-9.-]{1,100}\Z")
+COLUMN = pattern(r"[a-z][a-z0-9_]{0,99}\Z")
+ENVIRONMENT = pattern(r"https://[a-z0-9-]+(\.[a-z0-9-]+)+\Z")
+TENANT = pattern(r"[A-Za-z0-9.-]{1,100}\Z")
 AUTHORITY = "https://login.microsoftonline.com"
 API = "/api/data/v9.2"
 NEW, THERE = {"If-None-Match": "*"}, {"If-Match": "*"}

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.fields import DEFAULT_REGION, instant, phone, plain, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import required, text
 from chalicelib.kit.signatures import hmac_signature
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 MAX_BODY = 65_536
-EXISTING = re.compile(r"Existing ID: *(\d+)")
+EXISTING = pattern(r"Existing ID: *(\d+)")
 MESSENGERS = {"whatsapp": "WHATS_APP", "sms": "SMS"}
 CALL_STATUSES = {"completed", "busy", "no_answer", "failed", "canceled"}
 CALL_DIRECTIONS = {"in": "INBOUND", "out": "OUTBOUND"}

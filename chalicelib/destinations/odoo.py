@@ -12,13 +12,13 @@ it is found again. It is made as a record, not posted: posting may notify follow
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.errors import Delayed, DeliveryFailed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.shape import count, kept, text
 from chalicelib.kit.signatures import keys_of
 from chalicelib.kit.source import Secrets, Setting
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from chalicelib.model.event import Event
 
 Row = dict[str, Any]
-FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
+FIELD_NAME = pattern(r"[a-z][a-z0-9_]{0,62}\Z")
 PARTNER, MESSAGE = "res.partner", "mail.message"
 POSITIONAL = {"create": ("vals_list",), "write": ("vals",)}
 """What JSON-RPC takes by its place, because the name differs between versions."""

@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.shape import count, kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of
 from chalicelib.kit.source import Secrets, Setting
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from chalicelib.model.event import Event
 
 Row = dict[str, Any]
-FIELD_KEY = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
+FIELD_KEY = pattern(r"[A-Za-z0-9_]{1,64}\Z")
 SOURCE_NAME = "draad"
 ERASED = "erased"
 SIDES = {"in": "from customer", "out": "to customer"}

@@ -20,6 +20,7 @@ from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit import fields
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.shape import count, kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.source import Secrets, Setting
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from chalicelib.model.event import Event
 
 Row = dict[str, Any]
-HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+\Z")
-NAME = re.compile(r"[A-Za-z]\w{0,79}\Z", re.ASCII)
+HOST = pattern(r"[a-z0-9-]+(\.[a-z0-9-]+)+\Z")
+NAME = pattern(r"[A-Za-z]\w{0,79}\Z", re.ASCII)
 SESSION_SECONDS = 3600
 LIMIT_PAUSE = 900.0
 """Seconds: the limit is of a day, and comes free little by little."""

@@ -8,7 +8,6 @@ that the conversation is on. References begin with the first mail of the thread.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import msgspec
 from chalicelib.errors import Delayed, DeliveryFailed, Rejected, Unauthorized, Unknown
 from chalicelib.kit import sending
 from chalicelib.kit.destination import MAYBE_SENT, Destination, Limit
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.shape import kept, text
 from chalicelib.kit.signatures import keys_of
 from chalicelib.kit.signing import SigV4
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 PATH = "/v2/email/outbound-emails"
-REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d\Z")
+REGION = pattern(r"[a-z]{2}(?:-[a-z]+)+-\d\Z")
 KEY = "draad_key"
 INVALID = 400
 MEANINGS: Mapping[str, tuple[type[DeliveryFailed], str]] = {

@@ -14,7 +14,6 @@ answer also says on which host the account lives.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from chalicelib.kit import fields
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
 from chalicelib.kit.jwt import claims_of
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.shape import kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.signing import rsa_sha256
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from chalicelib.model.event import Event
 
 Row = dict[str, Any]
-TENANT = re.compile(r"[A-Za-z0-9]{1,40}\Z")
+TENANT = pattern(r"[A-Za-z0-9]{1,40}\Z")
 CLAIM = "http://schemes.superoffice.net/identity/"
 TICKET_SECONDS = 6 * 3600
 PHONES = ("MobilePhones", "OfficePhones", "PrivatePhones", "OtherPhones")

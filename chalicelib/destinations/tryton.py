@@ -20,6 +20,7 @@ from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.fields import DEFAULT_REGION, phone
 from chalicelib.kit.grant import Token
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.shape import kept, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.source import Secrets, Setting
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 Domain = list[list[Any]]
 PARTY, NOTE = "party.party", "ir.note"
-DATABASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")
+DATABASE = pattern(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")
 ALSO_INACTIVE = ["active", "in", [True, False]]
 NUMBERS = frozenset({"phone", "mobile", "fax"})
 CUSTOMER_ID, MARK = "cus_", "draad:"

@@ -11,7 +11,6 @@ What comes back: https://docs.twenty.com/developers/extend/webhooks
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -20,6 +19,7 @@ from uuid import UUID
 from chalicelib.errors import Delayed, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.fields import DEFAULT_REGION, email, email_identity, instant, phone, phone_identity, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of
@@ -46,12 +46,12 @@ MAX_TEXT = 32_768
 MAX_IDS = 50
 MOST = 9
 MAX_PAGES = 20
-TAKEN = re.compile(r"(?i)already exists|duplicate (?:key|entry)")
-MISSING = re.compile(r"(?i)could not find any entity|record not found")
+TAKEN = pattern(r"(?i)already exists|duplicate (?:key|entry)")
+MISSING = pattern(r"(?i)could not find any entity|record not found")
 MARK = "draad:"
-NAMED = re.compile(rf"{MARK}([a-z0-9]+)")
-BUSY = re.compile(r"(?i)limit reached|too many requests")
-MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!])")
+NAMED = pattern(rf"{MARK}([a-z0-9]+)")
+BUSY = pattern(r"(?i)limit reached|too many requests")
+MARKDOWN = pattern(r"([\\`*_{}\[\]<>#|~!])")
 OWN = frozenset({"API"})
 
 

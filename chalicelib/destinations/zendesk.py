@@ -13,13 +13,13 @@ open ticket. Neither takes a key of ours: both carry the event id, and are looke
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.shape import kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.source import Secrets, Setting
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from chalicelib.model.event import Event
 
 Row = dict[str, Any]
-SUBDOMAIN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+SUBDOMAIN = pattern(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 OPEN = ("new", "open", "pending", "hold")
 SOURCE_NAME = "draad"
 CUSTOMER_ID = "cus_"

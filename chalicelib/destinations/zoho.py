@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.shape import count, kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of
 from chalicelib.kit.source import Secrets, Setting
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 CENTRES = ("com", "eu", "in", "com.au", "jp", "sa", "ca", "com.cn", "uk")
-FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}\Z")
-QUOTABLE = re.compile(r"[^'\"\\\x00-\x1f]+\Z")
+FIELD_NAME = pattern(r"[A-Za-z][A-Za-z0-9_]{0,99}\Z")
+QUOTABLE = pattern(r"[^'\"\\\x00-\x1f]+\Z")
 SOURCE_NAME = "draad"
 SIDES = {"in": "from customer", "out": "to customer"}
 MISSED = frozenset({"missed", "no_answer", "busy", "failed", "canceled", "abandoned", "voicemail"})

@@ -7,7 +7,6 @@ https://www.iana.org/assignments/iana-ipv6-special-registry/
 
 from __future__ import annotations
 
-import re
 import socket
 import threading
 import unicodedata
@@ -16,6 +15,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from chalicelib.errors import Delayed, Rejected
+from chalicelib.kit.lazily import pattern
 
 Resolve = Callable[[str, int], Iterable[str]]
 """(host name, port) → every address that it stands for; raises OSError."""
@@ -68,9 +68,9 @@ FORBIDDEN = (
 )
 """First match gives the reason."""
 
-DOTS = re.compile("[。．｡]")
-HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\Z")
-NUMERIC = re.compile(r"(\d+|0x[0-9a-f]*)\Z")
+DOTS = pattern("[。．｡]")
+HOST = pattern(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\Z")
+NUMERIC = pattern(r"(\d+|0x[0-9a-f]*)\Z")
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from chalicelib.kit.fields import DEFAULT_REGION, phone_identity, plain, present
 from chalicelib.kit.shape import kept
@@ -16,8 +17,7 @@ CANCELED, VOICEMAIL, TRANSFERRED = "canceled", "voicemail", "transferred"
 STATES = (COMPLETED, NO_ANSWER, BUSY, FAILED, CANCELED, VOICEMAIL, TRANSFERRED)
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """`number`: the call's id at the provider, which is its thread. `version`: which state of the call this is, where
     its state alone would not tell two of them apart. `customer` and `own`: numbers as dialled or shown; a withheld
     one, or an extension, is nobody. `claims`: what a contact card says about the customer."""
@@ -32,7 +32,7 @@ class Call:
     region: str = DEFAULT_REGION
     claims: tuple[Identity | None, ...] = ()
     refs: tuple[Ref, ...] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = {}
 
 
 def entry(call: Call, provider_type: str, **more: Any) -> Event:

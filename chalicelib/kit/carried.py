@@ -7,8 +7,9 @@ order, receipt or case of a connection that is no own system is so anyway.)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from chalicelib.kit.fields import DEFAULT_REGION, LONGEST_VALUE, identity, plain, present
 from chalicelib.model.event import CHANNELS, Ref
@@ -29,8 +30,7 @@ MEANINGS: Mapping[str, str] = {
 """Name of a carried value → what it is, where a connection's settings say nothing else."""
 
 
-@dataclass(frozen=True)
-class Carried:
+class Carried(msgspec.Struct, frozen=True):
     refs: tuple[Ref, ...] = ()
     identities: tuple[Identity, ...] = ()
     name: str = ""

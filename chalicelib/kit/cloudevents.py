@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from chalicelib.errors import PayloadMalformed
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, parse_json
 from chalicelib.kit.shape import pick, required, text
 from chalicelib.kit.signatures import decode, encode
@@ -19,9 +20,9 @@ from chalicelib.kit.source import Answer
 
 STRUCTURED, BATCH = "application/cloudevents", "application/cloudevents-batch"
 REQUIRED = ("specversion", "id", "source", "type")
-_JSON = re.compile(r"(?:application|text)/(?:[a-z0-9.+-]+\+)?json\Z")
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_ORIGIN = re.compile(r"[A-Za-z0-9.:_-]{1,253}\Z", re.ASCII)
+_JSON = pattern(r"(?:application|text)/(?:[a-z0-9.+-]+\+)?json\Z")
+_QUOTED = pattern(r'"((?:[^"\\]|\\.)*)"')
+_ORIGIN = pattern(r"[A-Za-z0-9.:_-]{1,253}\Z", re.ASCII)
 
 
 def documents(request: Request) -> Iterator[tuple[str, Any]]:

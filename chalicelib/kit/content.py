@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from chalicelib.model.identity import Identity
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(msgspec.Struct, frozen=True):
     """`label`: the summary where there are no words. `message`: the one that this one answers, edits or deletes.
     `identities`: whom it shows, as a contact of his own does. `token`: of a handover."""
 
     text: str = ""
     label: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = {}
     attachments: tuple[dict[str, Any], ...] = ()
     identities: tuple[Identity, ...] = ()
     message: str = ""

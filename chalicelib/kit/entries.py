@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import objects, pick, text
@@ -15,8 +16,7 @@ TESTED = "0"
 """The account of made-up news, which a test button of the vendor's console sends."""
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """One piece of news. `account`: whose entry it is of. `name`: the list of that entry that it
     came in, or the field that changed. `sent_at`: the entry's own moment, for news that has none."""
 
@@ -40,8 +40,7 @@ def parts(document: Any, *lists: str, account: str = "") -> Iterator[Part]:
                 yield Part(whose, name, entry.get("time"), value)
 
 
-@dataclass(frozen=True)
-class Posted:
+class Posted(msgspec.Struct, frozen=True):
     """`scheme`, told apart from a handshake that failed: only that comes as a GET."""
 
     scheme: HmacSignature

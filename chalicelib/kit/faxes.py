@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from chalicelib.kit.fields import DEFAULT_REGION, identity, present
 from chalicelib.kit.threads import day_thread
@@ -11,8 +12,7 @@ from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
 
-@dataclass(frozen=True)
-class Fax:
+class Fax(msgspec.Struct, frozen=True):
     """`number`: its id. `customer` and `own`: numbers as dialled or shown."""
 
     number: str

@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from chalicelib.errors import PayloadMalformed
+from chalicelib.kit.lazily import pattern
 from chalicelib.model import instants
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, CONTACT_POINTS, KINDS, Identity
 
@@ -23,20 +24,20 @@ NOBODY = frozenset({"anonymous", "blocked", "guest", "n/a", "na", "nil", "none",
 )
 WITHHELD = frozenset({"+266696687", "+7378742833", "+17378742833", "+2562533", "+8656696", "+86282452253"})
 """What carriers send for ANONYMOUS, RESTRICTED (also as if it were American), BLOCKED, UNKNOWN and UNAVAILABLE."""
-_NOT_PEOPLE = re.compile(
+_NOT_PEOPLE = pattern(
     r"(?:[^@]*[-_.+])?(?:no|dont|do[-_.]?not)[-_.]?reply(?:[-_.+0-9][^@]*)?@"
     r"|(?:mailer-daemon|anonymous|undefined|unknown)@"
 )
-_LOCAL = re.compile(r'[^\s@<>()\[\],;:"\\]{1,64}\Z')
-_DOMAIN = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9][a-z0-9-]{0,61}[a-z0-9]\Z", re.ASCII)
-_UNSEEN = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-_DIALLED = re.compile(
+_LOCAL = pattern(r'[^\s@<>()\[\],;:"\\]{1,64}\Z')
+_DOMAIN = pattern(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9][a-z0-9-]{0,61}[a-z0-9]\Z", re.ASCII)
+_UNSEEN = pattern("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_DIALLED = pattern(
     r"(?:tel:)?[(\[]?\+?[\d\s()\[\]./\u2010-\u2015\u2212-]+(?:(?:;ext=|ext\.?|x)\s*\d+)?\Z", re.IGNORECASE
 )
-_UNIX = re.compile(r"[0-9]{9,13}(?:\.[0-9]{1,9})?\Z", re.ASCII)
-_ISO = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}(?:[Tt ]|\Z)", re.ASCII)
-_WHOLE = re.compile("BIF|CLP|DJF|GNF|ISK|JPY|KMF|KRW|PYG|RWF|UGX|VND|VUV|XAF|XOF|XPF")
-_IN_THOUSANDTHS = re.compile("BHD|IQD|JOD|KWD|LYD|OMR|TND")
+_UNIX = pattern(r"[0-9]{9,13}(?:\.[0-9]{1,9})?\Z", re.ASCII)
+_ISO = pattern(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}(?:[Tt ]|\Z)", re.ASCII)
+_WHOLE = pattern("BIF|CLP|DJF|GNF|ISK|JPY|KMF|KRW|PYG|RWF|UGX|VND|VUV|XAF|XOF|XPF")
+_IN_THOUSANDTHS = pattern("BHD|IQD|JOD|KWD|LYD|OMR|TND")
 
 
 def email(value: object) -> str:

@@ -14,7 +14,6 @@ A destination may declare otherwise for a status (`outcomes`), and ask for a sta
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ import msgspec
 
 from chalicelib.errors import Delayed, DeliveryFailed, Gone, Rejected, Unauthorized, Unknown
 from chalicelib.kit import addresses
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.retry import retry_after
 from chalicelib.kit.source import Secrets
 
@@ -33,8 +33,8 @@ MAX_ANSWER = 1024 * 1024
 MAX_REFUSAL = 64 * 1024
 EXCERPT = 300
 TRY_LATER = frozenset({408, 423, 425, 429})
-TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z")
-HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,8192}\Z")
+TOKEN = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z")
+HEADER_VALUE = pattern(r"[\t\x20-\x7e\x80-\xff]{0,8192}\Z")
 OURS = frozenset(
     [
         "accept-encoding",
@@ -62,12 +62,12 @@ OURS = frozenset(
 )
 """Headers that no setting may set: they steer the connection or lie about who asks."""
 
-MAIL = re.compile(r"[^\s<>\"'@,;:()]+@[^\s<>\"'@,;:()]+\.[^\s<>\"'@,;:()]+")
-PHONE = re.compile(r"(?<![\w.-])\+?\d[\d ().-]{7,18}\d(?![\w-])")
-BEARER = re.compile(
+MAIL = pattern(r"[^\s<>\"'@,;:()]+@[^\s<>\"'@,;:()]+\.[^\s<>\"'@,;:()]+")
+PHONE = pattern(r"(?<![\w.-])\+?\d[\d ().-]{7,18}\d(?![\w-])")
+BEARER = pattern(
     r"(?i)\b(bearer |basic |(?:[a-z_-]*token|api[_-]?key|secret|password)[\"']?\s*[:=]\s*[\"']?)[\w.~+/=-]{8,}"
 )
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
+CONTROL = pattern(r"[\x00-\x1f\x7f-\x9f\s]+")
 
 
 @dataclass(frozen=True)

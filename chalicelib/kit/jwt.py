@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -28,8 +27,7 @@ LONGEST_TOKEN = 16 * 1024
 LATEST = 10**11
 
 
-@dataclass(frozen=True)
-class JwtSignature:
+class JwtSignature(msgspec.Struct, frozen=True):
     """`algorithms`: those that count, all with shared secrets (HS256, HS384, HS512) or all with public keys (RS256).
 
     `claims`: what must be said literally, such as {"iss": "…"}. `required`: claims that must be there.
@@ -42,7 +40,7 @@ class JwtSignature:
     prefix: str = "Bearer "
     key_name: str = "signing_secret"
     algorithms: tuple[str, ...] = ("HS256",)
-    claims: Mapping[str, str] = field(default_factory=dict)
+    claims: Mapping[str, str] = {}
     required: tuple[str, ...] = ()
     body_claim: str = "payload_hash"
     url_claim: str = ""

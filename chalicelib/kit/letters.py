@@ -11,21 +11,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+import msgspec
+
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit import mail, mime, patterns, replies, tokens
 from chalicelib.kit.fields import email, email_identity, nobody, present
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.shape import kept, text, texts
 from chalicelib.kit.source import Setting
 from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
 LONGEST_SUBJECT = 998
-ANY_STAMP = re.compile("")
+ANY_STAMP = pattern("")
 LONGEST_ADDRESS = 320
 SETTINGS: Mapping[str, Setting] = {
     "own_addresses": Setting(
@@ -49,8 +51,7 @@ FORWARDERS = Setting(
 )
 
 
-@dataclass(frozen=True)
-class Letter:
+class Letter(msgspec.Struct, frozen=True, dict=True):
     """`headers` as they were written, topmost first within one name. `stripped`: the new part as the
     carrier found it. `envelope`: the addresses that the carrier took it in for. `hashes`: what
     it found after the plus of addresses. `parsed`: (name, address)
@@ -64,8 +65,8 @@ class Letter:
     files: tuple[dict[str, Any], ...] = ()
     envelope: tuple[str, ...] = ()
     hashes: tuple[str, ...] = ()
-    parsed: Mapping[str, list[tuple[str, str]]] = field(default_factory=dict)
-    details: Mapping[str, Any] = field(default_factory=dict)
+    parsed: Mapping[str, list[tuple[str, str]]] = {}
+    details: Mapping[str, Any] = {}
 
     @cached_property
     def author(self) -> tuple[str, str]:

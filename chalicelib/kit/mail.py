@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit import patterns
 from chalicelib.kit.fields import email, instant
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.shape import kept
 from chalicelib.kit.signatures import decode
 from chalicelib.model import instants
@@ -29,14 +31,14 @@ MOST_ADDRESSES = 50
 LATEST, EARLIEST = 3_600_000, -7 * 86_400_000
 """Milliseconds by which a mail's own date may differ from when it was taken in."""
 AUTOMATIC = frozenset({"bulk", "junk", "list", "auto_reply"})
-_ID = re.compile(r"<([^<>\s]{1,250})>")
-_OFFSET = re.compile(r"([+-][0-9]{2}):([0-9]{2})\s*\Z")
-_SECTION = re.compile(r'(?:[^;"\\]|\\.|"(?:[^"\\]|\\.)*+")++', re.DOTALL)
-_PAIR = re.compile(r'(?<!\S)([^\s="]++)\s*+=\s*+("(?:[^"\\]|\\.)*+"|[^\s"]++)', re.DOTALL)
-_MAILBOX = re.compile(r'(?:[^",;:<>]|"(?:[^"\\]|\\.)*+"|<[^<>]*+>)++', re.DOTALL)
-_ANGLED = re.compile(r"(.*)<([^<>]*)>\s*\Z", re.DOTALL)
-_HANDED_OVER = re.compile(r"from\s+\S{1,255}\s+\((\S{1,255})\s+\[[^\]\s]{1,60}\]\)", re.IGNORECASE)
-_HOST = re.compile(r"(?:mx|mail|smtp)[a-z0-9-]{0,9}\.(.+\..+)", re.IGNORECASE)
+_ID = pattern(r"<([^<>\s]{1,250})>")
+_OFFSET = pattern(r"([+-][0-9]{2}):([0-9]{2})\s*\Z")
+_SECTION = pattern(r'(?:[^;"\\]|\\.|"(?:[^"\\]|\\.)*+")++', re.DOTALL)
+_PAIR = pattern(r'(?<!\S)([^\s="]++)\s*+=\s*+("(?:[^"\\]|\\.)*+"|[^\s"]++)', re.DOTALL)
+_MAILBOX = pattern(r'(?:[^",;:<>]|"(?:[^"\\]|\\.)*+"|<[^<>]*+>)++', re.DOTALL)
+_ANGLED = pattern(r"(.*)<([^<>]*)>\s*\Z", re.DOTALL)
+_HANDED_OVER = pattern(r"from\s+\S{1,255}\s+\((\S{1,255})\s+\[[^\]\s]{1,60}\]\)", re.IGNORECASE)
+_HOST = pattern(r"(?:mx|mail|smtp)[a-z0-9-]{0,9}\.(.+\..+)", re.IGNORECASE)
 
 
 def every(headers: Headers, name: str) -> list[str]:
@@ -91,13 +93,12 @@ def _word(value: str) -> str:
     return re.split(r"[;,(\s]", value.strip(), maxsplit=1)[0].lower()
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """One result of an Authentication-Results header: `properties` such as header.from."""
 
     method: str
     result: str
-    properties: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, str] = {}
 
 
 def results(value: str) -> tuple[str, list[Verdict]]:

@@ -15,7 +15,6 @@ https://jmespath.org/specification.html
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -183,6 +182,8 @@ def _mistake(pointer: str, detail: str) -> dict[str, str]:
 
 
 def _unknown(pointer: str, name: str, known: frozenset[str]) -> dict[str, str]:
+    import difflib
+
     near = difflib.get_close_matches(name, sorted(known), 1)
     return _mistake(pointer, f"is no such field{f': {near[0]}?' if near else ''}")
 

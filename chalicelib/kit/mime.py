@@ -12,11 +12,13 @@ import binascii
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from chalicelib.errors import PayloadMalformed
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.shape import kept
 
 if TYPE_CHECKING:
@@ -35,23 +37,22 @@ MOST_FILES = 50
 LONGEST_HEADER = 8000
 LONGEST_TEXT = 200_000
 Headers = tuple[tuple[str, str], ...]
-_CHARSET = re.compile(
+_CHARSET = pattern(
     r"(?:utf-?8|us-ascii|ascii|iso[-_]?8859[-_]?[0-9]{1,2}|latin-?[0-9]|(?:windows|cp)-?[0-9]{3,4}|koi8-[ru]|gbk|gb2312"
     r"|gb18030|big5|euc-(?:jp|kr)|iso-2022-(?:jp|kr)|shift[-_]jis|utf-?16(?:le|be)?|macintosh|mac-roman)\Z",
     re.IGNORECASE,
 )
 """Codecs that are safe and linear: Python has others, such as punycode and unicode_escape."""
-_LATIN = re.compile(r"(?:iso[-_]?8859[-_]?1|latin-?1|us-ascii|ascii)\Z", re.IGNORECASE)
-_WORD = re.compile(r"=\?([^?*\s]{1,40})(?:\*[^?\s]{0,20})?\?([bqBQ])\?([^?\s]*)\?=")
-_WORDS = re.compile(r"=\?[^?\s]{1,60}\?[bqBQ]\?[^?\s]*\?=(?:\s*=\?[^?\s]{1,60}\?[bqBQ]\?[^?\s]*\?=)*+")
-_FOLD = re.compile(r"\r?\n(?=[ \t])")
-_MULTIPART = re.compile(rb"boundary[\s*0-9]{0,9}=", re.IGNORECASE)
-_WITHIN = re.compile(rb"^content-type:\s{0,9}message/", re.IGNORECASE | re.MULTILINE)
-_HEX = re.compile(rb"=([0-9A-Fa-f]{2})")
+_LATIN = pattern(r"(?:iso[-_]?8859[-_]?1|latin-?1|us-ascii|ascii)\Z", re.IGNORECASE)
+_WORD = pattern(r"=\?([^?*\s]{1,40})(?:\*[^?\s]{0,20})?\?([bqBQ])\?([^?\s]*)\?=")
+_WORDS = pattern(r"=\?[^?\s]{1,60}\?[bqBQ]\?[^?\s]*\?=(?:\s*=\?[^?\s]{1,60}\?[bqBQ]\?[^?\s]*\?=)*+")
+_FOLD = pattern(r"\r?\n(?=[ \t])")
+_MULTIPART = pattern(rb"boundary[\s*0-9]{0,9}=", re.IGNORECASE)
+_WITHIN = pattern(rb"^content-type:\s{0,9}message/", re.IGNORECASE | re.MULTILINE)
+_HEX = pattern(rb"=([0-9A-Fa-f]{2})")
 
 
-@dataclass(frozen=True)
-class Mail:
+class Mail(msgspec.Struct, frozen=True):
     """`plain` and `markup`: the words of its text/plain and text/html parts."""
 
     headers: Headers

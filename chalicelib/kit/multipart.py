@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import msgspec
+
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit import mime
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, parse_json
 from chalicelib.kit.shape import kept
 from chalicelib.kit.signatures import octets
@@ -26,12 +28,11 @@ LONGEST_HEAD = 4096
 LONGEST_HEADS = 256 * 1024
 """Of all parts: a verifier may read a form before anybody has said who he is."""
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
-_FILENAME = re.compile(r";\s*filename\b")
-_BOUNDARY = re.compile(r";\s*boundary=(?:\"([^\"]{1,70})\"|([^\s;\"]{1,70}))", re.IGNORECASE)
+_FILENAME = pattern(r";\s*filename\b")
+_BOUNDARY = pattern(r";\s*boundary=(?:\"([^\"]{1,70})\"|([^\s;\"]{1,70}))", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """`filename` is None where the part is no file."""
 
     name: str
@@ -50,8 +51,7 @@ class Part:
         return kept(**found, size=len(self.content), sha256=hashlib.sha256(self.content).hexdigest())
 
 
-@dataclass(frozen=True)
-class Form:
+class Form(msgspec.Struct, frozen=True):
     """Its parts in order. `mistake`: why nothing could be read."""
 
     parts: tuple[Part, ...] = ()

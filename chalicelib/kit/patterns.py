@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from chalicelib.kit.lazily import pattern
+
 LONGEST_PATTERN = 200
 LONGEST_TEXT = 20_000
 MOST_REPEATS = 40
 SYNTAX = "literals, \\d \\w \\s \\b, [classes], ? * + {m,n} after one character, one (group), (?:groups) and |"
-_TOKEN = re.compile(
+_TOKEN = pattern(
     r"(?P<escaped>\\[bdswDSW]|\\[^\w\s])|(?P<set>\[\^?(?:\\[^\s]|[^\[\]\\])+\])|(?P<group>\(\?:)|(?P<capture>\((?!\?))"
     r"|(?P<close>\))|(?P<or>\|)|(?P<repeat>[?*+]|\{[0-9]{1,2}(?:,[0-9]{0,2})?\})|(?P<plain>[^\\\[\](){}|?*+])"
 )

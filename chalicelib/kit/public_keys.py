@@ -8,9 +8,10 @@ with what a connection is configured with it raises ValueError.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit.request import Request
@@ -22,8 +23,7 @@ HASHES = ("sha256", "sha1")
 LONGEST_KEY = 16 * 1024
 
 
-@dataclass(frozen=True)
-class EcdsaSignature:
+class EcdsaSignature(msgspec.Struct, frozen=True):
     """ECDSA P-256 with SHA-256, base64 of the DER, over the timestamp's text and the body.
 
     `tolerance`: seconds, to both sides; 0 takes any age, for providers whose retries keep their timestamp.
@@ -68,8 +68,7 @@ class EcdsaSignature:
 ecdsa_signature = EcdsaSignature
 
 
-@dataclass(frozen=True)
-class Signed:
+class Signed(msgspec.Struct, frozen=True):
     """What a request says of itself: this signature over this text, with SHA-256 or SHA-1."""
 
     signature: bytes
@@ -77,8 +76,7 @@ class Signed:
     algorithm: str = "sha256"
 
 
-@dataclass(frozen=True)
-class RsaSignature:
+class RsaSignature(msgspec.Struct, frozen=True):
     """RSA (PKCS #1 v1.5) over the text that `claim` makes of a request; it gives a reason where it finds none.
 
     A `claim` may raise PayloadMalformed. `place`: where the signature is, `header` or `body`.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.shape import unescaped
 
 LONGEST_TEXT = 20_000
@@ -21,21 +22,21 @@ _DIVIDERS = frozenset({"original message", "oorspronkelijk bericht", "origineel 
 }
 _ON = ("on ", "op ", "am ", "le ")
 _WROTE = (" wrote", " schreef", " geschreven", " schrieb", " a écrit")
-_FROM = re.compile(r"(?:from|van|von|de)\s?:", re.IGNORECASE)
-_SENT = re.compile(r"(?:sent|date|verzonden|datum|gesendet|envoyé)\s?:", re.IGNORECASE)
-_SUBJECT = re.compile(r"(?:subject|onderwerp|betreff|objet)\s?:", re.IGNORECASE)
-_FORWARDED = re.compile(r"\s{0,9}(?:fwd?|doorst|wg|tr)\s?:", re.IGNORECASE)
+_FROM = pattern(r"(?:from|van|von|de)\s?:", re.IGNORECASE)
+_SENT = pattern(r"(?:sent|date|verzonden|datum|gesendet|envoyé)\s?:", re.IGNORECASE)
+_SUBJECT = pattern(r"(?:subject|onderwerp|betreff|objet)\s?:", re.IGNORECASE)
+_FORWARDED = pattern(r"\s{0,9}(?:fwd?|doorst|wg|tr)\s?:", re.IGNORECASE)
 _HIDDEN = [
-    (re.compile(start, re.IGNORECASE), re.compile(end, re.IGNORECASE))
+    (pattern(start, re.IGNORECASE), pattern(end, re.IGNORECASE))
     for start, end in [
         ("<!--", "-->"),
         *((rf"<{name}\b", rf"</{name}\b[^<>]*+>") for name in ("head", "style", "script")),
     ]
 ]
-_MARKUP = re.compile(r"<[^<>]*+>|[^<]+|<")
-_TAG = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.IGNORECASE)
-_HUGE = re.compile(r"&#[xX]?[0-9a-fA-F]{9,}")
-_BLOCKS = re.compile(
+_MARKUP = pattern(r"<[^<>]*+>|[^<]+|<")
+_TAG = pattern(r"<(/?)([a-z][a-z0-9]*)", re.IGNORECASE)
+_HUGE = pattern(r"&#[xX]?[0-9a-fA-F]{9,}")
+_BLOCKS = pattern(
     r"(?:address|article|blockquote|div|d[dlt]|footer|h[1-6]|header|hr|li|ol|p|pre|section|table|tbody|tr|ul)\Z"
 )
 _MARKS = {"li": "- ", "td": " ", "th": " "}

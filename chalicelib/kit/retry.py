@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+from chalicelib.kit.lazily import pattern
 
 BASE_SECONDS = 5.0
 CAP_SECONDS = 3600.0
 WINDOW_SECONDS = 3 * 86400
 ASKED_MIN, ASKED_MAX = 1.0, 86400.0
 DOUBLINGS = math.ceil(math.log2(CAP_SECONDS / BASE_SECONDS))
-DIGITS = re.compile(r"[0-9]{1,18}(\.[0-9]{0,9})?\Z")
+DIGITS = pattern(r"[0-9]{1,18}(\.[0-9]{0,9})?\Z")
 
 
 def next_attempt(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from chalicelib.kit import signatures
 from chalicelib.kit.request import Request, sample_request
@@ -14,8 +15,7 @@ from chalicelib.kit.source import Secrets, Setting
 QUERY_TOKEN = "access_token"  # noqa: S105
 
 
-@dataclass(frozen=True)
-class OneOf:
+class OneOf(msgspec.Struct, frozen=True):
     """The one of `schemes` whose name the setting `name` holds; where it is not set, the first."""
 
     name: str
@@ -55,8 +55,7 @@ BASIC_OR_PATH_SECRETS: Mapping[str, Setting] = {
 }
 
 
-@dataclass(frozen=True)
-class BearerToken:
+class BearerToken(msgspec.Struct, frozen=True):
     """RFC 6750: the token in the header Authorization or, where there is none, once as the parameter `access_token`."""
 
     key_name: str = "token"

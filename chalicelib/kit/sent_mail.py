@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from chalicelib.kit.fields import email_identity, present
 from chalicelib.kit.letters import LONGEST_ADDRESS, LONGEST_SUBJECT, identity_text
@@ -13,8 +14,7 @@ from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A2_ATTESTED
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """`number`: the mail's id at the carrier. `news`: the id of what is told, where one mail may have this status
     twice. `message_id`: the mail's own, by which replies name it. `sender`: the address of ours."""
 
@@ -28,7 +28,7 @@ class Outcome:
     sender: str = ""
     actor: str = ""
     refs: tuple[Ref, ...] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = {}
 
 
 def entry(mail: Outcome, kind: str) -> Event:

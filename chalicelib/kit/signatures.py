@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes
 import msgspec
 
 from chalicelib.errors import PayloadMalformed
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import MAX_FORM_FIELDS, Request, parse_json
 from chalicelib.kit.shape import pick
 from chalicelib.kit.source import Secrets
@@ -32,14 +33,13 @@ UNITS = ("s", "ms", "iso")
 _STAMPS = ("timestamp_header", "timestamp_prefix", "timestamp_unit")
 HMAC_SETTINGS = ("header", "algorithm", "encoding", "prefix", "over", "separator", *_STAMPS)
 MOST_SIGNATURES = 16
-_HEX = re.compile(r"(?:[0-9a-fA-F]{2})+\Z", re.ASCII)
-_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}\Z", re.ASCII)
-_DIGITS = re.compile(r"[0-9]{1,16}\Z", re.ASCII)
-_PART = re.compile(r"\{(\w+)\}")
+_HEX = pattern(r"(?:[0-9a-fA-F]{2})+\Z", re.ASCII)
+_BASE64 = pattern(r"[A-Za-z0-9+/]+={0,2}\Z", re.ASCII)
+_DIGITS = pattern(r"[0-9]{1,16}\Z", re.ASCII)
+_PART = pattern(r"\{(\w+)\}")
 
 
-@dataclass(frozen=True)
-class HmacSignature:
+class HmacSignature(msgspec.Struct, frozen=True):
     """HMAC over `over`, a template of {body}, {ts}, {method} and {url}.
 
     `header`: where the signature is, or several names of which the first present one counts.
@@ -143,8 +143,7 @@ class HmacSignature:
 hmac_signature = HmacSignature
 
 
-@dataclass(frozen=True)
-class StaticToken:
+class StaticToken(msgspec.Struct, frozen=True):
     """A fixed text in a header, or in the first present of several. The scheme word of `prefix` may come in any case."""
 
     header: str | tuple[str, ...] = "Authorization"
@@ -173,8 +172,7 @@ class StaticToken:
 static_token = StaticToken
 
 
-@dataclass(frozen=True)
-class BodyToken:
+class BodyToken(msgspec.Struct, frozen=True):
     """A fixed text inside the JSON body, under the names of `path`: it covers nothing but itself."""
 
     path: tuple[str, ...] = ("token",)
@@ -210,8 +208,7 @@ class BodyToken:
 body_token = BodyToken
 
 
-@dataclass(frozen=True)
-class BasicAuth:
+class BasicAuth(msgspec.Struct, frozen=True):
     """HTTP basic authentication. The user name is a setting (or a secret) called `username`."""
 
     username: str = "username"
@@ -242,8 +239,7 @@ class BasicAuth:
 basic_auth = BasicAuth
 
 
-@dataclass(frozen=True)
-class PathSecret:
+class PathSecret(msgspec.Struct, frozen=True):
     """The secret is the segment after the connection: `/hooks/{connection}/{secret}`."""
 
     key_name: str = "path_secret"
@@ -265,8 +261,7 @@ class PathSecret:
 path_secret = PathSecret
 
 
-@dataclass(frozen=True)
-class StandardWebhooks:
+class StandardWebhooks(msgspec.Struct, frozen=True):
     """https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 
     `v1` is HMAC-SHA256 by a `whsec_` secret, `v1a` ed25519 by a `whpk_` public key; other versions

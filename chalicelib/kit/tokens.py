@@ -3,12 +3,12 @@ behind the plus of a mail address or in a link's parameter."""
 
 from __future__ import annotations
 
-import re
+from chalicelib.kit.lazily import pattern
 
 LONGEST, MOST = 64, 3
 """Letters of a token; tokens looked at in one event."""
-_BRACKETED = re.compile(r"\[#?H:([A-Za-z0-9_-]{4,64})\]")
-_BARE = re.compile(r"\AH\.([A-Za-z0-9_-]{4,64})\Z")
+_BRACKETED = pattern(r"\[#?H:([A-Za-z0-9_-]{4,64})\]")
+_BARE = pattern(r"\AH\.([A-Za-z0-9_-]{4,64})\Z")
 
 
 def in_texts(*texts: str) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ a handover token is a `handover`, any other that leads into an old conversation 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from chalicelib.kit import tokens
 from chalicelib.kit.entries import Part, parts
@@ -53,8 +54,7 @@ NO_FILES = frozenset({"template", "location"})
 Told = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True):
     """One piece of news: of which account and person, which way, when. `person` may be empty. `names`: his profile."""
 
     channel: str

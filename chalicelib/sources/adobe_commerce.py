@@ -19,6 +19,7 @@ from typing import Any
 
 from chalicelib.kit import shops
 from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, plain, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.public_keys import Signed, rsa_signature, rsa_signature_of
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import joined, kept, objects, pick, required, text
@@ -46,7 +47,7 @@ STATUS = {
 }
 DIGITAL = ("x-adobe-digital-signature-1", "x-adobe-digital-signature-2")
 KEY_PATHS = ("x-adobe-public-key1-path", "x-adobe-public-key2-path")
-KEY_PATH = re.compile(r"/[a-z]{1,16}/keys/pub-key-[A-Za-z0-9-]{1,64}\.pem\Z")
+KEY_PATH = pattern(r"/[a-z]{1,16}/keys/pub-key-[A-Za-z0-9-]{1,64}\.pem\Z")
 WEBHOOK = "x-adobe-commerce-webhook-signature"
 KEYS_AT = "https://static.adobeioevents.com"
 

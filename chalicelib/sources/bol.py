@@ -11,12 +11,12 @@ unless a setting says so.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import shops
 from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.public_keys import Signed, rsa_signature, rsa_signature_of
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import joined, kept, objects, pick, required, text
@@ -36,8 +36,8 @@ STATUS = {
     "DELIVERED_AT_NEIGHBOURS": "delivered",
     "DELIVERED_IN_MAILBOX": "delivered",
 }
-NUMBER = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
-SIGNED = re.compile(r'(?:\A|[\s,])signature="?([A-Za-z0-9+/=]{1,2048})"?\s*(?:,|\Z)')
+NUMBER = pattern(r"[A-Za-z0-9-]{1,64}\Z")
+SIGNED = pattern(r'(?:\A|[\s,])signature="?([A-Za-z0-9+/=]{1,2048})"?\s*(?:,|\Z)')
 HEADERS = ("signature", "x-bol-signature")
 API, TOKEN = "https://api.bol.com", "https://login.bol.com/token"
 ACCEPT = "application/vnd.retailer.v10+json"

@@ -11,11 +11,11 @@ Activity lines, read marks, labels and assignments yield nothing, nor does a new
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit.fields import email_identity, instant, phone, phone_identity, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
 from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import count, kept, objects, pick, required, text
@@ -53,7 +53,7 @@ BOTS = frozenset({"agent_bot", "agentbot", "captain_assistant", "captain::assist
 BY_NUMBER = frozenset({"sms", "whatsapp", "voice"})
 KINDS = {"webchat": "web", **{name: name for name in ("messenger", "instagram", "x", "telegram", "line", "whatsapp")}}
 SCALE = [1, 5]
-HOST = re.compile(r"[a-z0-9.-]{1,253}(?::[0-9]{1,5})?\Z")
+HOST = pattern(r"[a-z0-9.-]{1,253}(?::[0-9]{1,5})?\Z")
 
 Node = dict[str, Any]
 

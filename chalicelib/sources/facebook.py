@@ -15,8 +15,9 @@ nothing; nor do reactions, mentions elsewhere, which name no author, and message
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from chalicelib.kit.entries import Part, Posted, parts
 from chalicelib.kit.fields import instant, plain, present, scoped
@@ -53,8 +54,7 @@ LINKED = {"photo": "image", "video": "video"}
 LABELS = {"edited": "edited", "deleted": "deleted", "hidden": "hidden by the Page", "shown": "shown again by the Page"}
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(msgspec.Struct, frozen=True):
     """One post or comment. `author` may be empty; `ours`: of the Page itself. `number` and `post`:
     last parts of ids, which are written with different first parts. `top`: the comment that opened
     the thread; empty for a post."""

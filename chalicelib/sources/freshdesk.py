@@ -20,6 +20,7 @@ from typing import Any
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit import replies
 from chalicelib.kit.fields import email_identity, instant, phone, phone_identity, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import count, kept, objects, pick, required, text
@@ -35,7 +36,7 @@ TYPES = {
     "note": "note",
     "satisfaction": "satisfaction",
 }
-TRIGGERED = re.compile(r"\{?\s*(\w{1,40})\s*:\s*(?:\{\s*from\s*:\s*([^,{}]{0,80}),\s*to\s*:\s*)?([^,{}]{0,80})")
+TRIGGERED = pattern(r"\{?\s*(\w{1,40})\s*:\s*(?:\{\s*from\s*:\s*([^,{}]{0,80}),\s*to\s*:\s*)?([^,{}]{0,80})")
 CREATED, NOTED, ANSWERED, RATED = "ticket_action", "note_type", "reply_sent", frozenset({"customer_feedback", "survey"})
 STATUSES = {"2": "open", "3": "pending", "4": "resolved", "5": "closed"}
 PRIORITIES = {"1": "low", "2": "medium", "3": "high", "4": "urgent"}
@@ -51,8 +52,8 @@ CHANNELS = {
 SCORES = ("-103", "-102", "-101", "100", "101", "102", "103")
 """Codes of a rating, from extremely unhappy to extremely happy."""
 NEWEST = 3
-NUMBER = re.compile(r"[0-9]{1,20}\Z", re.ASCII)
-DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+NUMBER = pattern(r"[0-9]{1,20}\Z", re.ASCII)
+DOMAIN = pattern(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 Node = dict[str, Any]
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from chalicelib.kit import replies
 from chalicelib.kit.fields import email_identity, instant, phone_identity, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of
@@ -39,8 +40,8 @@ BY_IDENTIFIER = {"HS_EMAIL_ADDRESS": "email", "HS_PHONE_NUMBER": "sms", "HS_SHOR
 ACTORS = {"A": "agent", "B": "bot", "S": "bot", "I": "system"}
 PROPERTIES = frozenset({"status", "assignedTo"})
 MESSENGERS = frozenset({"messenger", "instagram", "whatsapp", "line", "telegram", "viber", "wechat", "x"})
-NUMBER = re.compile(r"[0-9]{1,20}\Z", re.ASCII)
-MESSAGE = re.compile(r"[A-Za-z0-9_-]{1,100}\Z", re.ASCII)
+NUMBER = pattern(r"[0-9]{1,20}\Z", re.ASCII)
+MESSAGE = pattern(r"[A-Za-z0-9_-]{1,100}\Z", re.ASCII)
 API = "https://api.hubapi.com"
 
 Node = dict[str, Any]

@@ -12,12 +12,12 @@ say who the other one was.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import replies
 from chalicelib.kit.fields import email_identity, instant, phone, phone_identity, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import count, kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, path_secret
@@ -71,8 +71,8 @@ INTERNAL = frozenset({"note", "note_and_reopen", "assignment", "assign_and_reope
 SPOKEN = INTERNAL | {"comment", "open", "close"}
 """Types of parts whose body somebody wrote; others are the system's own lines."""
 CHATTED = frozenset({"quick_reply", "channel_and_reply_time_expectation", "custom_action_started"})
-MADE_UP = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
-NOTIFICATION = re.compile(rb'"id"\s*:\s*"(notif_[0-9a-f-]{36})"')
+MADE_UP = pattern(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+NOTIFICATION = pattern(rb'"id"\s*:\s*"(notif_[0-9a-f-]{36})"')
 SCALE = [1, 5]
 NEWEST = 5
 

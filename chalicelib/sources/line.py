@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
-from msgspec.structs import replace as replaced
+from msgspec.structs import replace
 
 from chalicelib.kit import tokens
 from chalicelib.kit.content import Content
 from chalicelib.kit.fields import instant, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import count, kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
@@ -49,7 +49,7 @@ CONSENT = {"follow": "granted", "unfollow": "denied"}
 MEDIA = {"image": "Image", "video": "Video", "audio": "Audio", "file": "File"}
 ARRIVALS = {"enter": "Came near a beacon", "banner": "Opened a beacon's banner"}
 MEMBERSHIPS = frozenset({"joined", "left", "renewed"})
-NONCE = re.compile(r"[A-Za-z0-9_-]{4,64}\Z", re.ASCII)
+NONCE = pattern(r"[A-Za-z0-9_-]{4,64}\Z", re.ASCII)
 
 
 def normalize(request: Request) -> Iterator[Event]:
@@ -79,7 +79,7 @@ def said(request: Request, told: Node) -> Iterator[Event]:
     found = content_of(pick(told, "message"))
     if found:
         event = known(request, told, "message", "id")
-        yield replaced(
+        yield replace(
             event,
             version="received",
             refs=(*event.refs, *quoted(request, found)),
@@ -94,12 +94,12 @@ def edited(request: Request, told: Node) -> Iterator[Event]:
     """Edits may come out of order: the moment tells which is the last."""
     for event in said(request, told):
         version, details = f"edited@{event.occurred_at}", event.details | {"status": "edited"}
-        yield replaced(event, version=version, details=details)
+        yield replace(event, version=version, details=details)
 
 
 def unsent(request: Request, told: Node) -> Iterator[Event]:
     event = known(request, told, "unsend", "messageId")
-    yield replaced(event, version="deleted", summary="Message deleted", details={"status": "deleted"})
+    yield replace(event, version="deleted", summary="Message deleted", details={"status": "deleted"})
 
 
 def chosen(request: Request, told: Node) -> Iterator[Event]:
@@ -108,7 +108,7 @@ def chosen(request: Request, told: Node) -> Iterator[Event]:
     params = pick(told, "postback", "params")
     picked = {name: value for name, value in params.items() if isinstance(value, str)} if params_of(params) else {}
     moment = text(picked, "datetime") or text(picked, "date") or text(picked, "time")
-    yield replaced(
+    yield replace(
         event,
         version="received",
         refs=(*event.refs, *token(request, tokens.bare(choice))),
@@ -125,7 +125,7 @@ def consent(request: Request, told: Node) -> Iterator[Event]:
     event, answer = known(request, told, "source", "userId"), CONSENT[text(told, "type")]
     back = pick(told, "follow", "isUnblocked") is True
     summary = "Account blocked" if answer == "denied" else "Account let in again" if back else "Account followed"
-    yield replaced(
+    yield replace(
         event,
         object=f"{event.address}/messages",
         version=f"{answer}@{event.occurred_at}",
@@ -140,7 +140,7 @@ def linked(request: Request, told: Node) -> Iterator[Event]:
     """Only a link that succeeded carries a token: otherwise the nonce was used, or somebody else's."""
     event, result, nonce = known(request, told), text(told, "link", "result"), text(told, "link", "nonce")
     carried = nonce if result == "ok" and NONCE.match(nonce) else ""
-    yield replaced(
+    yield replace(
         event,
         version=result,
         refs=(*event.refs, *token(request, carried)),
@@ -153,14 +153,14 @@ def came(request: Request, told: Node) -> Iterator[Event]:
     kind = text(told, "beacon", "type")
     if kind in ARRIVALS:
         about = kept(status=kind, beacon=text(told, "beacon", "hwid"), message=text(told, "beacon", "dm"))
-        yield replaced(known(request, told), refs=(), summary=ARRIVALS[kind], details=about)
+        yield replace(known(request, told), refs=(), summary=ARRIVALS[kind], details=about)
 
 
 def subscribed(request: Request, told: Node) -> Iterator[Event]:
     kind, number = text(told, "membership", "type"), text(told, "membership", "membershipId")
     if kind in MEMBERSHIPS:
         about = kept(status=kind, membership=number)
-        yield replaced(known(request, told), refs=(), summary=f"Membership {kind}", details=about)
+        yield replace(known(request, told), refs=(), summary=f"Membership {kind}", details=about)
 
 
 READERS: dict[str, Callable[[Request, Node], Iterator[Event]]] = {

@@ -18,11 +18,14 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from chalicelib.kit import letters, mail, mime, multipart, sent_mail
 from chalicelib.kit.fields import instant
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.letters import Letter
 from chalicelib.kit.multipart import Form
 from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
@@ -45,7 +48,7 @@ STATUS = {"delivered": "delivered", "complained": "complained", "failed": "bounc
 WITHDRAWN = {"unsubscribed": "Unsubscribed", "complained": "Spam complaint"}
 MAX_AGE = 9 * 3600
 EARLY = 300
-OWN_STAMP = re.compile(r"\sby\s+[a-z0-9.-]+\.mailgun\.(?:org|net|com)\s", re.IGNORECASE)
+OWN_STAMP = pattern(r"\sby\s+[a-z0-9.-]+\.mailgun\.(?:org|net|com)\s", re.IGNORECASE)
 
 
 def normalize(request: Request) -> Iterator[Event]:
@@ -188,8 +191,7 @@ def withdrawn(told: Any, kind: str) -> Event:
     )
 
 
-@dataclass(frozen=True)
-class FieldSignature:
+class FieldSignature(msgspec.Struct, frozen=True):
     """HMAC-SHA256 in hex over the fields timestamp and token, which are in the body beside what they sign."""
 
     covers_body = False

@@ -9,13 +9,13 @@ is a customer. A room is a conversation, and what an agent says in it carries no
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import quote
 
 from chalicelib.kit.fields import instant, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.parts import each_part
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import kept, objects, pick, required, text
@@ -33,10 +33,10 @@ TYPES = {
     "m.room.member": "identify",
 }
 FILES = frozenset({"m.image", "m.file", "m.audio", "m.video"})
-TRANSACTION = re.compile(r"/hooks/[^/?]+(?:/_matrix/app/v1)?/transactions/([^/?]{1,255})(?:\?|\Z)")
-QUERY = re.compile(r"/hooks/[^/?]+(?:/_matrix/app/v1)?/(?:users|rooms|thirdparty)/")
-PING = re.compile(r"/hooks/[^/?]+/_matrix/app/v1/ping(?:\?|\Z)")
-USER = re.compile(r"@[^:\s]{0,200}:[^\s]{1,230}\Z")
+TRANSACTION = pattern(r"/hooks/[^/?]+(?:/_matrix/app/v1)?/transactions/([^/?]{1,255})(?:\?|\Z)")
+QUERY = pattern(r"/hooks/[^/?]+(?:/_matrix/app/v1)?/(?:users|rooms|thirdparty)/")
+PING = pattern(r"/hooks/[^/?]+/_matrix/app/v1/ping(?:\?|\Z)")
+USER = pattern(r"@[^:\s]{0,200}:[^\s]{1,230}\Z")
 JSON = "application/json"
 
 Node = Mapping[str, Any]

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from chalicelib.kit import shops
 from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import joined, kept, objects, pick, required, text
@@ -55,17 +57,16 @@ STATUS = {
 }
 MOMENTS = ("authorizedAt", "paidAt", "canceledAt", "expiredAt", "failedAt")
 UNDER_WAY = frozenset({"queued", "pending", "processing"})
-LOOKED_UP = re.compile(r"(tr|ord)_[A-Za-z0-9.]{1,64}\Z")
-PAYMENT_ID = re.compile(r"tr_[A-Za-z0-9]{1,64}\Z")
-EVENT_ID = re.compile(r"event_[A-Za-z0-9]{1,64}\Z")
-DELIVERY_KEY = re.compile(rb'"id"\s*:\s*"(event_[A-Za-z0-9]{1,64})"')
+LOOKED_UP = pattern(r"(tr|ord)_[A-Za-z0-9.]{1,64}\Z")
+PAYMENT_ID = pattern(r"tr_[A-Za-z0-9]{1,64}\Z")
+EVENT_ID = pattern(r"event_[A-Za-z0-9]{1,64}\Z")
+DELIVERY_KEY = pattern(rb'"id"\s*:\s*"(event_[A-Za-z0-9]{1,64})"')
 API = "https://api.mollie.com"
 NO_KEY = "is the API key set?"
 EMBED = "?embed=refunds,chargebacks"
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True):
     """One thing that happened. `kind`: as the provider's events call it."""
 
     kind: str

@@ -19,6 +19,7 @@ from typing import Any
 
 from chalicelib.kit import letters, mail, sent_mail
 from chalicelib.kit.fields import instant
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.letters import Letter
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.schemes import BASIC_OR_PATH, BASIC_OR_PATH_SECRETS, BASIC_OR_PATH_SETTINGS
@@ -40,8 +41,8 @@ NO_BOUNCE = frozenset({"AutoResponder", "AddressChange", "ChallengeVerification"
 DELAYED = frozenset({"Transient", "DnsError"})
 ORIGINS = {"Recipient": "customer", "Customer": "agent"}
 SENT_ID_DOMAIN = "mtasv.net"
-DELIVERY_KEY = re.compile(rb'"MessageID"\s*:\s*"([0-9A-Za-z-]{8,64})"')
-OWN_STAMP = re.compile(r"by\s+[a-z0-9-]+\.inbound\.postmarkapp\.com\s", re.IGNORECASE)
+DELIVERY_KEY = pattern(rb'"MessageID"\s*:\s*"([0-9A-Za-z-]{8,64})"')
+OWN_STAMP = pattern(r"by\s+[a-z0-9-]+\.inbound\.postmarkapp\.com\s", re.IGNORECASE)
 
 
 def normalize(request: Request) -> Iterator[Event]:

@@ -11,11 +11,11 @@ The boundary of the form is always the same: what decides is read only where the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import letters, mail, mime, multipart
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.letters import Letter
 from chalicelib.kit.multipart import Form
 from chalicelib.kit.request import Request, sample_request
@@ -25,8 +25,8 @@ from chalicelib.kit.source import Secrets, Setting, Source
 from chalicelib.model.event import Event
 
 TYPES = {"parsed": "email", "raw": "email"}
-DKIM = re.compile(r"\{@[^\s@:,{}]{1,255} : [a-z]+(?:, @[^\s@:,{}]{1,255} : [a-z]+)*+\}")
-FINDING = re.compile(r"@([^\s@:,{}]{1,255}) : ([a-z]+)")
+DKIM = pattern(r"\{@[^\s@:,{}]{1,255} : [a-z]+(?:, @[^\s@:,{}]{1,255} : [a-z]+)*+\}")
+FINDING = pattern(r"@([^\s@:,{}]{1,255}) : ([a-z]+)")
 
 
 def normalize(request: Request) -> Iterator[Event]:

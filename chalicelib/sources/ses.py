@@ -24,6 +24,7 @@ import msgspec
 
 from chalicelib.kit import letters, mail, mime, sent_mail
 from chalicelib.kit.fields import instant
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.public_keys import Signed, rsa_signature, rsa_signature_of
 from chalicelib.kit.request import Request, parse_json
 from chalicelib.kit.sent_mail import Outcome
@@ -61,9 +62,9 @@ SIGNED = {
 }
 SIGNED["UnsubscribeConfirmation"] = SIGNED["SubscriptionConfirmation"]
 VERSIONS = {"1": "sha1", "2": "sha256"}
-TOPIC = re.compile(r"arn:(aws[a-z-]*):sns:([a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}):[0-9]{12}:[A-Za-z0-9_.-]{1,256}\Z")
-CERTIFICATE = re.compile(r"(https://sns\.[a-z0-9-]{3,40}\.amazonaws\.com(?:\.cn)?)/[A-Za-z0-9_-]{1,120}\.pem\Z")
-SUBSCRIBE = re.compile(
+TOPIC = pattern(r"arn:(aws[a-z-]*):sns:([a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}):[0-9]{12}:[A-Za-z0-9_.-]{1,256}\Z")
+CERTIFICATE = pattern(r"(https://sns\.[a-z0-9-]{3,40}\.amazonaws\.com(?:\.cn)?)/[A-Za-z0-9_-]{1,120}\.pem\Z")
+SUBSCRIBE = pattern(
     r"(https://sns\.[a-z0-9-]{3,40}\.amazonaws\.com(?:\.cn)?)(/\?Action=ConfirmSubscription&[\x21-\x7e]{1,2000})\Z"
 )
 

@@ -7,7 +7,6 @@ most sources, because one shop tells of orders, shipments, returns, accounts, co
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,6 +24,7 @@ from chalicelib.kit.fields import (
     present,
     scoped,
 )
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import joined, kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
@@ -70,7 +70,7 @@ CONSENT = {"subscribed": "granted", "unsubscribed": "denied", "redacted": "denie
 DEMANDS = {"customers/delete": "deleted", "customers/data_request": "export"} | dict.fromkeys(
     ["customers/redact", "shop/redact"], "erase"
 )
-SHOP_DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com\Z")
+SHOP_DOMAIN = pattern(r"[a-z0-9][a-z0-9-]*\.myshopify\.com\Z")
 
 
 def normalize(request: Request) -> Iterator[Event]:

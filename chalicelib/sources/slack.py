@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from chalicelib.kit.fields import instant, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import count, kept, objects, pick, required, text, texts, unescaped
 from chalicelib.kit.signatures import hmac_signature
@@ -37,12 +37,11 @@ Node = Mapping[str, Any]
 TYPES = {"message": "message", "message_changed": "message", "message_deleted": "message"}
 WRITTEN = frozenset({"", "file_share", "thread_broadcast", "me_message", "bot_message"})
 """Subtypes of what somebody said; all others are what Slack says about the channel."""
-REFERENCE = re.compile(r"<([^<>|]{1,3000})(?:\|([^<>]{0,3000}))?>")
+REFERENCE = pattern(r"<([^<>|]{1,3000})(?:\|([^<>]{0,3000}))?>")
 ADDRESSED = ("mailto:", "tel:")
 
 
-@dataclass(frozen=True)
-class Author:
+class Author(msgspec.Struct, frozen=True):
     """Of a message. `customer`: his user id, empty for one of us."""
 
     actor: str

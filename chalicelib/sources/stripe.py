@@ -10,12 +10,12 @@ of another form and yield nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import shops
 from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of
@@ -57,8 +57,8 @@ TITLES = {"payment_intent": "Payment", "checkout": "Checkout", "refund": "Refund
 SUMMARY = {"refunded": "Refunded", "disputed": "Dispute opened"}
 WITH_TWO_PLACES, WITHOUT_PLACES = frozenset({"ISK", "UGX"}), frozenset({"MGA"})
 """Currencies that Stripe counts in another way than everybody else."""
-EVENT_ID = re.compile(rb'"id"\s*:\s*"(evt_[A-Za-z0-9_]{1,64})"')
-PAYMENT_ID = re.compile(r"pi_[A-Za-z0-9_]{1,64}\Z")
+EVENT_ID = pattern(rb'"id"\s*:\s*"(evt_[A-Za-z0-9_]{1,64})"')
+PAYMENT_ID = pattern(r"pi_[A-Za-z0-9_]{1,64}\Z")
 API = "https://api.stripe.com"
 
 

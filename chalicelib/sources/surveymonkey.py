@@ -15,6 +15,7 @@ from typing import Any
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit.carried import Carried, carried
 from chalicelib.kit.fields import email_identity, instant, phone_identity, present
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of
@@ -23,9 +24,9 @@ from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, Identity
 
 TYPES = {"response_completed": "satisfaction", "response_updated": "satisfaction"}
-NUMBER = re.compile(r"[0-9]{1,20}\Z", re.ASCII)
-RATED = re.compile(r"(?:\A|[^0-9.,])([0-9]{1,3})\s*\Z", re.ASCII)
-EVENT_ID = re.compile(rb'"event_id"\s*:\s*"([0-9A-Za-z_-]{1,64})"')
+NUMBER = pattern(r"[0-9]{1,20}\Z", re.ASCII)
+RATED = pattern(r"(?:\A|[^0-9.,])([0-9]{1,3})\s*\Z", re.ASCII)
+EVENT_ID = pattern(rb'"event_id"\s*:\s*"([0-9A-Za-z_-]{1,64})"')
 
 Node = Mapping[str, Any]
 

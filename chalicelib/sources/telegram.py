@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from chalicelib.kit.content import Content
 from chalicelib.kit.fields import instant, phone_identity, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import count, kept, objects, pick, required, text
 from chalicelib.kit.signatures import static_token
@@ -55,7 +57,7 @@ MEDIA = {
 CONSENT = {"kicked": "denied", "member": "granted"}
 UNSEEN = " \n\u00a0\u2800\u3164"
 """Names must have a character: who wants none takes a blank one."""
-START = re.compile(r"/start(?:@\w{1,64})?(?:\s+([A-Za-z0-9_-]{1,64}))?\s*\Z", re.ASCII)
+START = pattern(r"/start(?:@\w{1,64})?(?:\s+([A-Za-z0-9_-]{1,64}))?\s*\Z", re.ASCII)
 
 
 def normalize(request: Request) -> Iterator[Event]:

@@ -9,12 +9,12 @@ recommendation (nps), else the first. All of them are in the details.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit.carried import Carried, carried
 from chalicelib.kit.fields import email_identity, instant, phone_identity, present
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
@@ -25,7 +25,7 @@ from chalicelib.model.identity import A1_ASSERTED, Identity
 TYPES = {"form_response": "satisfaction", "form_response.message": "message"}
 STEPS = {"nps": 11, "opinion_scale": 11, "rating": 5}
 """Kinds of question that are a score, and how many steps they have where the form does not say it."""
-EVENT_ID = re.compile(rb'"event_id"\s*:\s*"([0-9A-Za-z_-]{1,64})"')
+EVENT_ID = pattern(rb'"event_id"\s*:\s*"([0-9A-Za-z_-]{1,64})"')
 
 Node = Mapping[str, Any]
 

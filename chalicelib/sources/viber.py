@@ -19,6 +19,7 @@ from msgspec.structs import replace as replaced
 from chalicelib.kit import tokens
 from chalicelib.kit.content import Content
 from chalicelib.kit.fields import instant, nobody, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import count, kept, pick, required, text
 from chalicelib.kit.signatures import hmac_signature
@@ -41,7 +42,7 @@ TYPES = {
 CONSENT = {"subscribed": "granted", "unsubscribed": "denied"}
 ENDED = {"delivered": "delivered", "seen": "read", "failed": "failed"}
 MEDIA = {"picture": "Picture", "video": "Video", "file": "File"}
-TOKEN = re.compile(r"[A-Za-z0-9_-]{4,64}\Z", re.ASCII)
+TOKEN = pattern(r"[A-Za-z0-9_-]{4,64}\Z", re.ASCII)
 PLACEHOLDERS = frozenset({"subscriber", "viber user"})
 """In the place of the name of somebody whose settings keep it from bots."""
 

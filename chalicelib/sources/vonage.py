@@ -19,9 +19,10 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace as replaced
 
 from chalicelib.errors import PayloadMalformed
@@ -70,8 +71,7 @@ HMACS: Mapping[str, Callable[..., Any]] = {
 PLAIN_HASH = "md5hash"
 
 
-@dataclass(frozen=True)
-class Exchange:
+class Exchange(msgspec.Struct, frozen=True):
     """A message between a customer and us, by whichever product. `version`: how it ended, or `received`."""
 
     channel: str
@@ -305,8 +305,7 @@ def recording(told: Mapping[str, Any]) -> Event:
     )
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(msgspec.Struct, frozen=True):
     """`sig` over all other parameters, sorted, each as `&name=value`: an HMAC, or an MD5 with the secret behind."""
 
     method: str = "sha256"

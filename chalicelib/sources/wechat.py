@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,6 +26,7 @@ from chalicelib.kit import tokens
 from chalicelib.kit.ciphers import aes_opened, aes_sealed
 from chalicelib.kit.content import Content
 from chalicelib.kit.fields import instant, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, required, text
 from chalicelib.kit.signatures import decode, keys_of, octets, same, untimely
@@ -55,11 +55,11 @@ MEDIA = {"image": "Image", "voice": "Voice message", "video": "Video", "shortvid
 TOLERANCE = 300
 PADDED = 32
 """WeChat fills up to 32 bytes, not to AES's 16."""
-SEALED = re.compile(
+SEALED = pattern(
     rb"\s*<xml>[^\x00]{0,20000}?<Encrypt>\s*<!\[CDATA\[([A-Za-z0-9+/=]{32,6000000})\]\]>\s*</Encrypt>"
     rb"[^\x00]{0,20000}</xml>\s*\Z"
 )
-NUMBER = re.compile(rb"<MsgId>\s*(?:<!\[CDATA\[)?([0-9]{1,32})(?:\]\]>)?\s*</MsgId>")
+NUMBER = pattern(rb"<MsgId>\s*(?:<!\[CDATA\[)?([0-9]{1,32})(?:\]\]>)?\s*</MsgId>")
 SCENE = "qrscene_"
 
 
@@ -174,8 +174,7 @@ def chosen(request: Request, told: Mapping[str, Any]) -> Event:
     )
 
 
-@dataclass(frozen=True)
-class Signed:
+class Signed(msgspec.Struct, frozen=True):
     """SHA-1 over the sorted token, timestamp and nonce, and over what is encrypted where `sealed`."""
 
     sealed: bool

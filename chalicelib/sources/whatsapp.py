@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from chalicelib.kit.content import Content
 from chalicelib.kit.fields import instant, money, phone_identity, plain, present, scoped
@@ -61,8 +63,7 @@ ITSELF = ("wa_id", "user_id", "parent_user_id")
 MEDIA = {"image": "Image", "audio": "Audio", "video": "Video", "document": "Document", "sticker": "Sticker"}
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One change of one account. `account`: the scope of user ids. `own`: our number."""
 
     field: str
@@ -71,8 +72,7 @@ class Change:
     value: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Person:
+class Person(msgspec.Struct, frozen=True):
     """A user by what one message knows: the digits of the number, and ids that may all be absent."""
 
     number: str = ""

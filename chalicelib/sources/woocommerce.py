@@ -9,12 +9,12 @@ without a moment and yields nothing. Refunds have no moment either: they are det
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import shops
 from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, plain, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import joined, kept, objects, pick, required, text, unescaped
 from chalicelib.kit.signatures import ALGORITHMS, HmacSignature, keys_of
@@ -32,10 +32,10 @@ TYPES = {
 NO_ORDER_YET = frozenset({"checkout-draft", "auto-draft", "draft"})
 STATUS = {"trash": "deleted", "on-hold": "on_hold"}
 CUSTOMERS = frozenset({"", "customer", "subscriber"})
-PING = re.compile(rb"webhook_id=[0-9]{1,20}\Z")
-OBJECT_ID = re.compile(rb'\s*\{\s*"id"\s*:\s*([0-9]{1,20})\b')
-MODIFIED = re.compile(rb'"date_modified_gmt"\s*:\s*"([0-9T:-]{19})"')
-ENTITY = re.compile(r"&(?:amp|lt|gt|quot|#0*(?:38|60|62|34|39)|#[xX]0*(?:26|3[cC]|3[eE]|22|27));")
+PING = pattern(rb"webhook_id=[0-9]{1,20}\Z")
+OBJECT_ID = pattern(rb'\s*\{\s*"id"\s*:\s*([0-9]{1,20})\b')
+MODIFIED = pattern(rb'"date_modified_gmt"\s*:\s*"([0-9T:-]{19})"')
+ENTITY = pattern(r"&(?:amp|lt|gt|quot|#0*(?:38|60|62|34|39)|#[xX]0*(?:26|3[cC]|3[eE]|22|27));")
 
 
 def normalize(request: Request) -> Iterator[Event]:

@@ -21,12 +21,12 @@ import hmac
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from chalicelib.kit.fields import instant, plain, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of, octets
@@ -38,8 +38,8 @@ from chalicelib.model.identity import A2_ATTESTED, Identity
 TYPES = {"direct_message": "message", "post": "message"}
 POSTS = frozenset({"post.create", "post.mention.create", "post.reply.create", "post.quote.create"})
 CHATS = frozenset({"dm.received", "dm.sent"})
-CHALLENGE = re.compile(r"[A-Za-z0-9_=+/.-]{1,256}\Z")
-CREATED = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) (\d\d?) (\d\d:\d\d:\d\d) (\+\d{4}) (\d{4})\Z", re.ASCII)
+CHALLENGE = pattern(r"[A-Za-z0-9_=+/.-]{1,256}\Z")
+CREATED = pattern(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) (\d\d?) (\d\d:\d\d:\d\d) (\+\d{4}) (\d{4})\Z", re.ASCII)
 ESCAPED = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 """All that X escapes in texts."""
 SCHEMES = (
@@ -48,14 +48,13 @@ SCHEMES = (
 )
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """News of one account of ours. `people`: user id → profile."""
 
     own: str
     chats: tuple[Mapping[str, Any], ...] = ()
     posts: tuple[Mapping[str, Any], ...] = ()
-    people: Mapping[str, Any] = field(default_factory=dict)
+    people: Mapping[str, Any] = {}
 
 
 def normalize(request: Request) -> Iterator[Event]:

@@ -11,12 +11,12 @@ at the ticket's customer. A payload of one's own, without a ticket, yields nothi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.kit import replies
 from chalicelib.kit.fields import email, email_identity, instant, phone, phone_identity, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import SAMPLED_AT, Request, sample_request
 from chalicelib.kit.schemes import one_of
 from chalicelib.kit.shape import joined, kept, objects, pick, required, text, texts
@@ -53,8 +53,8 @@ ARTICLES = {
 OWN_TYPE = frozenset({"email", "phone", "fax"})
 ACTORS = {"customer": "customer", "agent": "agent"}
 STAFF = frozenset({"Agent", "Admin"})
-BRACKETED = re.compile(r"<([^<>\s]{3,254})>")
-HOST = re.compile(r"[a-z0-9.-]{1,253}(?::[0-9]{1,5})?\Z")
+BRACKETED = pattern(r"<([^<>\s]{3,254})>")
+HOST = pattern(r"[a-z0-9.-]{1,253}(?::[0-9]{1,5})?\Z")
 
 Node = dict[str, Any]
 

@@ -26,6 +26,7 @@ from msgspec.structs import replace
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit import replies
 from chalicelib.kit.fields import email_identity, instant, phone, phone_identity, present, scoped
+from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of, octets
@@ -67,10 +68,10 @@ TYPES = {
     "trigger.satisfaction": "satisfaction",
     "survey": "satisfaction",
 }
-EVENT = re.compile(r"zen:event-type[:/]")
-EVENT_ID = re.compile(rb'"id"\s*:\s*"([0-9A-HJKMNP-TV-Z]{26}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"')
-SUBDOMAIN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
-NUMBER = re.compile(r"[0-9]{1,20}\Z", re.ASCII)
+EVENT = pattern(r"zen:event-type[:/]")
+EVENT_ID = pattern(rb'"id"\s*:\s*"([0-9A-HJKMNP-TV-Z]{26}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"')
+SUBDOMAIN = pattern(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+NUMBER = pattern(r"[0-9]{1,20}\Z", re.ASCII)
 USER_STATES = {
     "user.active_changed": ("reactivated", "deactivated"),
     "user.suspended_changed": ("suspended", "no longer suspended"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from chalicelib.kit import sent_mail
 from chalicelib.kit.sent_mail import Outcome

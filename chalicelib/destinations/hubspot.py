@@ -288,7 +288,7 @@ CHANGES = {
     "deletion": "system",
     "privacyDeletion": "system",
 }
-"""Of contacts. What came back because we wrote it yields nothing, but for a record of ours that is new."""
+"""Of contacts. What came back because we wrote it yields nothing, but for a merge."""
 TELLS = {
     "phone": "phone",
     "email": "email",

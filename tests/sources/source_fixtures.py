@@ -27,12 +27,14 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from chalicelib import sources
+from chalicelib import destinations, sources
 from chalicelib.kit.request import Request
 from chalicelib.kit.schemes import OneOf
 from chalicelib.kit.source import Source
 
 FOLDER = Path(__file__).parent.parent / "fixtures" / "sources"
+CHANGES = FOLDER.parent / "destinations"
+"""What comes back from destinations: the folder `changes` of each."""
 RECEIVED_AT = "2026-09-01T12:00:00.000Z"
 
 
@@ -44,17 +46,21 @@ class Case:
     private: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
+    def comes_back(self) -> bool:
+        return self.path.parent.name == "changes"
+
+    @property
     def slug(self) -> str:
-        return self.path.parent.name
+        return self.path.parent.parent.name if self.comes_back else self.path.parent.name
 
     @property
     def module(self) -> ModuleType:
-        return import_module(f"chalicelib.sources.{self.slug}")
+        return import_module(f"chalicelib.{'destinations' if self.comes_back else 'sources'}.{self.slug}")
 
     @property
     def source(self) -> Source:
         """As the engine runs it: what was encrypted is opened before it is normalized."""
-        found = sources.load(self.slug)
+        found = changes(self.slug) if self.comes_back else sources.load(self.slug)
         opened = found.opened
         if opened is None:
             return found
@@ -81,8 +87,18 @@ class Case:
         return sign(request, {**self.secrets, **self.private})
 
 
+def changes(slug: str) -> Source:
+    found = destinations.load(slug).changes
+    assert found is not None, f"from {slug} nothing comes back"
+    return found
+
+
 def cases(slug: str = "*") -> list[Case]:
     return [load(path) for path in sorted(FOLDER.glob(f"{slug}/*.http")) if not _answer(path).exists()]
+
+
+def coming_back(slug: str = "*") -> list[Case]:
+    return [load(path) for path in sorted(CHANGES.glob(f"{slug}/changes/*.http"))]
 
 
 def handshakes(slug: str = "*") -> list[Case]:
@@ -90,7 +106,7 @@ def handshakes(slug: str = "*") -> list[Case]:
 
 
 def name_of(case: Case) -> str:
-    return f"{case.slug}/{case.path.stem}"
+    return f"{case.slug}/{'changes/' if case.comes_back else ''}{case.path.stem}"
 
 
 def load(path: Path) -> Case:
@@ -154,7 +170,7 @@ def _split(raw: bytes) -> tuple[bytes, bytes]:
 
 def _sign_all(arguments: list[str]) -> None:
     for slug in [name for name in arguments if not name.startswith("-")] or ["*"]:
-        for case in cases(slug):
+        for case in [*cases(slug), *coming_back(slug)]:
             write(case, case.signed(_bare(case)))
             if "--expect" in arguments and not case.path.with_suffix(".json").exists():
                 text = json.dumps(as_json(load(case.path)), indent=1, ensure_ascii=False)

@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from source_fixtures import FOLDER, Case, as_json, cases, handshakes, name_of
+from source_fixtures import FOLDER, Case, as_json, cases, changes, coming_back, handshakes, name_of
 
-from chalicelib import sources
+from chalicelib import destinations, sources
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit.request import Request
 from chalicelib.kit.signatures import BodyToken, PathSecret
@@ -24,7 +24,7 @@ from chalicelib.kit.source import GRADES, Answer, Setting
 from chalicelib.model.event import ACTORS, CHANNELS, DIRECTIONS, REF_KINDS, TYPES, Event
 from chalicelib.model.identity import KINDS, parse
 
-ALL = cases()
+ALL = [*cases(), *coming_back()]
 HANDSHAKES = handshakes()
 HOSTILE = json.loads((Path(__file__).parent.parent / "vectors" / "hostile_headers.json").read_text("utf-8"))
 MALFORMED: list[bytes] = [
@@ -56,6 +56,9 @@ PROBES = frozenset({"HEAD", "OPTIONS"})
 each_case = pytest.mark.parametrize("case", ALL, ids=name_of)
 each_handshake = pytest.mark.parametrize("case", HANDSHAKES, ids=name_of)
 each_slug = pytest.mark.parametrize("slug", sources.slugs())
+each_coming_back = pytest.mark.parametrize(
+    "slug", [slug for slug in destinations.slugs() if destinations.load(slug).changes]
+)
 
 
 def outcome(case: Case, request: Request) -> list[Event] | None:
@@ -345,6 +348,15 @@ def test_has_a_fixture_for_every_declared_type(slug: str) -> None:
     shown = {(each.get("provider_type"), each["type"]) for case in mine for each in case.expected}
     missing = [pair for pair in sources.load(slug).types.items() if pair not in shown]
     assert not missing and len(mine) >= 3
+
+
+@each_coming_back
+def test_what_comes_back_has_a_fixture_for_every_declared_type(slug: str) -> None:
+    mine, source = coming_back(slug), changes(slug)
+    shown = {each["type"] for case in mine for each in case.expected}
+    assert shown == set(source.types.values()) and len(mine) >= 3
+    assert any(case.path.stem.startswith("unknown") and case.expected == [] for case in mine)
+    assert any(case.path.stem.startswith("own") for case in mine), "what we wrote ourselves comes back too"
 
 
 @each_slug

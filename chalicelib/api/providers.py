@@ -32,6 +32,13 @@ COMMON = {
         least=1,
         most=86_400,
     ),
+    "concurrency": Setting(
+        "Workers at once",
+        "integer",
+        help="At most, at a destination; default: any number while it answers fast, two while it is slow",
+        least=1,
+        most=100,
+    ),
     "retention_days": Setting(
         "Days on the timeline",
         "integer",

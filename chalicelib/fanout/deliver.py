@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 EARLY_MS = 1500
 """A message this much before its row's due time is a stray copy."""
+SLOW = "it answers slowly, and enough of us are asking"
+SLOW_PAUSE = (2.0, 20.0)
+"""Seconds: not longer, because it may be fast again by then."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,12 @@ class Post:
         return secrets.keyed("pseudonym", self.connection.id, customer) if hidden else customer
 
 
-def deliver(office: Office, duty: Duty, *, tried: bool, failing: str = "") -> str:
+def deliver(office: Office, duty: Duty, *, tried: bool, failing: str = "", crowded: bool = False) -> str:
     """The outcome: delivered, delayed, unknown, rejected, unauthorized, gone, held, dropped.
 
     `tried`: this message was received before, so an attempt may have died half-way. `failing`:
-    why this destination cannot be reached now; the duty is put off without an attempt.
+    why this destination cannot be reached now; the duty is put off without an attempt. `crowded`: it is
+    slow, and enough workers are there; so too.
     Raises Busy and StorageUnavailable: the message is taken again.
     """
     found = office.table.batch_get([duty.key, (f"N#{duty.node}", "-"), *duty.event_keys])
@@ -109,7 +113,10 @@ def deliver(office: Office, duty: Duty, *, tried: bool, failing: str = "") -> st
         return "held"
     if failing:
         return _put_off(office.table, duty, replace(attempt, count=attempt.count - 1), Delayed(failing))
-    return _attempted(_Chance(office, connection, duty, found), attempt, tried)
+    chance = _Chance(office, connection, duty, found)
+    if crowded:
+        return _lined_up(chance, attempt, Paced(SLOW, random.uniform(*SLOW_PAUSE), untried=True))  # noqa: S311
+    return _attempted(chance, attempt, tried)
 
 
 def _settled(row: Item, duty: Duty) -> bool:

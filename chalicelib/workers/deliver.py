@@ -1,8 +1,10 @@
 """The deliveries queue: each destination's share of a batch on its own thread, so that a slow
-or broken one does not delay the others; after an unreachable answer its rest is put off untried."""
+or broken one does not delay the others; after an unreachable answer its rest is put off untried, and
+so is what more than its few workers would do at a slow one."""
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -16,6 +18,7 @@ from chalicelib.store.table import DynamoTable, Table
 from chalicelib.workers import context, letters
 from chalicelib.workers.batch import Batch, Record, receives
 from chalicelib.workers.fanout import person_of
+from chalicelib.workers.turns import Turns
 
 
 def take(records: list[Record]) -> None:
@@ -51,16 +54,24 @@ def _share(table: Table, batch: Batch, messages: list[Record]) -> None:
         letters.recorder(table),
     )
 
+    connection = office.connection(_connection(messages[0]["body"]))
+    turns = Turns(table, connection) if connection else None
+
     def work(message: Record) -> None:
         nonlocal failing
         duty = msgspec.json.decode(message["body"], type=Duty)
-        tried = receives(message) > 1
-        outcome = deliver(office, duty, tried=tried, failing=failing)
+        tried, crowded = receives(message) > 1, turns is not None and turns.crowded()
+        begun = time.monotonic()
+        outcome = deliver(office, duty, tried=tried, failing=failing, crowded=crowded)
+        if turns:
+            turns.took(time.monotonic() - begun)
         if outcome == "unknown":
             failing = "not tried: the destination had just not answered"
 
     for message in messages:
         batch.take(message, work, lambda each, why: _park(table, each, why))
+    if turns:
+        turns.leave()
 
 
 def _park(table: Table, message: Record, reason: str) -> None:

@@ -1,0 +1,80 @@
+"""A slow system keeps few workers, whoever they are and even when they die; a fast one is not counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from chalicelib.model import instants
+from chalicelib.model.connection import Connection
+from chalicelib.store import slots
+from chalicelib.workers import turns
+from chalicelib.workers.turns import Turns
+from tests.schedule import MemoryTable, replaced
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    vars(turns)["_slow"].clear()
+    yield
+    vars(turns)["_slow"].clear()
+
+
+def connection(**settings: int) -> Connection:
+    return Connection(id="con", provider="test", ver=1, settings=dict(settings))
+
+
+def test_no_more_slots_than_there_are_and_they_come_back() -> None:
+    table = MemoryTable()
+    mine = [slots.take(table, "con", 2) for _ in range(3)]
+    assert mine[0] and mine[1] and mine[0] != mine[1] and not mine[2]
+    assert slots.take(table, "another", 2)
+    slots.give_back(table, "con", mine[0])
+    slots.give_back(table, "con", mine[0])
+    assert slots.take(table, "con", 2) and not slots.take(table, "con", 2)
+
+
+def test_the_slot_of_a_dead_worker_ends() -> None:
+    table, now = MemoryTable(), instants.now_ms()
+    assert slots.take(table, "con", 1) and not slots.take(table, "con", 1)
+    with replaced((instants, "now_ms", lambda: now + slots.LASTS_MS + 1_000)):
+        assert slots.take(table, "con", 1)
+
+
+def test_a_fast_system_costs_nothing_and_has_as_many_workers_as_come() -> None:
+    table = MemoryTable()
+    shares = [Turns(table, connection()) for _ in range(9)]
+    assert not any(share.crowded() for share in shares)
+    for share in shares:
+        share.took(0.1)
+        share.leave()
+    assert table.rows == {}
+
+
+def test_a_slow_one_keeps_two_until_one_leaves_and_is_forgiven() -> None:
+    table = MemoryTable()
+    shares = [Turns(table, connection()) for _ in range(3)]
+    shares[0].took(turns.SLOW_SECONDS + 1)
+    assert [share.crowded() for share in shares] == [False, False, True]
+    assert not shares[0].crowded(), "who has a slot goes on"
+    shares[0].leave()
+    assert not shares[2].crowded()
+    later = time.monotonic() + turns.REMEMBERED_SECONDS + 1
+    with replaced((time, "monotonic", lambda: later)):
+        assert not Turns(table, connection()).crowded()
+
+
+def test_its_owner_may_say_how_many() -> None:
+    table = MemoryTable()
+    shares = [Turns(table, connection(concurrency=1)) for _ in range(2)]
+    assert [share.crowded() for share in shares] == [False, True]
+
+
+def test_a_share_ends_before_its_function_does() -> None:
+    share = Turns(MemoryTable(), connection())
+    assert not share.crowded()
+    late = time.monotonic() + turns.SHARE_SECONDS + 1
+    with replaced((time, "monotonic", lambda: late)):
+        assert share.crowded()

@@ -39,6 +39,7 @@ CUSTOMER_ID, MARK = "cus_", "draad:"
 MAX_TEXT = 16_384
 MAX_ROWS = 1_000
 SESSION_SECONDS = 300
+TRIES = 4
 BLANK = "****"
 """What Tryton's own erasing leaves of a number, an address or an identifier."""
 
@@ -75,21 +76,23 @@ def find_contact(http: Http, customer: Customer) -> str:
 
 def find_activity(http: Http, remote: str, entry: Entry) -> str:
     mark = f"{MARK}{entry.event.id}"
-    for row in _activities(http, remote, f"%{mark}", _text_field(http)):
+    wanted: Domain = [[_party_field(http), "=", _reference(http, remote)], [_text_field(http), "like", f"%{mark}"]]
+    for row in _search(http, _model(http), wanted, _text_field(http)):
         if text(row, _text_field(http)).endswith(mark):
             return text(row, "id")
     return ""
 
 
 def forget_contact(http: Http, remote: str) -> None:
-    """What the hub told goes first, then the party and those it replaced, with their notes and attachments, as Tryton
-    erases them. That leaves the compact forms of numbers, addresses and identifiers, so they are blanked before."""
+    """What the hub told goes first, then the party and those it replaced, with their notes, as Tryton erases them.
+    That would leave files of attachments, and the compact forms of numbers, addresses and identifiers."""
     if not (party := _party(http, remote)):
         return
     key = text(party, "id")
     family = _family(http, int(key))
-    for each in family:
-        _drop_activities(http, str(each))
+    references = [_reference(http, str(each)) for each in family]
+    _drop(http, _model(http), [[_party_field(http), "in", references], [_text_field(http), "like", f"%{MARK}%"]])
+    _drop(http, "ir.attachment", [["resource", "in", [f"{PARTY},{each}" for each in family]]])
     _blank(http, "party.contact_mechanism", family, "value", {"type": "other", "name": None, "comment": None})
     _blank(http, "party.identifier", family, "code", {"type": None})
     if party.get("active"):
@@ -197,18 +200,18 @@ def _lacking(http: Http, customer: Customer, ways: list[Row], codes: list[str]) 
 
 
 def _tolerated(http: Http, method: str, before: list[Any], values: Row) -> Any:
-    """The result of telling a party's values. Tryton may refuse a number or an address as none: that is told as
-    something else then, so that the customer has his party and what is known of him all the same."""
+    """The result of telling a party's values. A number or an address that Tryton refuses, naming it, is told as
+    something else, so that the customer has his party all the same. What else it refuses it may take again: parties
+    that are made at once may want one code."""
+    ways = [each for _, several in values.get("contact_mechanisms", []) for each in several]
     told: Any = None
-    for kinds in ((), tuple(NUMBERS), ("email",), (*NUMBERS, "email")):
-        ways = [each for _, several in values.get("contact_mechanisms", []) for each in several]
-        if kinds and not any(each["type"] in kinds for each in ways):
-            continue
-        new = [each | {"type": "other"} if each["type"] in kinds else each for each in ways]
-        changed = values | kept(contact_mechanisms=[["create", new]] if new else [])
-        told = _asked(http, method, *before, changed if before else [changed])
-        if _error(told)[:1] != ["UserError"]:
+    for _ in range(TRIES):
+        told = _asked(http, method, *before, values if before else [values])
+        kind, *words = _error(told) or [""]
+        if kind != "UserError":
             break
+        for each in ways:
+            each["type"] = "other" if each["value"] in str(words) else each["type"]
     return _result(http, told)
 
 
@@ -224,14 +227,11 @@ def _name(customer: Customer) -> str:
     return fields.get("name") or f"{fields.get('first_name', '')} {fields.get('last_name', '')}".strip()
 
 
-def _activities(http: Http, remote: str, pattern: str, *names: str) -> list[Row]:
-    wanted: Domain = [[_party_field(http), "=", _reference(http, remote)], [_text_field(http), "like", pattern]]
-    return _search(http, _model(http), wanted, *names)
-
-
-def _drop_activities(http: Http, remote: str) -> None:
-    while ours := [row["id"] for row in _activities(http, remote, f"%{MARK}%", "id")]:
-        _call(http, f"model.{_model(http)}.delete", ours)
+def _drop(http: Http, model: str, wanted: Domain) -> None:
+    found: list[Row] = [{}] * MAX_ROWS
+    while len(found) == MAX_ROWS:
+        if found := _search(http, model, wanted, "id"):
+            _call(http, f"model.{model}.delete", [row["id"] for row in found])
 
 
 def _blank(http: Http, model: str, parties: list[int], name: str, others: Row) -> None:

@@ -2,8 +2,8 @@
 
 https://docs.tryton.org/latest/server/topics/rpc.html
 Its answers are those of version 8.2, as that gives them: longer ones are called gzip and are none, what is out of use
-takes no change but to be put into use, erasing leaves the compact form of what it blanks, and a replaced party's
-numbers, addresses and identifiers go along, out of use. tests/real has the real one.
+takes no change but to be put into use, erasing leaves the compact form of what it blanks and the files of attachments,
+and a replaced party's numbers, addresses and identifiers go along, out of use. tests/real has the real one.
 """
 
 from __future__ import annotations
@@ -32,11 +32,13 @@ MODELS: dict[str, dict[str, Any]] = {
         "active": 1,
     },
     "ir.note": {"resource": None, "message": None},
+    "ir.attachment": {"resource": None, "name": None, "file_id": None},
     "tc.contact_moment": {"party": None, "told": None},
 }
 COMPACT = {"party.identifier": "code", "party.contact_mechanism": "value"}
 NUMBERS = ("phone", "mobile", "fax")
 LONG = 1400
+RESOURCES = ("ir.note", "ir.attachment")
 CHILDREN = {"identifiers": "party.identifier", "contact_mechanisms": "party.contact_mechanism"}
 NEEDED = {"party.identifier": ("party", "code"), "ir.note": ("resource",), "tc.contact_moment": ("party",)}
 
@@ -50,26 +52,29 @@ class RuleBroken(Exception):
 class Tryton(Standin):
     """`may_erase`: whether the user is in the group that may. `fails`: the error, by its class, that
     every call is answered with. `expired`: whether the session has ended. `none`: numbers and addresses
-    that are none, for the libraries that Tryton asks."""
+    that are none, for the libraries that Tryton asks. `collides`: how many new parties find their code taken
+    by another that was made at the same moment."""
 
     def reset(self) -> None:
         self.may_erase = True
         self.expired = False
         self.fails = ""
         self.none: list[str] = []
+        self.collides = 0
         self.rows: dict[str, dict[int, Row]] = {model: {} for model in MODELS}
         self.wizards: set[int] = set()
+        self.files: dict[str, str] = {}
         self._last = dict.fromkeys(MODELS, 0)
 
     def set(self, **told: Any) -> None:
-        for name in ("may_erase", "expired", "fails", "none"):
+        for name in ("may_erase", "expired", "fails", "none", "collides"):
             if name in told:
                 with self.lock:
                     setattr(self, name, told.pop(name))
         super().set(**told)
 
     def state(self) -> Any:
-        return {"rows": self.rows, "calls": len(self.calls)}
+        return {"rows": self.rows, "files": self.files, "calls": len(self.calls)}
 
     def kept(self) -> list[str]:
         with self.lock:
@@ -111,6 +116,12 @@ class Tryton(Standin):
     def add_note(self, id: str, message: str) -> None:
         with self.lock:
             self._make("ir.note", {"resource": f"party.party,{id}", "message": message})
+
+    def add_attachment(self, id: str, name: str, content: str) -> None:
+        with self.lock:
+            file = f"file-{len(self.files) + 1}"
+            self.files[file] = content
+            self._make("ir.attachment", {"resource": f"party.party,{id}", "name": name, "file_id": file})
 
     def remove_party(self, id: str) -> None:
         with self.lock:
@@ -162,7 +173,7 @@ class Tryton(Standin):
         return Answer(200, answer.body, {"Content-Encoding": "gzip"}) if len(answer.raw) > LONG else answer
 
     def _search(self, model: str, domain: list[Any], offset: int, limit: int, order: Any, names: list[str]) -> Any:
-        if model == "ir.note" and not any(clause[:2] == ["resource", "="] for clause in domain):
+        if model in RESOURCES and not any(clause[:2] in (["resource", "="], ["resource", "in"]) for clause in domain):
             raise RuleBroken(f'You are not allowed to search on the "{model}" resource.')
         inactive_too = any(clause[0] == "active" for clause in domain)
         rows = [
@@ -174,6 +185,9 @@ class Tryton(Standin):
         return [{"id": key, **{name: row[name] for name in wanted}} for key, row in rows[offset : offset + limit]]
 
     def _create(self, model: str, values: list[Row]) -> list[int]:
+        if model == "party.party" and self.collides:
+            self.collides -= 1
+            raise RuleBroken("The code on party must be unique.")
         made: list[int] = self._whole(lambda: [self._make(model, each) for each in values])
         return made
 
@@ -236,8 +250,10 @@ class Tryton(Standin):
 
     def _delete(self, model: str, keys: list[int]) -> None:
         for key in keys:
-            if self.rows[model].pop(key, None) is None:
+            row = self.rows[model].pop(key, None)
+            if row is None:
                 raise RuleBroken(f'You are trying to delete records "{key}" of "{model}" that don\'t exist.')
+            self.files.pop(row.get("file_id", ""), None)
 
     def _wizard(self, name: str, *params: Any) -> Any:
         if not self.may_erase:
@@ -268,9 +284,10 @@ class Tryton(Standin):
             row |= blank if row["party"] == key else {}
         for row in self.rows["party.identifier"].values():
             row |= {"type": None, "code": "****", "active": 0} if row["party"] == key else {}
-        notes = self.rows["ir.note"]
-        for note in [note for note, row in notes.items() if row["resource"] == f"party.party,{key}"]:
-            del notes[note]
+        for model in RESOURCES:
+            rows = self.rows[model]
+            for each in [each for each, row in rows.items() if row["resource"] == f"party.party,{key}"]:
+                del rows[each]
 
 
 def _meets(row: Row, name: str, how: str, value: Any) -> bool:

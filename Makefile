@@ -30,11 +30,11 @@ lint: $(STAMP)
 
 check: lint test
 
-# A help desk and a chat homeserver as others run them, around the whole hub; their absence is a failure here.
+# A help desk, a chat homeserver and a CRM as others run them, around the whole hub; their absence is a failure here.
 REAL := .draad/real-venv
 WITH_REAL := DRAAD_REAL=1 HOMESERVER_PYTHON=$(CURDIR)/$(REAL)/bin/python
 test-real: $(STAMP) $(REAL)/installed
-	$(WITH_REAL) $(BIN)/python -m pytest tests/real
+	$(WITH_REAL) $(BIN)/python -m pytest -v tests/real
 
 nightly: $(STAMP) $(REAL)/installed
 	$(WITH_REAL) $(BIN)/python -m pytest
@@ -64,7 +64,7 @@ $(STAMP): requirements.txt requirements-dev.txt
 	@touch $@
 
 $(REAL)/installed: tests/real/requirements.txt
-	@echo "installing a real help desk and chat homeserver into $(REAL) (once, 350 MB)"
+	@echo "installing a real help desk, chat homeserver and CRM into $(REAL) (once, 390 MB)"
 	@$(PYTHON) -m venv --clear $(REAL)
 	@$(REAL)/bin/python -m pip install --progress-bar off --disable-pip-version-check -r tests/real/requirements.txt
 	@touch $@

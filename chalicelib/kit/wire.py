@@ -26,6 +26,7 @@ CONNECT_SECONDS = 3.0
 IDLE_SECONDS = 20.0
 MAX_ADAPTERS = 64
 CONNECTIONS = 16
+GZIP = b"\x1f\x8b"
 
 
 class NotSent(Exception):
@@ -213,8 +214,9 @@ def _read(response: Response, watch: Watch, caps: tuple[int, int]) -> tuple[int,
     cap = caps[0] if fine else caps[1]
     body = b""
     try:
-        if headers.get("content-encoding", "identity").strip().lower() in ("", "identity"):
-            body = response.raw.read(cap + 1, decode_content=False)
+        plain, head = _opened(response, headers)
+        if plain:
+            body = head + response.raw.read(cap + 1 - len(head), decode_content=False)
             if response.raw.length_remaining and len(body) <= cap:
                 raise ConnectionError("the answer ended early")
         if watch.expired:
@@ -225,6 +227,17 @@ def _read(response: Response, watch: Watch, caps: tuple[int, int]) -> tuple[int,
     finally:
         response.close()
     return response.status_code, headers, body
+
+
+def _opened(response: Response, headers: dict[str, str]) -> tuple[bool, bytes]:
+    """Whether the body is plain, and what was read to know it. We ask for plain ones, and there are servers that send
+    one and still say gzip: then the header goes."""
+    named = headers.get("content-encoding", "identity").strip().lower()
+    head: bytes = response.raw.read(len(GZIP), decode_content=False) if named == "gzip" else b""
+    if named == "gzip" and head != GZIP:
+        del headers["content-encoding"]
+        return True, head
+    return named in ("", "identity"), head
 
 
 def _cause(wrong: BaseException) -> str:

@@ -511,6 +511,18 @@ def test_forgetting_takes_along_what_was_written(case: Case) -> None:
     assert case.standin.kept() == []
 
 
+@each(ONE_UPSERT)
+def test_forgetting_leaves_nothing_by_which_he_is_known(case: Case) -> None:
+    """In no field at all, those too that the system fills by itself."""
+    before, remote = json.dumps(case.standin.state()), case.run()
+    reached = {case.customer.id, case.customer.first("email"), case.customer.first("phone")}
+    values = {each for each in reached if each and each not in before and each in json.dumps(case.standin.state())}
+    assert values
+    assert case.destination.forget_contact is not None
+    case.destination.forget_contact(case.http(), remote)
+    assert not {each for each in values if each in json.dumps(case.standin.state())}
+
+
 @each([(slug, name) for slug in COMING_BACK for name in names(slug, "upsert")])
 def test_what_comes_back_of_a_push_says_whose_record_it_is_and_no_other_value(case: Case) -> None:
     source, own = case.destination.changes, case.connection["changes"]

@@ -40,6 +40,8 @@ class Echo(Standin):
             return Answer(200, b'"' + b"x" * (int(call.path[6:]) - 2) + b'"')
         if call.path == "/gzip":
             return Answer(200, gzip.compress(b"{}" + b" " * 10_000_000), {"Content-Encoding": "gzip"})
+        if call.path.startswith("/called-gzip/"):
+            return Answer(200, call.path.rpartition("/")[2].encode(), {"Content-Encoding": "gzip"})
         told = {"method": call.method, "path": call.path, "query": call.query, "headers": call.headers}
         return Answer(200, {**told, "body": call.body.decode()}, {"Set-Cookie": "sid=1; Path=/"})
 
@@ -216,6 +218,13 @@ def test_encoded_answers_are_not_inflated(echo: Echo) -> None:
     reply = http(echo).request("GET", "/gzip")
     assert (reply.status, reply.body, reply.truncated) == (200, b"", True)
     assert type(failure(reply.json)) is Unknown
+
+
+@pytest.mark.parametrize("body", ["7", "{}", '{"a":[1,2,3]}', ""])
+def test_a_plain_answer_that_is_called_gzip_is_read(echo: Echo, body: str) -> None:
+    reply = http(echo).request("GET", f"/called-gzip/{body}")
+    assert (reply.body, reply.truncated) == (body.encode(), False)
+    assert not body or reply.json() == json.loads(body)
 
 
 def test_answers_are_read_up_to_a_megabyte(echo: Echo) -> None:

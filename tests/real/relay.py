@@ -1,4 +1,4 @@
-"""A road between a system and the hub that can be bad: answers get lost, or nothing gets through."""
+"""A road between a system and the hub, either way, that can be bad: answers get lost, or nothing gets through."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import requests
 
 
 class Relay:
-    """By method: `lost_answers` of a request that reaches the hub while its answer does not come back, after which the
-    road is `closed`: nothing reaches it; `doubled` for those that reach it twice. `passed`: paths of what reached it."""
+    """To `there`. By method: `lost_answers` of a request that reaches it while its answer does not come back, after which
+    the road is `closed`: nothing reaches it; `doubled` for those that reach it twice. `passed`: paths of what reached it."""
 
-    def __init__(self, hub: str) -> None:
-        self.hub = hub
+    def __init__(self, there: str) -> None:
+        self.there = there
         self.lost_answers: set[str] = set()
         self.closed: set[str] = set()
         self.doubled: set[str] = set()
@@ -57,23 +57,27 @@ class _Road(BaseHTTPRequestHandler):
             self.send_error(503)
             return
         for _ in range(2 if self.command in self.relay.doubled else 1):
-            answer = self._forward(body)
+            answer, told = self._forward(body)
         if self.command in self.relay.lost_answers:
             self.relay.closed.add(self.command)
             self.close_connection = True
             return
         self.send_response(answer.status_code)
-        self.send_header("Content-Type", answer.headers.get("Content-Type", "text/plain"))
-        self.send_header("Content-Length", str(len(answer.content)))
+        for name in ("Content-Type", "Content-Encoding"):
+            if name in answer.headers:
+                self.send_header(name, answer.headers[name])
+        self.send_header("Content-Length", str(len(told)))
         self.end_headers()
-        self.wfile.write(answer.content)
+        self.wfile.write(told)
 
-    def _forward(self, body: bytes) -> requests.Response:
+    def _forward(self, body: bytes) -> tuple[requests.Response, bytes]:
+        """The answer and its body, as it came."""
         headers = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")}
-        answer = requests.request(self.command, self.relay.hub + self.path, data=body, headers=headers, timeout=60)
-        assert answer.ok, (self.command, self.path, answer.status_code)
-        self.relay.passed.append(self.path)
-        return answer
+        url = self.relay.there + self.path
+        with requests.request(self.command, url, data=body, headers=headers, timeout=60, stream=True) as answer:
+            assert answer.ok, (self.command, self.path, answer.status_code)
+            self.relay.passed.append(self.path)
+            return answer, answer.raw.read(decode_content=False)
 
     do_GET = do_POST = do_PUT = _carry
 

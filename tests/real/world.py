@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from infra.local.state import ROOT
 from tests.drive import Integrator
 from tests.real.desk import Desk
+from tests.real.installed import PYTHON
 from tests.real.relay import Relay
 from tests.standins.homeserver import HS_TOKEN, SERVER, Homeserver
 
-PYTHON = ROOT / ".draad" / "real-venv" / "bin" / "python"
 MAPPING = Path(__file__).with_name("desk_mapping.json")
 PATH_SECRET = "a-long-random-path-secret"
 
@@ -63,12 +61,3 @@ class World:
     def receipts(self, connection: dict[str, Any]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.who.get("/v1/receipts", connection=connection["id"], limit=200)["receipts"]
         return found
-
-
-def lacking() -> str:
-    """Why the systems cannot be started; empty where they can."""
-    try:
-        done = subprocess.run([PYTHON, "-c", "import helpdesk, synapse"], capture_output=True, text=True, check=False)
-    except OSError:
-        return f"nothing is installed in {PYTHON.parents[1].relative_to(ROOT)}"
-    return done.stderr.strip().splitlines()[-1] if done.returncode else ""

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 EARLY_MS = 1500
 """A message this much before its row's due time is a stray copy."""
+ASK_AGAIN, REACHABLE_WITHIN_MS = 10.0, 600_000
+"""Seconds at first, then ever longer: how a customer is reached may be told just after what he is to be told."""
 SLOW = "it answers slowly, and enough of us are asking"
 SLOW_PAUSE = (2.0, 20.0)
 """Seconds: not longer, because it may be fast again by then."""
@@ -227,6 +229,11 @@ def _message_duty(post: Post, attempt: Attempt, begun: float) -> str:
         deliveries.delayed(post.table, post.duty, attempt, wait / 1000)
         return ""
     message = messages.compose(scene)
+    known_for = scene.now - instants.to_ms(attempt.first_at)
+    if isinstance(message, str) and message.startswith(messages.UNREACHABLE) and known_for < REACHABLE_WITHIN_MS:
+        wait = max(ASK_AGAIN, known_for / 4_000)
+        deliveries.delayed(post.table, post.duty, replace(attempt, reason=message), wait)
+        return ""
     if isinstance(message, str):
         deliveries.skipped(post.table, post.duty, replace(attempt, reason=message))
         return ""

@@ -21,6 +21,7 @@ from chalicelib.store.table import Item
 PREFIX = "message."
 FRESH_MS = 24 * 3_600_000
 """An event that comes later than this is history: nobody is written to about it."""
+UNREACHABLE = "he has no address on"
 TALK = frozenset({"message", "email", "call", "fax", "ticket", "note"})
 CLOSED = frozenset({"solved", "closed", "resolved"})
 KINDS_OF = {"sms": ("phone",), "whatsapp": ("whatsapp", "phone"), "email": ("email",), "voice": ("phone",)}
@@ -55,7 +56,7 @@ def kind_of(rule: Rule) -> str:
 
 def sets_off(rule: Rule, item: Item) -> bool:
     """Whether an event may concern a rule, by what its item shows without being opened."""
-    if not rule.on or "pl" in item:
+    if not rule.on:
         return False
     if rule.kind == TELL_ANSWER:
         return item["di"] == "out" and item["ty"] in ("message", "email", "ticket")
@@ -79,7 +80,7 @@ def compose(scene: Scene) -> Message | str:
     channel = _channel(scene)
     to = _address(scene, channel)
     if to is None:
-        return f"he has no address on {' or '.join(scene.destination.channels)}"
+        return f"{UNREACHABLE} {' or '.join(scene.destination.channels)}"
     free = in_window(scene, channel)
     if not free and not scene.rule.template:
         return "the provider's window for free text is over, and the rule names no template"

@@ -117,8 +117,12 @@ class Planner:
                 into.contacts[Duty(each.id, CONTACT, person.oldest, person.id)] = tuple(person.nodes)
 
     def _messages(self, item: Item, into: Planned) -> None:
-        """Only what is new sets a rule off: history is never written about."""
-        for rule in (each for each in self.rules if sets_off(each, item)):
+        """Only what is new sets a rule off: history is never written about. So does an answer without any
+        identity, once its refs brought it to somebody."""
+        rules = [rule for rule in self.rules if sets_off(rule, item)]
+        if not rules or self._told_at_home(item):
+            return
+        for rule in rules:
             into.activities[Duty(rule.connection, kind_of(rule), item["pk"][2:], item["sk"])] = None
 
     def _told_at_home(self, item: Item) -> bool:

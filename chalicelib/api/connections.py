@@ -65,7 +65,7 @@ def show(call: Call, id: str) -> Reply:
         view(call, connection)
         | {"counts": dict(counts), "refusals": connections.refusals(call.table, id)}
         | {"last_event_at": recent[0]["sk"].partition("#")[0] if recent else None}
-        | {"catch_up": missed.view(call.table, connection) if missed.source_that_tells(connection) else None}
+        | missed.view(call.table, connection)
     )
 
 

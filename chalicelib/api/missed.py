@@ -7,7 +7,7 @@ import msgspec
 from chalicelib.api.answers import Call, Reply, instant, wrong
 from chalicelib.api.connections import existing
 from chalicelib.ingest import missed
-from chalicelib.kit.source import Window
+from chalicelib.kit.source import Missed, Window
 from chalicelib.model import instants
 from chalicelib.store import jobs
 
@@ -30,16 +30,17 @@ def start(call: Call, id: str) -> Reply:
         raise wrong("/secrets", source.missed.needs)
     since = instant(asked.since, "/since") if asked.since else _days_ago(DAYS)
     window = missed.window_of(source.missed, since, instant(asked.until, "/until") if asked.until else "")
-    _check(since, window, source.missed.reach)
+    _check(since, window, source.missed)
     job = missed.begin(call.table, connection, window)
     return Reply(jobs.view(job) | {"job": job.id}, 202)
 
 
-def _check(since: str, window: Window, reach: int) -> None:
+def _check(since: str, window: Window, asked: Missed) -> None:
     if since < window.since:
-        raise wrong("/since", f"lies further back than the {reach} days that the provider keeps")
+        raise wrong("/since", f"lies further back than the {asked.reach} days that the provider keeps")
     if window.until <= window.since:
-        raise wrong("/until", "must lie after since, and what is a few minutes old at most is still on its way")
+        minutes = asked.lag // 60
+        raise wrong("/until", f"must lie after since; of the last {minutes} minutes nothing is asked: it is on its way")
 
 
 def _days_ago(days: int) -> str:

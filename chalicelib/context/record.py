@@ -99,6 +99,8 @@ def known(table: Table, event: Event, organisation: Organisation, days: int = 0,
     if events.kept_until(event, days) <= now_seconds():
         return EXPIRED
     evidence = replace(weigh(event, organisation), days=days)
+    if live(table.get((_usual_place(evidence), events.sort_key(event)))):
+        return DUPLICATE
     seen = _look(table, event, evidence)
     if seen is None:
         return REFUSED
@@ -117,6 +119,13 @@ def _bound(table: Table, event: Event) -> bool:
 
 def _place(evidence: Evidence, seen: _Seen) -> str:
     return f"N#{seen.node(evidence.home)}" if evidence.home else f"R#{seen.waits[0]}"
+
+
+def _usual_place(evidence: Evidence) -> str:
+    """Where it lies unless its home changed hands: known by one read."""
+    if evidence.home:
+        return f"N#{node_id(evidence.home)}"
+    return f"R#{ref_id((*evidence.refs, *evidence.typed)[0])}"
 
 
 def _lies(table: Table, event: Event, pk: str) -> bool:

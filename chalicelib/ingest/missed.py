@@ -12,7 +12,7 @@ from chalicelib.ingest.arrival import Arrival, keep_headers
 from chalicelib.ingest.receive import source_of
 from chalicelib.kit.source import Listed, Listing, Missed, Page, Source, Told, Window
 from chalicelib.model import instants
-from chalicelib.model.connection import DISABLED, Connection
+from chalicelib.model.connection import ACTIVE, DISABLED, Connection
 from chalicelib.model.event import digest
 from chalicelib.store import jobs, secrets
 from chalicelib.store.jobs import Job
@@ -33,6 +33,13 @@ def source_that_tells(connection: Connection) -> Source | None:
 def set_up(connection: Connection, missed: Missed) -> bool:
     """Whether it has what asking needs. Its secrets stay sealed: only that they are there counts."""
     return missed.ask(Window(instants.now(), instants.now()), "", connection.settings, connection.secrets) is not None
+
+
+def asked_by_itself(connection: Connection) -> Missed | None:
+    """How the sweep asks, where it does: that was not switched off, and has what asking needs."""
+    source = source_that_tells(connection) if connection.status == ACTIVE else None
+    asked = source.missed if source and connection.settings.get("catch_up") != OFF else None
+    return asked if asked and set_up(connection, asked) else None
 
 
 def window_of(missed: Missed, since: str, until: str) -> Window:
@@ -56,6 +63,8 @@ def ask(connection: Connection, missed: Missed, window: Window, cursor: str) -> 
     base = str(connection.settings.get("base_url") or listing.base)
     document, headers = _answer(listing, base)
     page = missed.read(Told(document, window, cursor, headers, connection.settings))
+    if page.next and page.next == cursor:
+        raise PayloadMalformed("the page after this one is itself")
     return page, base + listing.path.partition("?")[0]
 
 
@@ -109,12 +118,16 @@ def keep_result(table: Table, connection: Connection, result: Item) -> None:
 
 
 def view(table: Table, connection: Connection) -> dict[str, Any]:
+    """What its last pass found; empty for one that cannot be asked."""
+    if source_that_tells(connection) is None:
+        return {}
     found = table.get(result_key(connection.id)) or {}
-    return {
-        "by_itself": connection.settings.get("catch_up") != OFF,
+    told = {
+        "by_itself": asked_by_itself(connection) is not None,
         "last": found.get("at"),
         "until": found.get("until") or None,
         "looked_at": found.get("looked", 0),
         "found": found.get("found", 0),
         "reason": found.get("why") or None,
     }
+    return {"catch_up": told}

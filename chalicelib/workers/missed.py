@@ -20,7 +20,7 @@ from chalicelib.ingest.arrival import Arrival, to_message
 from chalicelib.ingest.missed import CATCH_UP
 from chalicelib.kit.source import Missed, Page, Source, Window
 from chalicelib.model import instants
-from chalicelib.model.connection import ACTIVE, Connection
+from chalicelib.model.connection import Connection
 from chalicelib.model.event import digest
 from chalicelib.store import connections, jobs, organisation, queues, rates
 from chalicelib.store.jobs import Job, Turn
@@ -28,12 +28,12 @@ from chalicelib.store.table import ABSENT, Item, Put, Table, equal, now_seconds
 from chalicelib.workers.context import kept_days
 
 LOOKED, KNOWN, FOUND, IGNORED, UNREADABLE = "looked at", "known", "found", "ignored", "unreadable"
-BUDGET = 20.0
+BUDGET = 15.0
 """Seconds after which a message leaves the rest of its page to the next one."""
 RECENT_SECONDS, OVERLAP_SECONDS, FULL_SECONDS = 900, 3600, 3 * 86400
 NIGHT = 2 * 3600
 """Second of the day (UTC) after which the full pass is due."""
-LONGEST_WAIT, MOST_WAITS = 900, 30
+LONGEST_WAIT, MOST_WAITS, MOST_TURNS = 900, 30, 20_000
 STALE_SECONDS = 6 * 3600
 """After this long a job that still runs holds the next one up no longer."""
 
@@ -43,6 +43,8 @@ def run(table: Table, job: Job) -> Turn:
     source = missed.source_that_tells(connection) if connection else None
     if connection is None or source is None or source.missed is None:
         return Turn("", 0, ("the connection was deleted, or cannot be asked",))
+    if job.ver > MOST_TURNS:
+        return _given_up(table, job, connection, "there is no end to its pages")
     window = Window(job.params["since"], job.params["until"])
     start, _, cursor = (job.cursor or "0|").partition("|")
     if wait := _pace(table, connection, source.missed):
@@ -64,11 +66,11 @@ def _turn(table: Table, job: Job, connection: Connection, source: Source, page: 
     """As much of a page as there is time for, from `start` on."""
     arrivals = [missed.arrival_of(source, connection, each, url, job.id, job.created_at) for each in page.webhooks]
     seen = _Seen(dict(job.params.get("counts", {})))
-    until = time.monotonic() + BUDGET
+    until, lists = time.monotonic() + BUDGET, organisation.read(table)
     apart = source.missed.apart if source.missed else 0
     for arrival in arrivals[start:]:
         try:
-            seen.add(*_looked_at(table, connection, arrival, apart))
+            seen.add(*_looked_at(table, connection, arrival, lists, apart))
         except FetchDelayed:
             if not seen.done:
                 raise
@@ -97,14 +99,15 @@ class _Seen:
         self.flaws += [flaw] if flaw else []
 
 
-def _looked_at(table: Table, connection: Connection, arrival: Arrival, apart: int) -> tuple[str, str]:
+def _looked_at(
+    table: Table, connection: Connection, arrival: Arrival, lists: organisation.Organisation, apart: int
+) -> tuple[str, str]:
     """(what it is, what is wrong with it). What is found is queued, as the hook queues a webhook."""
     found = read.read(table, arrival, connection, None)
     if found.verdict == read.MALFORMED:
         return UNREADABLE, f"{arrival.key or arrival.id}: {found.reason}"
     if not found.events:
         return IGNORED, ""
-    lists = organisation.read(table)
     days = kept_days(connection, lists)
     why = [known(table, event, lists, days, apart) for event in found.events]
     if REFUSED in why:
@@ -152,17 +155,10 @@ def _full(job: Job) -> bool:
 
 def start_due(table: Table, everyone: Sequence[Connection]) -> int:
     """Passes that were begun. The turn is claimed before, so that two sweeps begin one."""
-    able = [(each, source.missed) for each in everyone if (source := _asks_by_itself(each)) and source.missed]
+    able = [(each, asked) for each in everyone if (asked := missed.asked_by_itself(each))]
     keys = {each.id: (_state_key(each), missed.result_key(each.id)) for each, _ in able}
     items = table.batch_get([key for pair in keys.values() for key in pair]) if keys else {}
     return sum(_start(table, each, asked, *(items.get(key) for key in keys[each.id])) for each, asked in able)
-
-
-def _asks_by_itself(connection: Connection) -> Source | None:
-    if connection.status != ACTIVE or connection.settings.get("catch_up") == missed.OFF:
-        return None
-    source = missed.source_that_tells(connection)
-    return source if source and source.missed and missed.set_up(connection, source.missed) else None
 
 
 def _start(table: Table, connection: Connection, asked: Missed, state: Item | None, result: Item | None) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from chalicelib.model import instants
 from chalicelib.settings import settings
-from chalicelib.store import connections, jobs, rates
+from chalicelib.store import aws, connections, jobs, rates
 from chalicelib.workers import jobs as worker
 from chalicelib.workers import missed, sweep
 from tests import drive
@@ -245,6 +245,37 @@ def test_an_answer_that_is_no_list_is_no_empty_list(api: Api, pays: stripe.Strip
     assert api.get(f"/v1/connections/{connection}")["catch_up"]["until"] is None
 
 
+def test_pages_that_go_round_end(api: Api, pays: stripe.Stripe, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = till(api, pays)
+    pays.behave("lie", body={"object": "list", "has_more": True, "data": [paid(1)]})
+    assert ask(api, connection)["errors"] == ["the page after this one is itself"]
+    monkeypatch.setattr(missed, "MOST_TURNS", 1)
+    pays.behave()
+    for number in range(120):
+        pays.add(paid(number))
+    assert ask(api, connection)["errors"] == ["there is no end to its pages"]
+
+
+def test_what_is_known_costs_one_read_and_no_write(
+    api: Api, pays: stripe.Stripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = till(api, pays)
+    for number in range(30):
+        pays.add(paid(number))
+    ask(api, connection)
+    job = jobs.get(api.table, api.call("POST", f"/v1/connections/{connection}/catch-up", 202, {})["job"])
+    asked, call = [], aws.call
+
+    def counted(service: str, operation: str, **given: Any) -> Any:
+        asked.append(operation)
+        return call(service, operation, **given)
+
+    monkeypatch.setattr(aws, "call", counted)
+    assert job and missed.run(api.table, job).done == 30
+    assert asked.count("get_item") <= 30 + 5 and asked.count("batch_get_item") == 0
+    assert asked.count("put_item") <= 2 and "send_message" not in asked
+
+
 def test_what_cannot_be_read_is_named_and_costs_no_other(api: Api, pays: stripe.Stripe) -> None:
     connection, broken = till(api, pays), paid(1)
     broken["data"]["object"].pop("id")
@@ -397,7 +428,8 @@ def test_mistakes_are_told_field_by_field(api: Api, pays: stripe.Stripe) -> None
     assert refused(keyless) == ["/secrets"]
     assert refused(other) == [""]
     api.call("POST", "/v1/connections/con_unknown/catch-up", 404, {})
-    assert api.get(f"/v1/connections/{other}")["catch_up"] is None
+    assert "catch_up" not in api.get(f"/v1/connections/{other}")
+    assert [api.get(f"/v1/connections/{each}")["catch_up"]["by_itself"] for each in (known, keyless)] == [True, False]
     assert api.get("/v1/providers/stripe")["catches_up"] is True
     assert api.get("/v1/providers/feedback_form")["catches_up"] is False
 

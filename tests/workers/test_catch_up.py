@@ -17,6 +17,7 @@ from chalicelib.workers import jobs as worker
 from chalicelib.workers import missed, sweep
 from tests import drive
 from tests.api.client import Api, key_with
+from tests.faults import FaultTable, Killed
 from tests.standins import shopify, stripe, zendesk
 
 SIGNING = "whsec_catch_up"
@@ -155,6 +156,42 @@ def test_a_page_that_is_taken_twice_makes_each_receipt_once(api: Api, pays: stri
         missed.run(api.table, found)
     finish(api, job)
     assert len(receipts(api, connection)) == 3 and len(entries(api, f"email:{MAIL}")) == 3
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_at_any_storage_call_it_finds_all_once(api: Api, pays: stripe.Stripe, after: bool) -> None:
+    """The message of the killed worker is taken again."""
+    kill_at, dead = 0, True
+    while dead:
+        kill_at += 1
+        pays.reset()
+        who = f"{kill_at}.{after}"
+        connection, told = till(api, pays), [about(paid(number), who) for number in range(3)]
+        for each in told:
+            pays.add(each)
+        tell(api, connection, told[1])
+        job = api.call("POST", f"/v1/connections/{connection}/catch-up", 202, {})["job"]
+        rates.forget()
+        dead = killed(api, job, kill_at, after)
+        finish(api, job)
+        assert len(entries(api, f"email:{who}@example.nl")) == 3, kill_at
+        assert sorted(each["missed"] for each in receipts(api, connection)) == [False, True, True], kill_at
+        counts = api.get(f"/v1/jobs/{job}")["counts"]
+        assert counts["looked at"] == 3 and (dead or counts["found"] == 2), kill_at
+    assert kill_at > 8
+
+
+def killed(api: Api, job: str, kill_at: int, after: bool) -> bool:
+    try:
+        worker.run(FaultTable(api.table, kill_at, after), job)
+    except Killed:
+        return True
+    return False
+
+
+def about(event: dict[str, Any], who: str) -> dict[str, Any]:
+    thing = event["data"]["object"] | {"id": f"{event['id']}.{who}", "customer": who}
+    return event | {"data": {"object": thing | {"receipt_email": f"{who}@example.nl"}}}
 
 
 def test_pages_follow_each_other_and_the_cursor_resumes(api: Api, pays: stripe.Stripe) -> None:

@@ -210,10 +210,7 @@ def comment(request: Request, kind: str) -> Iterator[Event]:
         refs=refs_of(request, ticket),
         summary=f"{'Note' if private else 'Reply'} on ticket #{number}",
         text=text(told, "body"),
-        details=kept(
-            author=text(told, "author", "name") or text(writer_of(request, author), "name"),
-            status=text(ticket, "status").lower(),
-        ),
+        details=kept(author=author_name(request, told, author), status=text(ticket, "status").lower()),
         fields=names(request, person_of(request, ticket)) if actor == "customer" else {},
         link=link_of(request, number),
         provider_type=f"{kind}.private" if private else kind,
@@ -251,6 +248,10 @@ def writer_of(request: Request, author: str) -> Node:
     found = pick(request.fetched.get("user"), "user")
     listed = from_export(request, kind_of(request)) and text(found, "id") == author
     return dict(found) if listed and isinstance(found, dict) else {}
+
+
+def author_name(request: Request, told: Node, author: str) -> str:
+    return text(told, "author", "name") or text(writer_of(request, author), "name")
 
 
 def spoken_by(ticket: Node, number: str) -> Node:
@@ -775,8 +776,8 @@ def talking(request: Request, kind: str, requester: str) -> str:
 
 
 def from_export(request: Request, kind: str) -> bool:
-    """Whether it was listed: a webhook of these kinds always names the requester."""
-    return kind in ("ticket.created", "ticket.comment_added") and not text(request.object, "detail", "requester_id")
+    """Whether it was listed, and names the ticket only."""
+    return kind in ("ticket.created", "ticket.comment_added") and bool(text(request.object, "ticket_event"))
 
 
 def ask_missed(window: Window, cursor: str, settings: Mapping[str, Any], secrets: Secrets) -> Listing | None:
@@ -818,7 +819,7 @@ def told_by(update: Node) -> Iterator[Listed]:
 def as_webhook(update: Node, kind: str, event: Node, actor: str = "") -> Listed:
     ticket = {"id": text(update, "ticket_id"), "actor_id": actor or text(update, "updater_id")}
     told = {"type": f"zen:event-type:{kind}", "time": update.get("created_at"), "detail": ticket, "event": event}
-    return Listed(msgspec.json.encode(told))
+    return Listed(msgspec.json.encode(told | {"ticket_event": required(update, "id")}))
 
 
 def credentials(settings: Mapping[str, Any], secrets: Secrets) -> dict[str, str]:

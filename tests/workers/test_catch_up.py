@@ -158,7 +158,7 @@ def test_a_page_that_is_taken_twice_makes_each_receipt_once(api: Api, pays: stri
     assert len(receipts(api, connection)) == 3 and len(entries(api, f"email:{MAIL}")) == 3
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("after", [False, pytest.param(True, marks=pytest.mark.nightly)], ids=["before", "after"])
 def test_killed_at_any_storage_call_it_finds_all_once(api: Api, pays: stripe.Stripe, after: bool) -> None:
     """The message of the killed worker is taken again."""
     kill_at, dead = 0, True

@@ -357,6 +357,7 @@ SOURCE = Source(
     },
     unverified=(
         "whether a failed refund and a closed dispute come as an update too: such updates are left out",
+        "an endpoint may have an API version of its own, the list has the account's: the same ids, perhaps other fields",
         "which permission lets a restricted key list events",
         "events of connected accounts are not asked for: only webhooks bring them",
     ),

@@ -9,8 +9,9 @@ or an order of another connection carries no identity: that reference places it,
 requester may be a copy of somebody whom the other system knows better.
 The first comment of a ticket is its description: the event that created it shows the text.
 What was missed is read off the incremental export of ticket events, whose form is another: new tickets and comments
-have the ids of their webhooks, but a comment's moment is the update's, to the second, where a webhook has its own;
-and a ticket is told as it is now, an agent's answer without what the desk verified of the customer. Changes of status and the like have no id there that a webhook shows: left out.
+have the ids of their webhooks, but a comment's moment is the update's, to the second, where a webhook has its own; a
+ticket is told as it is now, and an agent's answer without what the desk verified of the customer. Changes of status
+and the like have no id there that a webhook shows, and are left out.
 In the help centre everybody reads along: each customer's part of a post or an article is a thread of his own,
 and an agent's answer is in the thread of whoever began the post. What agents publish is about nobody.
 Longer than most sources: two kinds of webhook, five domains of events and three kinds of survey.
@@ -785,22 +786,30 @@ def ask_missed(window: Window, cursor: str, settings: Mapping[str, Any], secrets
     name, headers = text(settings, "subdomain").lower(), credentials(settings, secrets)
     if not (headers and SUBDOMAIN.match(name)):
         return None
-    start = cursor or str(instants.to_ms(window.since) // 1000)
-    asked = urlencode({"start_time": start, "include": "comment_events"})
+    asked = urlencode({"start_time": begins(window, cursor), "include": "comment_events"})
     return Listing(f"/api/v2/incremental/ticket_events.json?{asked}", f"https://{name}.zendesk.com", headers)
 
 
 def read_missed(told: Told) -> Page:
-    """A page that ends in the second in which it began is the last: the export cannot go on from there."""
+    """A page that ends in the second in which it began is followed by the next second: the export cannot tell more of it."""
     found, ended = pick(told.document, "ticket_events"), pick(told.document, "end_of_stream")
     if not isinstance(found, list) or not isinstance(ended, bool):
         raise PayloadMalformed("not an export of ticket events")
     updates = objects(told.document, "ticket_events")
     moments = [instant(each.get("created_at"), "created_at") for each in updates]
     wanted = [each for each, at in zip(updates, moments, strict=True) if at <= told.window.until]
-    following = text(told.document, "end_time")
-    over = ended or len(wanted) < len(updates) or following == told.cursor or not NUMBER.match(following)
-    return Page(tuple(listed for each in wanted for listed in told_by(each)), "" if over else following)
+    listed = tuple(one for each in wanted for one in told_by(each))
+    if ended or len(wanted) < len(updates):
+        return Page(listed)
+    ends = required(told.document, "end_time")
+    if not NUMBER.match(ends):
+        raise PayloadMalformed("end_time is no second")
+    start = begins(told.window, told.cursor)
+    return Page(listed, str(max(int(ends), start + 1)))
+
+
+def begins(window: Window, cursor: str) -> int:
+    return int(cursor) if NUMBER.match(cursor) else instants.to_ms(window.since) // 1000
 
 
 def told_by(update: Node) -> Iterator[Listed]:

@@ -539,6 +539,18 @@ def test_a_ticket_and_comments_of_another_form_meet_their_webhooks(api: Api, des
     assert "found" not in again["counts"] and len(entries(api, f"desk:tc/{user}")) == 4
 
 
+def test_an_export_goes_on_after_a_second_that_fills_a_page(api: Api, desk: zendesk.Zendesk) -> None:
+    secrets = {"signing_secret": drive.DESK_SECRET, "api_token": zendesk.TOKEN}
+    connection = connect(api, "zendesk", desk.url, secrets, subdomain="tc", agent_email=zendesk.EMAIL)
+    at = int(time.time()) - 9 * HOURS
+    number, user = ticket(desk, at)
+    for n in (0, 60, 60, 120):
+        desk.add_update(number, at + n, user, body=f"antwoord {n}")
+    desk.exported_at_once = 1
+    ask(api, connection)
+    assert sorted(each["text"] for each in entries(api, f"desk:tc/{user}")) == [f"antwoord {n}" for n in (0, 120, 60)]
+
+
 def test_an_export_is_asked_at_the_desks_pace(api: Api, desk: zendesk.Zendesk) -> None:
     """Ten a minute are allowed, eight are asked: the ninth page waits its turn."""
     secrets = {"signing_secret": drive.DESK_SECRET, "api_token": zendesk.TOKEN}

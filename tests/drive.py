@@ -175,6 +175,13 @@ def order(number: int, customer: int, email: str, phone: str, created: str) -> d
     }
 
 
+def stripe(hook: str, event: Mapping[str, Any], secret: str) -> Sent:
+    raw, at = json.dumps(event, indent=2).encode(), int(time.time())
+    mac = hmac.new(secret.encode(), f"{at}.".encode() + raw, hashlib.sha256).hexdigest()
+    headers = {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": f"t={at},v1={mac}"}
+    return Sent(hook, headers, raw)
+
+
 def twilio(hook: str, **form: str) -> Sent:
     params = {"AccountSid": ACCOUNT, **form}
     signature = RequestValidator(AUTH_TOKEN).compute_signature(hook, params)

@@ -13,6 +13,7 @@ from chalicelib import destinations
 from chalicelib.api import wishes
 from chalicelib.api.answers import Call, Reply, base_url, next_cursor, wrong
 from chalicelib.errors import Conflict, NotFound
+from chalicelib.ingest import missed
 from chalicelib.ingest.receive import arrive, opened, source_of
 from chalicelib.kit.request import Request
 from chalicelib.kit.source import Secrets
@@ -64,6 +65,7 @@ def show(call: Call, id: str) -> Reply:
         view(call, connection)
         | {"counts": dict(counts), "refusals": connections.refusals(call.table, id)}
         | {"last_event_at": recent[0]["sk"].partition("#")[0] if recent else None}
+        | missed.view(call.table, connection)
     )
 
 

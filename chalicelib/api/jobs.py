@@ -7,7 +7,7 @@ from chalicelib.errors import NotFound
 from chalicelib.store import jobs
 
 STATUSES = (jobs.RUNNING, jobs.DONE, jobs.FAILED)
-SCOPES = {"replay": "integrate", "redrive": "integrate", "history": "integrate", "plan": "integrate"}
+SCOPES = dict.fromkeys(("replay", "redrive", "history", "plan", "catch-up"), "integrate")
 """Who may look: whoever may start such a job. Everything else is the admin's."""
 
 

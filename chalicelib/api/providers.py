@@ -9,7 +9,7 @@ from chalicelib import destinations, sources
 from chalicelib.api.answers import Call, Reply
 from chalicelib.errors import NotFound
 from chalicelib.kit.destination import Destination
-from chalicelib.kit.source import Setting, Source
+from chalicelib.kit.source import CATCH_UP, Setting, Source
 
 LONGEST_KEPT = 36500
 COMMON = {
@@ -86,7 +86,15 @@ def fields_of(slug: str) -> tuple[dict[str, Setting], dict[str, Setting]]:
     """(settings, secrets) that a connection of this provider takes."""
     found = [each for each in declared(slug) if each]
     settings = {name: setting for each in found for name, setting in each.settings.items()}
+    if catches_up(slug):
+        settings["catch_up"] = CATCH_UP
     return COMMON | settings, {name: setting for each in found for name, setting in each.secrets.items()}
+
+
+def catches_up(slug: str) -> bool:
+    """Whether the provider can be asked for what it never delivered."""
+    source, _ = declared(slug)
+    return source is not None and source.missed is not None
 
 
 def summary(slug: str) -> dict[str, Any]:
@@ -100,6 +108,7 @@ def summary(slug: str) -> dict[str, Any]:
         "channels": [source.channel, *source.channels] if source else [],
         "event_types": sorted(set(source.types.values())) if source else [],
         "grade": either.grade if either else "",
+        "catches_up": catches_up(slug),
         "unverified": [fact for each in (source, destination) if each for fact in each.unverified],
         "docs": either.docs if either else "",
     }

@@ -116,6 +116,7 @@ def _row(receipt: Receipt) -> dict[str, Any]:
         "reason": receipt.reason or None,
         "delivery_key": receipt.key or None,
         "test": receipt.test,
+        "missed": receipt.missed,
         "events": [
             {name: getattr(each, name) for name in ("id", "type", "channel", "direction", "occurred_at", "verdict")}
             for each in receipt.produced

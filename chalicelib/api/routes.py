@@ -60,6 +60,7 @@ ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("GET", "/v1/drift", "reconcile.drift", "integrate"),
     ("POST", "/v1/reconcile", "reconcile.start", "integrate"),
     ("POST", "/v1/connections/{id}/backfill", "reconcile.backfill", "integrate"),
+    ("POST", "/v1/connections/{id}/catch-up", "missed.start", "integrate"),
     ("POST", "/v1/deliveries/redrive", "deliveries.redrive_range", "integrate"),
     ("GET", "/v1/jobs", "jobs.listing", "integrate"),
     ("GET", "/v1/jobs/{id}", "jobs.show", ANY_KEY),

@@ -32,7 +32,7 @@ from chalicelib.store import events
 from chalicelib.store.contacts import pointer_key
 from chalicelib.store.organisation import Organisation
 from chalicelib.store.secrets import node_id, ref_id
-from chalicelib.store.table import ABSENT, Item, Key, Put, Table, equal, now_seconds
+from chalicelib.store.table import ABSENT, Item, Key, Put, Table, equal, live, now_seconds
 
 ACCEPTED, DUPLICATE, REFUSED, EXPIRED = "accepted", "duplicate", "refused", "expired"
 PLACING = PROVABLE | {"survey"}
@@ -93,6 +93,22 @@ def record(
         return Recorded(REFUSED, "")
 
 
+def known(table: Table, event: Event, organisation: Organisation, days: int = 0, apart: int = 0) -> str:
+    """Why recording it would bring nothing: DUPLICATE where it is there by its id, whatever is told of it now,
+    REFUSED, EXPIRED; empty where it would be new. `apart`: seconds by which it may lie elsewhere in its partition."""
+    if events.kept_until(event, days) <= now_seconds():
+        return EXPIRED
+    evidence = replace(weigh(event, organisation), days=days)
+    if live(table.get((_usual_place(evidence), events.sort_key(event)))):
+        return DUPLICATE
+    seen = _look(table, event, evidence)
+    if seen is None:
+        return REFUSED
+    pk = _place(evidence, seen)
+    there = live(table.get((pk, events.sort_key(event)))) is not None
+    return DUPLICATE if there or (apart > 0 and events.lies_near(table, pk, event, apart)) else ""
+
+
 def _bound(table: Table, event: Event) -> bool:
     """The boundaries that it tells of come before its own evidence, which they divide."""
     told = generations.told_by(event)
@@ -103,6 +119,13 @@ def _bound(table: Table, event: Event) -> bool:
 
 def _place(evidence: Evidence, seen: _Seen) -> str:
     return f"N#{seen.node(evidence.home)}" if evidence.home else f"R#{seen.waits[0]}"
+
+
+def _usual_place(evidence: Evidence) -> str:
+    """Where it lies unless its home changed hands: known by one read."""
+    if evidence.home:
+        return f"N#{node_id(evidence.home)}"
+    return f"R#{ref_id((*evidence.refs, *evidence.typed)[0])}"
 
 
 def _lies(table: Table, event: Event, pk: str) -> bool:

@@ -23,7 +23,8 @@ SECRET_HEADER = re.compile(
 
 class Arrival(msgspec.Struct, frozen=True, array_like=True):
     """`id` is minted in the hook, so a redelivered queue message is the same arrival.
-    `key` is the provider's delivery key. `test`: a sample of ours, which makes no customer."""
+    `key` is the provider's delivery key. `test`: a sample of ours, which makes no customer. `missed`: it
+    never arrived, we asked the provider for it; `url` is where."""
 
     id: str
     connection: str
@@ -35,6 +36,7 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True):
     body: bytes
     key: str = ""
     test: bool = False
+    missed: bool = False
 
     def request(self, connection: Connection, fetched: dict[str, Any] | None = None) -> Request:
         return Request(

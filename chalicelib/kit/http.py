@@ -82,7 +82,7 @@ class Reply:
     def json(self) -> Any:
         """The body as JSON. Raises Unknown when it is none: a success that says nothing proves nothing."""
         if self.truncated:
-            raise Unknown(f"HTTP {self.status} with an answer that is encoded or over {MAX_ANSWER >> 10} KB")
+            raise Unknown(f"HTTP {self.status} with an answer that is encoded or too large")
         try:
             return msgspec.json.decode(self.body)
         except (msgspec.DecodeError, RecursionError, ValueError) as wrong:
@@ -101,7 +101,8 @@ class Http:
     """One connection's way out.
 
     `headers` come from the destination's `auth`; `settings` and `secrets` (decrypted) are the
-    connection's. `clock`: unix seconds. `deadline`: seconds for one request, all included.
+    connection's. `clock`: unix seconds. `deadline`: seconds for one request, all included. `largest`:
+    bytes of a good answer that are read.
     `allow_private`: loopback and private networks, for local tests. `allow_plain`: http:// to
     public hosts. `ca_bundle`: path of the certificates to trust instead of the public ones.
     """
@@ -114,6 +115,7 @@ class Http:
     allow_plain: bool = False
     outcomes: Mapping[int, type[DeliveryFailed]] = field(default_factory=dict)
     deadline: float = DEADLINE_SECONDS
+    largest: int = MAX_ANSWER
     clock: Callable[[], float] = time.time
     resolve: addresses.Resolve | None = None
     ca_bundle: str = ""
@@ -179,7 +181,7 @@ class Http:
         headers = {"User-Agent": "draad", **headers, "Host": urlsplit(whole).netloc, "Accept-Encoding": "identity"}
         sent = wire.Sent(method, whole, host, headers, payload, self.ca_bundle or True)
         try:
-            return _reply(*wire.exchange(sent, found, until, (MAX_ANSWER, MAX_REFUSAL)))
+            return _reply(*wire.exchange(sent, found, until, (self.largest, MAX_REFUSAL)), self.largest)
         except wire.NotSent as wrong:
             raise Delayed(f"{host} cannot be reached: {wrong}") from wrong
         except wire.NoAnswer as wrong:
@@ -204,8 +206,8 @@ class Http:
         return values | {part for value in self.headers.values() for part in value.split() if len(part) > 7}
 
 
-def _reply(status: int, headers: dict[str, str], body: bytes) -> Reply:
-    cap = MAX_ANSWER if 200 <= status < 300 else MAX_REFUSAL
+def _reply(status: int, headers: dict[str, str], body: bytes, largest: int) -> Reply:
+    cap = largest if 200 <= status < 300 else MAX_REFUSAL
     encoded = headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
     return Reply(status, headers, body[:cap], encoded or len(body) > cap)
 

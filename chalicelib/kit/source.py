@@ -85,6 +85,73 @@ class Renewal:
 
 
 @dataclass(frozen=True)
+class Window:
+    """What happened from one moment up to another, both included: UTC with milliseconds."""
+
+    since: str
+    until: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The request for one page of what happened. `path`, query included, is joined to `settings.base_url` or `base`."""
+
+    path: str
+    base: str
+    headers: Mapping[str, str] = field(repr=False, default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a provider answered to a Listing: its JSON and its headers, their names in lower case."""
+
+    document: Any
+    window: Window
+    cursor: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One thing that happened, as its webhook tells it."""
+
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """`next`: the cursor of the page after this one; empty after the last."""
+
+    webhooks: tuple[Listed, ...]
+    next: str = ""
+
+
+@dataclass(frozen=True)
+class Missed:
+    """How to ask the provider for what it never delivered.
+
+    `ask(window, cursor, settings, secrets)` gives the request for a page, the first one with an empty
+    cursor, or None where the connection is not set up for it: `needs` says in words what it takes.
+    `read(what was answered)` gives the webhooks of that page; it raises PayloadMalformed for an answer that
+    is no page, so that nothing passes as "nothing was missed". Of each, `normalize` must make the event ids
+    that the webhook makes. `requests` in `seconds`: how fast we ask. `reach`: how many days the provider
+    looks back, 0 where it does not say. `lag`: seconds that something must be old, so that its webhook
+    came, or never comes. `apart`: seconds by which its moments and those of webhooks may differ.
+    """
+
+    ask: Callable[[Window, str, Mapping[str, Any], Secrets], Listing | None]
+    read: Callable[[Told], Page]
+    needs: str
+    requests: int
+    seconds: float
+    reach: int = 0
+    lag: int = 300
+    apart: int = 0
+
+
+@dataclass(frozen=True)
 class Setting:
     """One field of a connection's settings or secrets, as shown in the catalogue."""
 
@@ -102,6 +169,13 @@ class Setting:
     most: int | None = None
 
 
+CATCH_UP = Setting(
+    "Catch up by itself",
+    default="on",
+    choices=("on", "off"),
+    help="Asks the provider every quarter of an hour, and each night further back, for what never arrived",
+)
+"""Of `catch_up`, which every source with `missed` has."""
 REGION = Setting("Country of numbers without +", default=DEFAULT_REGION, help="ISO 3166 code")
 """Of `region`, which `request.region` reads."""
 
@@ -132,6 +206,7 @@ class Source:
     """The https address of the certificate that the request says it is signed with, empty unless all that can be
     judged without it is right. The engine hands it to `verify` as the secret `certificate`, unless one is configured."""
     renew: Renewal | None = None
+    missed: Missed | None = None
     answer: Callable[[Request], Answer] | Answer = Answer()
     own_system: bool = False
     settings: Mapping[str, Setting] = field(default_factory=dict)

@@ -1,17 +1,22 @@
 """Shopify webhooks, both header families. https://shopify.dev/docs/api/webhooks
 
 `orders/updated` comes with every other topic, so it is `created`, `cancelled`, `fulfilled` … only
-where the order's own moments say that it is that same fact, and `updated` otherwise. Longer than
-most sources, because one shop tells of orders, shipments, returns, accounts, consent and privacy.
+where the order's own moments say that it is that same fact, and `updated` otherwise. What was missed is read
+off the orders as they are now, in the webhooks' own form: that one was made, its last change, its shipments and
+refunds, but no change between, and no accounts. Longer than most sources, because one shop tells of orders,
+shipments, returns, accounts, consent and privacy.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import msgspec
 
+from chalicelib.errors import PayloadMalformed
 from chalicelib.kit import shops
 from chalicelib.kit.fields import (
     DEFAULT_REGION,
@@ -27,8 +32,8 @@ from chalicelib.kit.fields import (
 from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import joined, kept, objects, pick, required, text
-from chalicelib.kit.signatures import hmac_signature
-from chalicelib.kit.source import REGION, Secrets, Setting, Source
+from chalicelib.kit.signatures import hmac_signature, keys_of
+from chalicelib.kit.source import REGION, Listed, Listing, Missed, Page, Secrets, Setting, Source, Told, Window
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -71,6 +76,10 @@ DEMANDS = {"customers/delete": "deleted", "customers/data_request": "export"} | 
     ["customers/redact", "shop/redact"], "erase"
 )
 SHOP_DOMAIN = pattern(r"[a-z0-9][a-z0-9-]*\.myshopify\.com\Z")
+VERSION = pattern(r"[0-9]{4}-[0-9]{2}\Z", re.ASCII)
+NEWEST = "2026-10"
+FOLLOWING = pattern(r'<([^<>]*)>\s*;\s*rel="next"')
+PAGE = "50"
 
 
 def normalize(request: Request) -> Iterator[Event]:
@@ -357,6 +366,52 @@ def admin_link(request: Request, resource: str, number: str) -> str:
     return f"https://{domain}/admin/{resource}/{number}" if SHOP_DOMAIN.match(domain) else ""
 
 
+def ask_missed(window: Window, cursor: str, settings: Mapping[str, Any], secrets: Secrets) -> Listing | None:
+    """The cursor of a page stands in for all that the first one asked."""
+    shop, tokens = text(settings, "shop_domain").lower(), keys_of(secrets, "access_token")
+    version = text(settings, "api_version") or NEWEST
+    if not (SHOP_DOMAIN.match(shop) and tokens and VERSION.match(version)):
+        return None
+    wanted = {"status": "any", "updated_at_min": window.since, "updated_at_max": window.until}
+    asked = urlencode({"limit": PAGE} | ({"page_info": cursor} if cursor else wanted))
+    return Listing(
+        f"/admin/api/{version}/orders.json?{asked}", f"https://{shop}", {"X-Shopify-Access-Token": tokens[0]}
+    )
+
+
+def read_missed(told: Told) -> Page:
+    if not isinstance(pick(told.document, "orders"), list):
+        raise PayloadMalformed("not a list of orders")
+    following = FOLLOWING.search(told.headers.get("link", ""))
+    cursor = parse_qs(urlsplit(following[1]).query).get("page_info", [""])[0] if following else ""
+    return Page(tuple(each for one in objects(told.document, "orders") for each in changes_of(one, told)), cursor)
+
+
+def changes_of(order: dict[str, Any], told: Told) -> Iterator[Listed]:
+    """What its webhooks would have told, of what happened in the window."""
+    if within(told.window, order.get("created_at")):
+        yield listed(told, "orders/create", order)
+    if order.get("updated_at") != order.get("created_at"):
+        yield listed(told, "orders/updated", order)
+    for each in objects(order, "fulfillments"):
+        if within(told.window, each.get("updated_at")):
+            made = each.get("created_at") == each.get("updated_at")
+            mail = {"order_id": order.get("id"), "email": order.get("email")}
+            yield listed(told, f"fulfillments/{'create' if made else 'update'}", mail | each)
+    for each in objects(order, "refunds"):
+        if within(told.window, each.get("created_at")):
+            yield listed(told, "refunds/create", {"order_id": order.get("id")} | each)
+
+
+def within(window: Window, moment: Any) -> bool:
+    return bool(moment) and window.since <= instant(moment, "moment of a change") <= window.until
+
+
+def listed(told: Told, topic: str, body: dict[str, Any]) -> Listed:
+    shop = text(told.settings, "shop_domain").lower()
+    return Listed(msgspec.json.encode(body), (("X-Shopify-Topic", topic), ("X-Shopify-Shop-Domain", shop)))
+
+
 def delivery_key(request: Request) -> str | None:
     return header(request, "event-id") or header(request, "webhook-id") or None
 
@@ -391,23 +446,38 @@ SOURCE = Source(
     verify=verify,
     channels=("store",),
     dedupe=delivery_key,
+    missed=Missed(
+        ask=ask_missed,
+        read=read_missed,
+        needs="shop_domain, and an Admin API access token that may read orders: access_token",
+        requests=2,
+        seconds=1,
+    ),
     own_system=True,
     settings={
         "shop_domain": Setting("Shop domain", help="Such as tc.myshopify.com: webhooks of another shop are refused"),
         "account": Setting("Shop", help="Scope of customer ids; default: the shop's domain without .myshopify.com"),
         "accounts": shops.ACCOUNTS,
+        "api_version": Setting("Version of the Admin API", default=NEWEST, help="To ask for what never arrived"),
         "region": REGION,
     },
-    secrets={"client_secret": Setting("Client secret", required=True, help="Of the app, or the shop's signing key")},
+    secrets={
+        "client_secret": Setting("Client secret", required=True, help="Of the app, or the shop's signing key"),
+        "access_token": Setting("Admin API access token", help="May read orders, to ask for those that never came"),
+    },
     unverified=(
         "payloads of the returns/* topics",
         "whether the webhook id is kept on a retry",
         "whether the Events header family names topics in the same way",
+        "that the REST Admin API, legacy since 2024-10, still lists orders for this app, in the form of webhooks",
+        "whether updated_at_max includes its own second, and the name of the form's email in a listed shipment",
+        "orders over 60 days old need the scope read_all_orders: without it they are not listed, and nobody says so",
     ),
     setup=(
         "In the app's settings, copy the client secret",
         "Subscribe to orders/*, fulfillments/*, refunds/create, returns/* and customers/* with {hook_url}",
         "Set {hook_url} as the address of the three privacy webhooks",
+        "To ask for what never arrived, set shop_domain and enter an Admin API access token with the scope read_orders",
     ),
     docs="https://shopify.dev/docs/api/webhooks",
     sample=sample,

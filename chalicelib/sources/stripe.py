@@ -4,7 +4,8 @@ An event's own id is its version. What only changed in a way that nobody reads y
 update counts where `previous_attributes` names the status, or something of the customer. Refunds and
 disputes name their payment but not its order or customer: `fetch` asks the payment where a key is
 configured; without one its id, a receipt of ours, brings them to the payment's timeline. Where
-`ref_scopes` names the shop, its order alone says whose a payment is. Thin events (`v2.core.event`) are
+`ref_scopes` names the shop, its order alone says whose a payment is. What was missed is listed as the very
+events that webhooks carry, for thirty days. Thin events (`v2.core.event`) are
 of another form and yield nothing.
 """
 
@@ -12,14 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
+import msgspec
+
+from chalicelib.errors import PayloadMalformed
 from chalicelib.kit import shops
 from chalicelib.kit.fields import email_identity, instant, money, phone, phone_identity, present, scoped
 from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
-from chalicelib.kit.shape import kept, pick, required, text
+from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of
-from chalicelib.kit.source import REGION, Fetch, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Fetch, Listed, Listing, Missed, Page, Secrets, Setting, Source, Told, Window
+from chalicelib.model import instants
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
 
@@ -60,6 +66,7 @@ WITH_TWO_PLACES, WITHOUT_PLACES = frozenset({"ISK", "UGX"}), frozenset({"MGA"})
 EVENT_ID = pattern(rb'"id"\s*:\s*"(evt_[A-Za-z0-9_]{1,64})"')
 PAYMENT_ID = pattern(r"pi_[A-Za-z0-9_]{1,64}\Z")
 API = "https://api.stripe.com"
+PAGE = "50"
 
 
 def normalize(request: Request) -> Iterator[Event]:
@@ -263,6 +270,28 @@ def fetch(request: Request, secrets: Secrets) -> Iterator[Fetch]:
         yield Fetch("payment", f"/v1/payment_intents/{number}", API, headers)
 
 
+def ask_missed(window: Window, cursor: str, settings: Mapping[str, Any], secrets: Secrets) -> Listing | None:
+    """Newest first; those that were delivered too, because an endpoint that is not there fails nowhere."""
+    keys = keys_of(secrets, "api_key")
+    if not keys:
+        return None
+    wanted = [("limit", PAGE), ("created[gte]", seconds(window.since)), ("created[lte]", seconds(window.until))]
+    wanted += [("types[]", kind) for kind in TYPES] + ([("starting_after", cursor)] if cursor else [])
+    return Listing(f"/v1/events?{urlencode(wanted)}", API, {"Authorization": f"Bearer {keys[0]}"})
+
+
+def seconds(moment: str) -> str:
+    return str(instants.to_ms(moment) // 1000)
+
+
+def read_missed(told: Told) -> Page:
+    found, more = objects(told.document, "data"), pick(told.document, "has_more")
+    if text(told.document, "object") != "list" or not isinstance(more, bool):
+        raise PayloadMalformed("not a list of events")
+    last = required(found[-1], "id") if more and found else ""
+    return Page(tuple(Listed(msgspec.json.encode(each)) for each in found), last)
+
+
 def delivery_key(request: Request) -> str | None:
     """The event's id, read off the bytes: this never raises."""
     found = EVENT_ID.search(request.body)
@@ -295,6 +324,14 @@ SOURCE = Source(
     verify=SIGNATURE,
     dedupe=delivery_key,
     fetch=fetch,
+    missed=Missed(
+        ask=ask_missed,
+        read=read_missed,
+        needs="a restricted key that may read events: api_key",
+        requests=10,
+        seconds=1,
+        reach=30,
+    ),
     own_system=True,
     settings={
         "account": Setting("Account", help="Scope of customer ids, such as acct_…; default: the connection"),
@@ -313,15 +350,24 @@ SOURCE = Source(
         "signing_secret": Setting(
             "Signing secret", required=True, help="Of the endpoint, whsec_…; both while it is rolled"
         ),
-        "api_key": Setting("Restricted key", help="May read payment intents: for the orders of refunds and disputes"),
+        "api_key": Setting(
+            "Restricted key",
+            help="May read payment intents, for the orders of refunds and disputes, and events, for those that never came",
+        ),
     },
-    unverified=("whether a failed refund and a closed dispute come as an update too: such updates are left out",),
+    unverified=(
+        "whether a failed refund and a closed dispute come as an update too: such updates are left out",
+        "an endpoint may have an API version of its own, the list has the account's: the same ids, perhaps other fields",
+        "which permission lets a restricted key list events",
+        "events of connected accounts are not asked for: only webhooks bring them",
+    ),
     setup=(
         "Workbench, Webhooks: add an endpoint with {hook_url} and snapshot payloads for payment_intent.succeeded, "
         ".payment_failed and .canceled, checkout.session.*, refund.*, charge.dispute.created, .updated and .closed, "
         "customer.created, .updated and .deleted",
         "Copy its signing secret and enter it here; when you roll it, add the new one beside the old",
-        "For refunds and disputes make a restricted key that may read payment intents",
+        "For refunds and disputes make a restricted key that may read payment intents; let it read events too, and "
+        "what never arrived is asked for",
         "Order numbers are a shop's: name its connection in ref_scopes.order",
     ),
     docs="https://docs.stripe.com/webhooks",

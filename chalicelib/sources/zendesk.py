@@ -8,6 +8,10 @@ messaging conversation a thread. What an agent or a rule did in a ticket that na
 or an order of another connection carries no identity: that reference places it, because the desk's
 requester may be a copy of somebody whom the other system knows better.
 The first comment of a ticket is its description: the event that created it shows the text.
+What was missed is read off the incremental export of ticket events, whose form is another: new tickets and comments
+have the ids of their webhooks, but a comment's moment is the update's, to the second, where a webhook has its own; a
+ticket is told as it is now, and an agent's answer without what the desk verified of the customer. Changes of status
+and the like have no id there that a webhook shows, and are left out.
 In the help centre everybody reads along: each customer's part of a post or an article is a thread of his own,
 and an agent's answer is in the thread of whoever began the post. What agents publish is about nobody.
 Longer than most sources: two kinds of webhook, five domains of events and three kinds of survey.
@@ -19,8 +23,9 @@ import base64
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote, unquote_plus, urlencode
 
+import msgspec
 from msgspec.structs import replace
 
 from chalicelib.errors import PayloadMalformed
@@ -30,7 +35,8 @@ from chalicelib.kit.lazily import pattern
 from chalicelib.kit.request import Request, sample_request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of, octets
-from chalicelib.kit.source import REGION, Fetch, Secrets, Setting, Source
+from chalicelib.kit.source import REGION, Fetch, Listed, Listing, Missed, Page, Secrets, Setting, Source, Told, Window
+from chalicelib.model import instants
 from chalicelib.model.event import Event, Ref, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, A3_VERIFIED, ANCHORS, Identity
 
@@ -99,6 +105,8 @@ def normalize(request: Request) -> Iterator[Event]:
     if not request.body:
         return
     kind = kind_of(request)
+    if from_export(request, kind):
+        request.looked_up("ticket", "the export names the ticket only")
     if kind == "survey" or (kind == "trigger.satisfaction" and surveyed(request)):
         yield from survey_answers(request)
     elif kind == "trigger.satisfaction":
@@ -204,7 +212,7 @@ def comment(request: Request, kind: str) -> Iterator[Event]:
         refs=refs_of(request, ticket),
         summary=f"{'Note' if private else 'Reply'} on ticket #{number}",
         text=text(told, "body"),
-        details=kept(author=text(told, "author", "name"), status=text(ticket, "status").lower()),
+        details=kept(author=author_name(request, told, author), status=text(ticket, "status").lower()),
         fields=names(request, person_of(request, ticket)) if actor == "customer" else {},
         link=link_of(request, number),
         provider_type=f"{kind}.private" if private else kind,
@@ -230,10 +238,22 @@ def first_words(request: Request, ticket: Node, told: Node) -> bool:
 
 
 def author_of(request: Request, ticket: Node, told: Node, author: str) -> str:
-    staff = pick(told, "author", "is_staff")
+    writer = writer_of(request, author)
+    staff = not served(writer) if writer else pick(told, "author", "is_staff")
     if author in NO_USER or not isinstance(staff, bool):
         return actor_of(request, ticket, author)
     return "agent" if staff else "customer"
+
+
+def writer_of(request: Request, author: str) -> Node:
+    """Of a comment that was listed, which tells no more of him than his id."""
+    found = pick(request.fetched.get("user"), "user")
+    listed = from_export(request, kind_of(request)) and text(found, "id") == author
+    return dict(found) if listed and isinstance(found, dict) else {}
+
+
+def author_name(request: Request, told: Node, author: str) -> str:
+    return text(told, "author", "name") or text(writer_of(request, author), "name")
 
 
 def spoken_by(ticket: Node, number: str) -> Node:
@@ -708,7 +728,7 @@ def fetch(request: Request, secrets: Secrets) -> Iterator[Fetch]:
         return
     about_user = kind.startswith("user.")
     number, person = text(ticket, "id"), text(ticket, "id" if about_user else "requester_id")
-    person = talking(request, kind, person)
+    person = text(ticket, "actor_id") if from_export(request, kind) else talking(request, kind, person)
     if NUMBER.match(number) and not about_user and told_too_little(request, kind):
         yield look_up(request, headers, "ticket", f"tickets/{number}.json?include=users", state_of(request, ticket))
     if NUMBER.match(person) and person != "0" and kind != "user.deleted":
@@ -740,7 +760,7 @@ def look_up(request: Request, headers: Mapping[str, str], name: str, path: str, 
 def told_too_little(request: Request, kind: str) -> bool:
     """Messaging and surveys name the ticket only; no event has custom fields."""
     fields = bool(text(request.settings, "order_field")) and not kind.startswith("trigger.")
-    return kind in ("survey", "messaging_ticket.message_added") or fields
+    return from_export(request, kind) or kind in ("survey", "messaging_ticket.message_added") or fields
 
 
 def state_of(request: Request, ticket: Node) -> str:
@@ -755,6 +775,61 @@ def talking(request: Request, kind: str, requester: str) -> str:
         return text(told, "id") if text(told, "type") == "end_user" else ""
     author = pick(said(request), "author")
     return text(author, "id") if pick(author, "is_staff") is False else requester
+
+
+def from_export(request: Request, kind: str) -> bool:
+    """Whether it was listed, and names the ticket only."""
+    return kind in ("ticket.created", "ticket.comment_added") and bool(text(request.object, "ticket_event"))
+
+
+def ask_missed(window: Window, cursor: str, settings: Mapping[str, Any], secrets: Secrets) -> Listing | None:
+    """The cursor is the second at which the next page begins."""
+    name, headers = text(settings, "subdomain").lower(), credentials(settings, secrets)
+    if not (headers and SUBDOMAIN.match(name)):
+        return None
+    asked = urlencode({"start_time": begins(window, cursor), "include": "comment_events"})
+    return Listing(f"/api/v2/incremental/ticket_events.json?{asked}", f"https://{name}.zendesk.com", headers)
+
+
+def read_missed(told: Told) -> Page:
+    """A page that ends in the second in which it began is followed by the next second: the export cannot tell more of it."""
+    found, ended = pick(told.document, "ticket_events"), pick(told.document, "end_of_stream")
+    if not isinstance(found, list) or not isinstance(ended, bool):
+        raise PayloadMalformed("not an export of ticket events")
+    updates = objects(told.document, "ticket_events")
+    moments = [instant(each.get("created_at"), "created_at") for each in updates]
+    wanted = [each for each, at in zip(updates, moments, strict=True) if at <= told.window.until]
+    listed = tuple(one for each in wanted for one in told_by(each))
+    if ended or len(wanted) < len(updates):
+        return Page(listed)
+    ends = required(told.document, "end_time")
+    if not NUMBER.match(ends):
+        raise PayloadMalformed("end_time is no second")
+    start = begins(told.window, told.cursor)
+    return Page(listed, str(max(int(ends), start + 1)))
+
+
+def begins(window: Window, cursor: str) -> int:
+    return int(cursor) if NUMBER.match(cursor) else instants.to_ms(window.since) // 1000
+
+
+def told_by(update: Node) -> Iterator[Listed]:
+    """The ticket that it made, or its comments; in one that it made the comment is the description."""
+    parts = objects(update, "child_events")
+    if any(text(each, "event_type") == "Create" for each in parts):
+        yield as_webhook(update, "ticket.created", {})
+        return
+    for each in parts:
+        if text(each, "event_type") == "Comment":
+            words = {"id": text(each, "id"), "body": text(each, "body"), "is_public": each.get("public") is True}
+            author = text(each, "author_id") or text(update, "updater_id")
+            yield as_webhook(update, "ticket.comment_added", {"comment": words | {"author": {"id": author}}}, author)
+
+
+def as_webhook(update: Node, kind: str, event: Node, actor: str = "") -> Listed:
+    ticket = {"id": text(update, "ticket_id"), "actor_id": actor or text(update, "updater_id")}
+    told = {"type": f"zen:event-type:{kind}", "time": update.get("created_at"), "detail": ticket, "event": event}
+    return Listed(msgspec.json.encode(told | {"ticket_event": required(update, "id")}))
 
 
 def credentials(settings: Mapping[str, Any], secrets: Secrets) -> dict[str, str]:
@@ -815,6 +890,15 @@ SOURCE = Source(
     verify=SIGNATURE,
     dedupe=delivery_key,
     fetch=fetch,
+    missed=Missed(
+        ask=ask_missed,
+        read=read_missed,
+        needs="the API user (agent_email) with his API token, or an OAuth access token, of an admin",
+        requests=8,
+        seconds=60,
+        lag=3600,
+        apart=60,
+    ),
     own_system=True,
     channels=tuple(sorted({*VIA.values(), "survey"})),
     settings={
@@ -857,12 +941,16 @@ SOURCE = Source(
         "identities as a side-load of one user",
         "where events of comments and votes name their author, id and words; both are looked up where they can be",
         "event.satisfaction_score of ticket.csat_received, and that it is not sent for the numeric survey",
+        "that a comment has the same id in the export of ticket events and in a webhook, and moments within a minute",
+        "that the update which made a ticket has a child event Create, and that no webhook comes an hour late: such a "
+        "comment would be told twice",
     ),
     setup=(
         "Create a webhook with {hook_url}, subscribed to ticket.created, ticket.status_changed, ticket.comment_added, "
         "messaging_ticket.message_added, user.created, user.name_changed, user.identity_created, user.merged and "
         "user.deleted; reveal its signing secret and enter it.",
         "Create an API token and enter it with its agent's mail address and id: webhooks carry no addresses.",
+        "The same token, of an admin, is used to ask for tickets and comments that never arrived; for nothing else.",
         "For the help centre subscribe it to article.comment_created, article.comment_changed, article.vote_created, "
         "article.vote_changed, community_post.created, community_post.comment_created and "
         "community_post.comment_changed; for users also to user.identity_deleted, user.external_id_changed, "

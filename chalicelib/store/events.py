@@ -9,7 +9,7 @@ from chalicelib.model.event import Event, Ref, content_digest
 from chalicelib.settings import settings
 from chalicelib.store.codec import pack, unpack
 from chalicelib.store.secrets import ref_id
-from chalicelib.store.table import Item, Key
+from chalicelib.store.table import Item, Key, Table, live
 
 THREADS = ("thread", "case", "receipt", "order", "survey")
 """Kinds of refs that hold a conversation, the finest first."""
@@ -31,6 +31,14 @@ def thread_of(event: Event) -> Ref | None:
     """The finest ref that can hold a conversation."""
     proven = [ref for ref in event.refs if not ref.typed]
     return next((ref for kind in THREADS for ref in proven if ref.kind == kind), None)
+
+
+def lies_near(table: Table, pk: str, event: Event, seconds: int) -> bool:
+    """Whether this event is in a partition at most so long before or after the moment that it tells."""
+    at = instants.to_ms(event.occurred_at)
+    first, last = (instants.from_ms(at + sign * seconds * 1000) for sign in (-1, 1))
+    near = table.query(pk, after=f"E#{first}", before=f"E#{last}#~").items
+    return any(item["sk"].endswith(f"#{event.id}") and live(item) for item in near)
 
 
 def item_at(pk: str, event: Event, receipt: str, days: int = 0) -> Item:

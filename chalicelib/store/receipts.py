@@ -45,6 +45,7 @@ class Receipt:
     fetched: dict[str, Any] | None
     key: str
     test: bool
+    missed: bool
     pk: str
     sk: str
     body: bytes
@@ -75,6 +76,7 @@ def item_of(
     fetched: dict[str, Any] | None = None,
     key: str = "",
     test: bool = False,
+    missed: bool = False,
     days: int = 0,
 ) -> Item:
     """The item to put. A large body goes to S3 here, before anything points at it. `days`: how long
@@ -88,7 +90,7 @@ def item_of(
         item["b"] = packed
     if verdict in NEEDS_ATTENTION or (reason and verdict in BECAME_EVENTS):
         item |= {"gpk": f"M#{connection}", "gsk": sk}
-    optional = {"why": reason[:500], "key": key, "test": test or None}
+    optional = {"why": reason[:500], "key": key, "test": test or None, "mi": missed or None}
     item |= {name: value for name, value in optional.items() if value}
     if produced:
         item["evs"] = msgspec.msgpack.encode(produced)
@@ -109,6 +111,7 @@ def from_item(item: Item) -> Receipt:
         fetched=msgspec.msgpack.decode(unpack(item["ft"])) if "ft" in item else None,
         key=item.get("key", ""),
         test=bool(item.get("test")),
+        missed=bool(item.get("mi")),
         pk=item["pk"],
         sk=item["sk"],
         body=item.get("b", b""),

@@ -22,7 +22,7 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   survey sent             R#address     S#occ#eid         ref lo hi sub sc
   number said             R#address     T#occ#eid         n hm ch th
   handover token          TOK#hash      -                 ref ch until by ntf lgn used
-  receipt                 I#c#d         recv#rid          vd b or s3, evs ft why key; gpk M#c if malformed, even in part, or failed
+  receipt                 I#c#d         recv#rid          vd b or s3, evs ft why key mi; gpk M#c if malformed, even in part, or failed
   days with deliveries    L#c           d                 (once a day, so that lists know where to look)
   delivery                L#c#d         occ#eid#kind      st n at ms ref to nd why ex; gpk DUE#0-7 | PARK#c | HELD#c
   drift                   D#c           occ#eid#what      why at nd (extra: remote id#extra)
@@ -32,6 +32,8 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   token of a system       C#c           TOKEN             b (KMS) end lease ver
   request bucket          C#c           RATE              next ver
   subscription renewal    C#c           RENEW             due n ver ends
+  catching up             C#c           MISSED            due night job at ver
+  what it last found      C#c           CAUGHT            at until full looked found why refused cv
   API key                 KEY           sha256            id name scopes at used revoked
   job                     J#id          -                 kind st cursor done total errors; gpk JOBS
   erasure certificate     J#id          D#what            re at de

@@ -181,6 +181,7 @@ def _receipt(arrival: Arrival, found: reading.Reading, produced: tuple[Produced,
         fetched=found.fetched if told else {},
         key=arrival.key,
         test=arrival.test,
+        missed=arrival.missed,
         days=days,
     )
 
@@ -201,6 +202,7 @@ def park(table: Table, body: str, reason: str) -> None:
         reason=reason,
         key=arrival.key,
         test=arrival.test,
+        missed=arrival.missed,
     )
     table.write(Put(item))
     telemetry.warn("arrival parked", connection=arrival.connection, reason=reason)

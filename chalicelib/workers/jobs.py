@@ -9,6 +9,7 @@ redact    all that one account at a provider brought   params: connection, scope
 erase     one customer out of everything           params: as context/erase.py plans it
 reconcile one connection against the whole table  params: connection, look, counts
 backfill  existing history into a destination     params: connection, since, until
+catch-up  what a provider never delivered        params: connection, since, until, full, tries, counts
 alert     the owner is told of a connection        params: connection, name, status, reason
 rest      the events of a large batch after its first slice    params: receipt
 reapply   events that a late boundary divides       params: identity, at
@@ -24,12 +25,13 @@ from chalicelib.context import decisions
 from chalicelib.context.record import rules_of
 from chalicelib.fanout.plan import Planned
 from chalicelib.ingest import arrival as arrivals
+from chalicelib.ingest.missed import CATCH_UP
 from chalicelib.model import instants
 from chalicelib.model.identity import parse
 from chalicelib.store import connections, deliveries, jobs, organisation, queues, receipts
 from chalicelib.store.jobs import Job, Turn
 from chalicelib.store.table import DynamoTable, Put, Table
-from chalicelib.workers import alert, context, erase, fanout, reapply, reconcile, redact
+from chalicelib.workers import alert, context, erase, fanout, missed, reapply, reconcile, redact
 from chalicelib.workers.batch import Batch, Record
 from chalicelib.workers.context import SLICE, take_arrival
 
@@ -192,6 +194,7 @@ KINDS: dict[str, Callable[[Table, Job], Turn]] = {
     "erase": erase.run,
     "reapply": reapply.run,
     "alert": alert.run,
+    CATCH_UP: missed.run,
     "reconcile": reconcile.run,
     "backfill": reconcile.backfill,
     context.REST: _rest,

@@ -1,5 +1,5 @@
-"""Every minute: retries whose message was lost or is far away, what died in the queues, and
-subscriptions at providers that are about to end."""
+"""Every minute: retries whose message was lost or is far away, what died in the queues, subscriptions at
+providers that are about to end, and providers to be asked for what they never delivered."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from chalicelib.settings import settings
 from chalicelib.store import connections, deliveries, jobs, queues, secrets
 from chalicelib.store.deliveries import Attempt, Duty
 from chalicelib.store.table import ABSENT, DynamoTable, Item, Put, Table, equal, live, now_seconds
-from chalicelib.workers import context
+from chalicelib.workers import context, missed
 
 DEAD = "received a hundred times without success"
 ROUNDS = 10
@@ -37,9 +37,10 @@ def take() -> None:
     now = instants.now()
     sent = sum(deliveries.take_due(table, number, now) for number in range(deliveries.SHARDS))
     buried = sum(_drain(table, queue, bury) for queue, bury in BURIALS.items())
-    renewed = _renew_all(table)
-    if sent or buried or renewed:
-        telemetry.note("sweep", retries=sent, dead_letters=buried, renewals=renewed)
+    everyone = connections.everyone(table)
+    renewed, asked = _renew_all(table, everyone), missed.start_due(table, everyone)
+    if sent or buried or renewed or asked:
+        telemetry.note("sweep", retries=sent, dead_letters=buried, renewals=renewed, catch_ups=asked)
 
 
 def _drain(table: Table, queue: str, bury: Callable[[Table, str], None]) -> int:
@@ -77,9 +78,9 @@ def _bury_job(table: Table, body: str) -> None:
         context.park(table, body, DEAD)
 
 
-def _renew_all(table: Table) -> int:
+def _renew_all(table: Table, everyone: list[Connection]) -> int:
     """Renewals that succeeded. The state lies with each connection; one that has none yet is due at once."""
-    found = [(each, renewal) for each in connections.everyone(table) if (renewal := _renewal(each))]
+    found = [(each, renewal) for each in everyone if (renewal := _renewal(each))]
     states = table.batch_get([_state_key(each) for each, _ in found])
     until, count = time.monotonic() + RENEWING_SECONDS, 0
     for connection, renewal in found:

@@ -67,6 +67,8 @@ class Call:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    pairs: tuple[tuple[str, str], ...] = ()
+    """The query, its repeats kept."""
 
     @property
     def json(self) -> Any:
@@ -290,7 +292,8 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(int(headers.get("content-length", 0)))
-        return Call(self.command, unquote(parts.path), dict(parse_qsl(parts.query)), headers, body)
+        pairs = tuple(parse_qsl(parts.query))
+        return Call(self.command, unquote(parts.path), dict(pairs), headers, body, pairs)
 
     def _head(self, answer: Answer, length: int) -> None:
         self.send_response(answer.status)

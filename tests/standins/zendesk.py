@@ -1,7 +1,9 @@
-"""Zendesk's Support API: users, tickets with their comments, profile events, answers to a survey.
+"""Zendesk's Support API: users, tickets with their comments, profile events, answers to a survey, the export of
+ticket events.
 
 https://developer.zendesk.com/api-reference/ticketing/users/users/
 https://developer.zendesk.com/api-reference/ticketing/users/events-api/events-api/
+https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import itertools
 import re
 import time
 from collections import deque
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.standins.server import Answer, Call, Standin, run
@@ -24,6 +27,7 @@ MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+\Z")
 MARK = re.compile(r"^draad:(\S+)\s*\Z", re.MULTILINE)
 PATH = re.compile(r"/api/v2/(?P<kind>[a-z_]+)(?:/(?P<id>[^/]+))?(?:/(?P<more>.+))?\Z")
 MAX_COMMENT = 65_535
+EXPORTS_A_MINUTE, EXPORTED_AT_ONCE = 10, 1000
 INTEGRATION_USER = 8447388099999
 
 Row = dict[str, Any]
@@ -50,6 +54,8 @@ class Zendesk(Standin):
         self.surveys: list[Row] = []
         self.forgotten: list[str] = []
         self.mails: list[str] = []
+        self.updates: list[Row] = []
+        self.exported_at_once = EXPORTED_AT_ONCE
         self.created = 0
         self._ids = itertools.count(501)
         self._recent: dict[str, deque[float]] = {}
@@ -120,6 +126,18 @@ class Zendesk(Standin):
             } | fields
             self.comments.setdefault(number, [])
             return number
+
+    def add_update(self, ticket: str, at: int, by: int, *, made: bool = False, **comment: Any) -> Row:
+        """An update of a ticket at a unix second, with a comment where one is named; `made`: the one that made it."""
+        with self.lock:
+            moment = _moment(at)
+            parts: list[Row] = [{"id": next(self._ids), "event_type": "Create", "status": "new"}] if made else []
+            if comment:
+                told = {"id": next(self._ids), "type": "Comment", "event_type": "Comment", "author_id": by}
+                parts.append(told | {"public": True, "attachments": [], "created_at": moment} | comment)
+            update = {"id": next(self._ids), "ticket_id": int(ticket), "timestamp": at, "created_at": moment}
+            self.updates.append(update | {"updater_id": by, "event_type": "Audit", "child_events": parts})
+            return self.updates[-1]
 
     def close_ticket(self, id: str, status: str = "closed") -> None:
         with self.lock:
@@ -422,8 +440,36 @@ class Zendesk(Standin):
         rows = [each for each in self.surveys if set(each.get("subject_zrns", [])) & set(wanted)]
         return Answer(200, {"survey_responses": rows})
 
+    def _incremental(self, call: Call, key: str, more: str) -> Answer:
+        """Time-based: from a second on, and where more share the last second of a page they are given again."""
+        start = call.query.get("start_time", "")
+        if call.method != "GET" or key != "ticket_events" or more:
+            return _missing()
+        if self._busy("export", EXPORTS_A_MINUTE):
+            return _wait(Answer(429, {"error": "APIRateLimitExceeded", "description": "Number of allowed requests"}))
+        if not start.isdigit() or int(start) > time.time() - 60:
+            return Answer(422, {"error": "StartTimeTooRecent", "description": "Too recent start_time"})
+        rows = sorted(self.updates, key=lambda each: (each["timestamp"], each["id"]))
+        rows = [each for each in rows if int(start) <= each["timestamp"] <= time.time() - 60]
+        page, whole = rows[: self.exported_at_once], call.query.get("include") == "comment_events"
+        ends = page[-1]["timestamp"] if page else int(start)
+        told = {"ticket_events": [_exported(each, whole) for each in page], "count": len(page), "end_time": ends}
+        following = f"{self.url}/api/v2/incremental/ticket_events.json?start_time={ends}"
+        return Answer(200, told | {"next_page": following, "end_of_stream": len(page) == len(rows)})
 
-KINDS = frozenset({"users", "deleted_users", "tickets", "guide"})
+
+KINDS = frozenset({"users", "deleted_users", "tickets", "guide", "incremental"})
+
+
+def _moment(at: int) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S}Z"
+
+
+def _exported(update: Row, whole: bool) -> Row:
+    """Without the side-load a comment is only said to be there."""
+    parts = [each for each in update["child_events"] if whole or each["event_type"] != "Comment"]
+    said = [{"comment_present": True, "event_type": "Change"}] if len(parts) < len(update["child_events"]) else []
+    return update | {"child_events": parts + said}
 
 
 def _shown(row: Row) -> Row:

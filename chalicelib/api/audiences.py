@@ -75,7 +75,8 @@ def remove(call: Call, id: str) -> Reply:
 
 def _walked(call: Call, id: str, before: str, after: str) -> dict[str, Any]:
     """The job that has the feeds, the one before too, look at everybody again."""
-    feeds = [each for each in dict.fromkeys((before, after)) if each]
+    named = (connections.get(call.table, each) for each in dict.fromkeys((before, after)) if each)
+    feeds = [each.id for each in named if each and not each.deleted]
     job = jobs.start(call.table, WALK, {"audience": id, "feeds": feeds}) if feeds else None
     return {"job": job.id if job else None}
 

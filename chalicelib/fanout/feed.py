@@ -31,26 +31,16 @@ def duty_of(audience: str, connection: str, customer: str) -> Duty:
 
 
 def tell(post: Post) -> str:
-    """Bring the connection up to date about the duty's customer, and about who became one with him.
+    """Bring the connection up to date about the duty's customer. One who became another's is no customer
+    any more: he leaves, and whoever he is now has a duty of his own.
 
     Raises Busy while another worker does so, DeliveryFailed as the destination answers.
     """
     if post.destination.tell_membership is None:
         return ""
-    person = post.office.person_of(post.duty.node)
-    former = [each.removeprefix("cus_") for each in person.customer.former] if person else []
-    ids = dict.fromkeys([post.duty.sort, *former, *([person.id] if person else [])])
-    known = audiences.memberships(post.table, post.connection.id, _audience_id(post), ids)
-    done = IN_STEP
-    for id in ids:
-        if id in known or (person and id == person.id):
-            fresh = Membership(post.connection.id, _audience_id(post), id)
-            done = _settle(post, known.get(id, fresh), person) or done
-    return done
-
-
-def _audience_id(post: Post) -> str:
-    return post.duty.kind.removeprefix(AUDIENCE)
+    audience = post.duty.kind.removeprefix(AUDIENCE)
+    known = audiences.membership(post.table, post.connection.id, audience, post.duty.sort)
+    return _settle(post, known, post.office.person_of(post.duty.node)) or IN_STEP
 
 
 def _settle(post: Post, known: Membership, person: Person | None) -> str:

@@ -87,10 +87,10 @@ class Membership:
         return replace(self, trying=wanted, tried_at=version, what=what)
 
 
-def memberships(table: Table, connection: str, audience: str, customers: Iterable[str]) -> dict[str, Membership]:
-    """Those that there are; of whoever left long ago only the version of the item counts."""
-    found = table.batch_get([(_pk(connection, audience), each) for each in customers])
-    return {sk: _from_item(connection, audience, item) for (_, sk), item in found.items()}
+def membership(table: Table, connection: str, audience: str, customer: str) -> Membership:
+    """Of whoever left long ago only the version of the item counts."""
+    item = table.get((_pk(connection, audience), customer))
+    return _from_item(connection, audience, item) if item else Membership(connection, audience, customer)
 
 
 def told_of(table: Table, connection: str, audience: str, start: Key | None, limit: int) -> Page:

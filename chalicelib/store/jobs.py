@@ -129,5 +129,4 @@ def view(job: Job) -> dict[str, Any]:
         "customer": job.params.get("customer"),
         "reason": job.params.get("why"),
         "counts": job.params.get("counts"),
-        "result": job.params.get("result") if job.status == DONE else None,
-    }
+    } | ({"result": job.params["result"] if job.status == DONE else None} if "result" in job.params else {})

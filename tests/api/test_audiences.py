@@ -338,6 +338,19 @@ def test_erasing_tells_the_feed_by_itself_and_says_so(api: Api, shop: str, feed:
     assert lines["audiences with a feed"] == "told to leave"
 
 
+def test_reconciling_finds_what_the_stream_lost(api: Api, shop: str, feed: tuple[Partner, str]) -> None:
+    partner, connection = feed
+    jan = mail("jan@example.nl")
+    api.record(shop, came(1, "01T09:00", jan, consent={"marketing": "granted"}))
+    api.call("POST", "/v1/audiences", 201, WISH | {"feed": connection})
+    told(api)
+    api.record(shop, came(2, "02T09:00", jan, consent={"marketing": "denied"}))
+    assert told(api) == [] and partner.types() == ["audience.entered"], "there is no stream here"
+    api.call("POST", "/v1/reconcile", 202, {"connection": connection})
+    told(api)
+    assert partner.types() == ["audience.entered", "audience.left"]
+
+
 def test_a_connection_that_is_only_a_feed_gets_nothing_else(api: Api, feed: tuple[Partner, str]) -> None:
     found = connections.get(api.table, feed[1])
     assert found and not [each for each in ("message", "order", "consent", "note") if wants(found, each, "web", "con")]

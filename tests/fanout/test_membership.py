@@ -80,6 +80,8 @@ def test_nobody_is_in_it_without_consent() -> None:
 def test_somebody_anonymous_never_is() -> None:
     visitor = {"n-web": {"kind": "web", "scope": "tc", "val": "a-1", "asr": 3}}
     who = Person("1788424200000n-web", Customer(id="cus_x", fields={"consent_marketing": yes()}), visitor)
+    app = msgspec.structs.replace(WINTER, channels=("app",))
+    assert weigh(app, msgspec.structs.replace(who, nodes={"n-app": visitor["n-web"] | {"kind": "app"}}), Known) is None
     assert member(WINTER, who, Known("webchat")) is None
     assert shown(WINTER, who, Facts("n-web", "web")) is None
 

@@ -47,7 +47,8 @@ EARLY_MS = 1500
 class Office:
     """What the duties of one batch share. `connection`: by id, read once a batch. For messages by
     rule: `rules`; `said`, a customer's newest entries; `link`, that brings him back to what an event
-    is about; `record`, which puts what was sent on his timeline. `known`: his history, for audiences."""
+    is about; `record`, which puts what was sent on his timeline. `known`: his history, whole or his newest
+    entries alone, for audiences."""
 
     table: Table
     person_of: PersonOf
@@ -56,7 +57,7 @@ class Office:
     said: Callable[[Person], Sequence[Event]] = lambda person: ()
     link: Callable[[Event], str] = lambda event: ""
     record: Callable[[Event, str], None] = lambda event, connection: None
-    known: Callable[[Person], Known] = lambda person: Known()
+    known: Callable[[Person, bool], Known] = lambda person, whole: Known()
 
 
 @dataclass(frozen=True)

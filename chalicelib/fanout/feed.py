@@ -46,7 +46,8 @@ def tell(post: Post) -> str:
 def _settle(post: Post, known: Membership, person: Person | None) -> str:
     """The key of what was told; empty: it was in step."""
     audience = audiences.named(post.table, known.audience)
-    wanted = print_of(_member(post, audience, known.customer, person))
+    whole = audience is not None and audience.asks_history
+    wanted = print_of(_member(post, audience, known.customer, person, whole=whole))
     if known.in_step(wanted):
         return ""
     leased = audiences.lease(post.table, known, wanted)
@@ -61,7 +62,7 @@ def _settle(post: Post, known: Membership, person: Person | None) -> str:
 
 def _told(post: Post, known: Membership, leased: Membership) -> str:
     audience = audiences.named(post.table, leased.audience)
-    member = _member(post, audience, leased.customer, post.office.person_of(leased.customer[13:]))
+    member = _member(post, audience, leased.customer, post.office.person_of(leased.customer[13:]), whole=True)
     if print_of(member) != leased.trying:
         audiences.release(post.table, leased, known)
         raise Busy("the customer changed meanwhile")
@@ -73,11 +74,14 @@ def _told(post: Post, known: Membership, leased: Membership) -> str:
     return told.key
 
 
-def _member(post: Post, audience: Audience | None, customer: str, person: Person | None) -> Member | None:
-    """None for whoever does not belong now, or is not this customer any more."""
+def _member(
+    post: Post, audience: Audience | None, customer: str, person: Person | None, *, whole: bool
+) -> Member | None:
+    """None for whoever does not belong now, or is not this customer any more. `whole`: with all of his
+    history, which tells the same where the audience does not ask for it, and costs more."""
     if audience is None or audience.feed != post.connection.id or person is None or person.id != customer:
         return None
-    facts = weigh(audience, person, lambda: post.office.known(person))
+    facts = weigh(audience, person, lambda: post.office.known(person, whole))
     member = shown(audience, person, facts) if facts else None
     wish = post.connection.subscription
     return reduced_member(member, wish, post.shown_id(person.customer.id)) if member else None

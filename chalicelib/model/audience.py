@@ -33,6 +33,12 @@ class Audience(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     feed: str = ""
     ver: int = 1
 
+    @property
+    def asks_history(self) -> bool:
+        """Whether it takes more than his newest entries to say who belongs."""
+        moments = self.contact_since or self.contact_before or self.orders_none_since
+        return bool(moments or self.orders_least or self.filter)
+
 
 class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is kept of a member: nothing that names him. `node`: that of the address on the channel."""

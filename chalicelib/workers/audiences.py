@@ -32,21 +32,22 @@ SETTLING = int(audiences.CACHE_SECONDS) + 1
 CANCELLED = frozenset({"cancelled", "canceled", "voided"})
 
 
-def known(table: Table) -> Callable[[Person], Known]:
-    return lambda person: of_person(table, person)
+def known(table: Table) -> Callable[[Person, bool], Known]:
+    return lambda person, whole: of_person(table, person, whole=whole)
 
 
-def of_person(table: Table, person: Person) -> Known:
-    """By his newest entries, and as many as a timeline page looks at for his orders. What is sensitive
-    counts for nothing."""
+def of_person(table: Table, person: Person, *, whole: bool = True) -> Known:
+    """By his newest entries; `whole`: by as many as a timeline page looks at for his orders and the last
+    contact. What is sensitive counts for nothing."""
     page = timeline.page(table, person.nodes, Wanted(overview.NEWEST))
     newest = [item for item in page.items if events.SENSITIVE not in item]
     names = conversations.named(table, newest)
     entries = [
         overview.Entry(events.from_item(item), _home(item), names.get(item.get("th", ""), "")) for item in newest
     ]
-    orders = newest if not page.next else _all(table, person.nodes, "order")
-    talks = newest if not page.next or _contact(newest) else _all(table, person.nodes, *sorted(overview.TALK))
+    more = whole and bool(page.next)
+    orders = _all(table, person.nodes, "order") if more else newest
+    talks = _all(table, person.nodes, *sorted(overview.TALK)) if more and not _contact(newest) else newest
     count, last = _orders(orders)
     return Known(
         preferred_channel=overview.preferred_channel(entries, person.customer.preferred_channel),

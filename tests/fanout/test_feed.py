@@ -167,7 +167,9 @@ class World:
             for customer, _ in resolve.customers(item) if item["pk"].startswith("K#") else ():
                 person = look(customer[13:])
                 facts = (
-                    weigh(audience, person, lambda p=person: known_of(self.table)(p)) if audience and person else None
+                    weigh(audience, person, lambda p=person: known_of(self.table)(p, True))
+                    if audience and person
+                    else None
                 )  # type: ignore[misc]
                 if audience and person and facts and shown(audience, person, facts):
                     found.add(person.customer.id)

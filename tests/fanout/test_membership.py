@@ -61,7 +61,9 @@ def test_an_entry_has_one_address_and_the_consent_with_its_source_and_time() -> 
     }
 
 
-@pytest.mark.parametrize("value", ["", "pending", "not_subscribed", "Granted", "unknown", "0", "granted?", *sorted(DENIED)])
+@pytest.mark.parametrize(
+    "value", ["", "pending", "not_subscribed", "Granted", "unknown", "0", "granted?", *sorted(DENIED)]
+)
 def test_only_a_clear_yes_is_consent(value: str) -> None:
     assert member(WINTER, person(told={"consent_marketing": Field(value, AT)})) is None
     assert member(WINTER, person(told={"consent_marketing": yes(), "consent": Field(value, AT)})) is None

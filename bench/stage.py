@@ -28,7 +28,7 @@ from chalicelib.model.connection import Connection
 from chalicelib.model.event import Event, stamp
 from chalicelib.model.identity import CONTACT_POINTS, Identity
 from chalicelib.settings import settings
-from chalicelib.store import aws, connections, events, ids, organisation, rates, rules, secrets
+from chalicelib.store import audiences, aws, connections, events, ids, organisation, rates, rules, secrets
 from chalicelib.store.codec import encode
 from chalicelib.store.deliveries import Duty
 from chalicelib.store.table import DynamoTable, Item
@@ -237,12 +237,14 @@ class World:
         return found.provider if found else ""
 
     def metered(self) -> Meter:
-        """In a container that has just read the organisation's lists and rules, so that none read them on
+        """In a container that has just read the organisation's lists, rules and audiences, so that none read them on
         the way."""
         organisation.forget()
         organisation.read(self.table)
         rules.forget()
         rules.read(self.table)
+        audiences.forget()
+        audiences.read(self.table)
         return Meter(settings().table)
 
     def history(self, identities: Sequence[str], entries: int) -> None:

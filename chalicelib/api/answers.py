@@ -24,7 +24,7 @@ MAX_JSON = 256 * 1024
 """Of a request to the API; a connection must fit into one item."""
 ANY_KEY = "any"
 """For a route whose view decides by what it finds which scope is needed."""
-IMPLIED = {"admin": ("read", "agent", "integrate", "admin"), "agent": ("read", "agent")}
+IMPLIED = {"admin": ("read", "agent", "integrate", "audience", "admin"), "agent": ("read", "agent")}
 """Scopes that a scope brings with it."""
 MAGIC = "magic"
 """Prefix of magic-link tokens."""
@@ -101,7 +101,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a view answers: a JSON value with a status."""
+    """What a view answers: a JSON value, or bytes of the type that its headers name, with a status."""
 
     body: Any
     status: int = 200
@@ -223,7 +223,8 @@ def granted(key: ApiKey) -> set[str]:
 
 
 def response(reply: Reply) -> Response:
-    raw = b"" if reply.status == 304 else msgspec.json.encode(reply.body)
+    body = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
+    raw = b"" if reply.status == 304 else body
     return _sealed(raw, reply.status, JSON, reply.headers)
 
 

@@ -12,7 +12,7 @@ from chalicelib.api.connections import existing
 from chalicelib.errors import NotFound
 from chalicelib.fanout import reconcile
 from chalicelib.model.connection import Connection
-from chalicelib.store import connections, jobs
+from chalicelib.store import audiences, connections, jobs
 from chalicelib.store.table import Item
 
 
@@ -31,6 +31,9 @@ class Range(msgspec.Struct, forbid_unknown_fields=True):
 def start(call: Call) -> Reply:
     asked = call.read(Wish)
     connection = _told(call, asked.connection)
+    for each in audiences.decoded(call.table.get(audiences.KEY)):
+        if each.feed == connection.id:
+            jobs.start(call.table, "audience", {"audience": each.id, "feeds": [each.feed]})
     job = jobs.start(call.table, "reconcile", {"connection": connection.id, "look": asked.look, "counts": {}})
     return Reply(jobs.view(job) | {"job": job.id}, 202)
 

@@ -71,6 +71,13 @@ ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("POST", "/v1/rules", "rules.create", "admin"),
     ("PATCH", "/v1/rules/{id}", "rules.change", "admin"),
     ("DELETE", "/v1/rules/{id}", "rules.remove", "admin"),
+    ("GET", "/v1/audiences", "audiences.listing", "audience"),
+    ("POST", "/v1/audiences", "audiences.create", "admin"),
+    ("GET", "/v1/audiences/{id}", "audiences.show", "audience"),
+    ("PATCH", "/v1/audiences/{id}", "audiences.change", "admin"),
+    ("DELETE", "/v1/audiences/{id}", "audiences.remove", "admin"),
+    ("POST", "/v1/audiences/{id}/export", "audiences.export", "audience"),
+    ("GET", "/v1/audiences/{id}/exports/{job}", "audiences.download", "audience"),
     ("GET", "/v1/settings", "settings.show", "admin"),
     ("PATCH", "/v1/settings", "settings.change", "admin"),
 )

@@ -11,6 +11,7 @@ from chalicelib.api.providers import all_slugs, declared, fields_of
 from chalicelib.errors import InputInvalid
 from chalicelib.kit.expressions import compiled
 from chalicelib.kit.source import Setting
+from chalicelib.model.audience import AUDIENCE
 from chalicelib.model.connection import Connection, Subscription
 from chalicelib.model.event import CHANNELS, REF_KINDS, TYPES
 from chalicelib.store import connections
@@ -212,7 +213,7 @@ def _subscription(given: Any, errors: Errors) -> Subscription:
     except msgspec.ValidationError as bad:
         errors.append(_error("/subscription", str(bad)))
         return Subscription()
-    for field, allowed in (("types", TYPES), ("channels", CHANNELS)):
+    for field, allowed in (("types", TYPES | {AUDIENCE}), ("channels", CHANNELS)):
         for number, value in enumerate(getattr(wish, field)):
             if value not in allowed:
                 errors.append(_error(f"/subscription/{field}/{number}", f"must be one of {', '.join(sorted(allowed))}"))

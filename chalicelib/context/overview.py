@@ -10,12 +10,11 @@ from typing import Any
 
 from chalicelib.context import satisfaction
 from chalicelib.model import instants
-from chalicelib.model.event import Event
+from chalicelib.model.event import NOT_CONTACTABLE, Event
 
 HALF_LIFE_MS = 90 * 86_400_000
 NEWEST = 50
 """Entries that are looked at."""
-NOT_CONTACTABLE = frozenset({"web", "store", "desk", "crm", "survey", "post"})
 TALK = frozenset({"message", "email", "call", "fax", "ticket", "note"})
 """Types that make a conversation rather than a fact about an order."""
 ANSWERS = frozenset({"message", "email", "call", "fax"})

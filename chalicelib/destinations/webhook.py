@@ -2,7 +2,8 @@
 
 One POST per entry. `webhook-id` is the event id, the same on every attempt, so that a receiver
 that keeps it takes each event once. A type is `order.created`: our event type with its status,
-or with `received`, `sent` or `recorded` where it has none.
+or with `received`, `sent` or `recorded` where it has none. Of an audience: `audience.entered`,
+`audience.changed` or `audience.left`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from chalicelib.model.event import Event
 
 if TYPE_CHECKING:
     from chalicelib.kit.http import Http
+    from chalicelib.model.audience import Told
     from chalicelib.model.customer import Entry
 
 BY_DIRECTION = {"in": "received", "out": "sent", "internal": "recorded"}
@@ -28,15 +30,31 @@ SIGNED_BY_US = "webhook-"
 
 
 def append_activity(http: Http, remote: str, entry: Entry) -> str:
-    event = entry.event
-    body = msgspec.json.encode(content(entry))
+    return _post(http, entry.event.id, content(entry))
+
+
+def tell_membership(http: Http, told: Told) -> str:
+    """{"type": "audience.entered", "timestamp": "…Z", "data": {"audience", "customer", "version", "member"}}"""
+    about: dict[str, Any] = {"id": told.key, "audience": {"id": told.audience, "name": told.name}}
+    about |= {"customer": {"id": told.customer}, "version": told.version}
+    about |= {"member": _member(told)} if told.member else {}
+    return _post(http, told.key, {"type": f"audience.{told.what}", "timestamp": told.at, "data": about})
+
+
+def _member(told: Told) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(told.member)
+    return {name: value for name, value in found.items() if value != "" and name != "customer"}
+
+
+def _post(http: Http, key: str, told: Mapping[str, Any]) -> str:
+    body = msgspec.json.encode(told)
     headers = {
         "Content-Type": "application/json",
         **_extra_headers(http.settings),
-        **standard_webhook(_keys(http.secrets), event.id, int(http.clock()), body),
+        **standard_webhook(_keys(http.secrets), key, int(http.clock()), body),
     }
     http.request("POST", "" if http.base_url else str(http.settings.get("url", "")), body=body, headers=headers)
-    return event.id
+    return key
 
 
 def content(entry: Entry) -> dict[str, Any]:
@@ -83,6 +101,7 @@ DESTINATION = Destination(
     base_url="",
     auth=_no_auth,
     append_activity=append_activity,
+    tell_membership=tell_membership,
     keyed=True,
     partner=True,
     limit=Limit(50, 1.0),

@@ -18,7 +18,8 @@ import msgspec
 
 from chalicelib import destinations
 from chalicelib.errors import Busy, Delayed, DeliveryFailed, Gone, Paced, Rejected, Unauthorized, Unknown
-from chalicelib.fanout import messages, outward
+from chalicelib.fanout import feed, messages, outward
+from chalicelib.fanout.audiences import Known
 from chalicelib.fanout.plan import PersonOf
 from chalicelib.fanout.wants import reduced, reduced_customer
 from chalicelib.kit.destination import Destination
@@ -32,7 +33,7 @@ from chalicelib.model.rule import Rule
 from chalicelib.settings import settings
 from chalicelib.store import connections, contacts, deliveries, events, jobs, secrets
 from chalicelib.store.contacts import Contact
-from chalicelib.store.deliveries import CLAIMED, CONTACT, DELAYED, DELIVERED, PARKED, SKIPPED, Attempt, Duty
+from chalicelib.store.deliveries import AUDIENCE, CLAIMED, CONTACT, DELAYED, DELIVERED, PARKED, SKIPPED, Attempt, Duty
 from chalicelib.store.table import Item, Key, Table, live
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ SLOW_PAUSE = (2.0, 20.0)
 class Office:
     """What the duties of one batch share. `connection`: by id, read once a batch. For messages by
     rule: `rules`; `said`, a customer's newest entries; `link`, that brings him back to what an event
-    is about; `record`, which puts what was sent on his timeline."""
+    is about; `record`, which puts what was sent on his timeline. `known`: his history, whole or his newest
+    entries alone, for audiences."""
 
     table: Table
     person_of: PersonOf
@@ -60,6 +62,7 @@ class Office:
     said: Callable[[Person], Sequence[Event]] = lambda person: ()
     link: Callable[[Event], str] = lambda event: ""
     record: Callable[[Event, str], None] = lambda event, connection: None
+    known: Callable[[Person, bool], Known] = lambda person, whole: Known()
 
 
 @dataclass(frozen=True)
@@ -122,10 +125,10 @@ def deliver(office: Office, duty: Duty, *, tried: bool, failing: str = "", crowd
 
 
 def _settled(row: Item, duty: Duty) -> bool:
-    """Whether nothing is left to do now. A contact is never settled: its state may have changed."""
+    """Whether nothing is left to do now. A customer is never settled: his state may have changed."""
     if row["st"] == DELAYED:
         return instants.to_ms(row["due"]) > instants.now_ms() + EARLY_MS
-    return duty.kind != CONTACT and row["st"] in (DELIVERED, PARKED, SKIPPED)
+    return not duty.of_customer and row["st"] in (DELIVERED, PARKED, SKIPPED)
 
 
 def _attempt(row: Item | None) -> Attempt:
@@ -154,6 +157,8 @@ def _posted(chance: _Chance, attempt: Attempt, tried: bool, begun: float) -> tup
         post = Post(chance.office, chance.connection, chance.destination, http, chance.duty, chance.found)
         if post.duty.kind.startswith(messages.PREFIX):
             return post, _message_duty(post, attempt, begun)
+        if post.duty.kind.startswith(AUDIENCE):
+            return post, feed.tell(post)
         return post, _push_duty(post) if post.duty.kind == CONTACT else _append_duty(post, attempt, tried, begun)
 
     waited = (live(chance.found.get(chance.duty.key)) or {}).get("st") == DELAYED
@@ -166,7 +171,7 @@ def _attempted(chance: _Chance, attempt: Attempt, tried: bool) -> str:
         post, done = _posted(chance, attempt, tried, begun)
     except DeliveryFailed as failed:
         return _failed(chance, replace(attempt, ms=_since(begun)), failed)
-    if done and post.row and post.duty.kind == CONTACT:
+    if done and post.row and post.duty.of_customer:
         deliveries.delivered(post.table, post.duty, replace(attempt, ms=_since(begun)), done, "")
     return "delivered" if done else "dropped"
 
@@ -231,8 +236,8 @@ def _message_duty(post: Post, attempt: Attempt, begun: float) -> str:
     message = messages.compose(scene)
     known_for = scene.now - instants.to_ms(attempt.first_at)
     if isinstance(message, str) and message.startswith(messages.UNREACHABLE) and known_for < REACHABLE_WITHIN_MS:
-        wait = max(ASK_AGAIN, known_for / 4_000)
-        deliveries.delayed(post.table, post.duty, replace(attempt, reason=message), wait)
+        again = replace(attempt, reason=message)
+        deliveries.delayed(post.table, post.duty, again, max(ASK_AGAIN, known_for / 4_000))
         return ""
     if isinstance(message, str):
         deliveries.skipped(post.table, post.duty, replace(attempt, reason=message))

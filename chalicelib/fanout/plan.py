@@ -5,6 +5,8 @@ What each record may mean:
     K#k       customers changed: their contacts, and the history of those no longer anonymous
     N#n F     fields changed: the contact; so when N#n S#r changed: a survey was answered
 
+Each of them may also make a customer enter or leave an audience: its feed looks again.
+
 Filters of the stream mapping may drop the rest before it gets here; this code tests the same
 first, so a plain deployment without filters is right.
 """
@@ -17,8 +19,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from chalicelib import destinations
-from chalicelib.fanout.messages import kind_of, sets_off
+from chalicelib.fanout import feed
+from chalicelib.fanout.messages import TALK, kind_of, sets_off
 from chalicelib.fanout.wants import wants_item
+from chalicelib.model.audience import Audience
 from chalicelib.model.connection import Connection
 from chalicelib.model.customer import Person
 from chalicelib.model.identity import ANONYMOUS_KINDS
@@ -46,12 +50,14 @@ class PersonOf(Protocol):
 @dataclass
 class Planned:
     """`contacts`: duty → nodes of its customer. `changed`: nodes whose fields changed. `histories`:
-    nodes whose earlier entries are more than can be planned at once."""
+    nodes whose earlier entries are more than can be planned at once. `members`: duty of a feed →
+    whether it goes at once, because consent may have changed."""
 
     activities: dict[Duty, None] = field(default_factory=dict)
     contacts: dict[Duty, Nodes] = field(default_factory=dict)
     changed: dict[str, None] = field(default_factory=dict)
     histories: dict[str, None] = field(default_factory=dict)
+    members: dict[Duty, bool] = field(default_factory=dict)
 
     def contacts_alone(self) -> list[Duty]:
         """Contact duties that no activity of the same batch brings along: it pushes them itself."""
@@ -73,16 +79,21 @@ class Planner:
     person_of: PersonOf
     rules: tuple[Rule, ...] = ()
     """By which the hub writes to customers about what is new."""
+    audiences: tuple[Audience, ...] = ()
+    """Those that have a feed."""
 
     def plan(self, record: dict[str, Any], into: Planned) -> None:
         """Add what one stream record asks for. Raises whatever the table raises."""
         new = image(record, "NewImage")
+        if self.audiences:
+            self._moved(image(record, "OldImage"), new, into)
         if new is None or not (self.receivers or self.rules):
             return
         if new["pk"].startswith("N#") and new["sk"].startswith("E#"):
             if record["eventName"] == "INSERT":
                 self.event(new, into)
                 self._messages(new, into)
+                self._concerned(new, into)
         elif new["pk"].startswith("K#"):
             self.cluster(new, image(record, "OldImage"), into)
         elif new["sk"] == "F" or (new["pk"].startswith("N#") and new["sk"].startswith("S#")):
@@ -93,6 +104,7 @@ class Planner:
         told = planned.told()
         contacts = [each.id for each in self.receivers if destinations.load(each.provider).contacts]
         for node in planned.changed:
+            self._members(self.person_of(node) if self.audiences else None, planned, at_once=True)
             if any((connection, node) not in told for connection in contacts):
                 self._contacts(self.person_of(node), planned)
 
@@ -124,6 +136,35 @@ class Planner:
             return
         for rule in rules:
             into.activities[Duty(rule.connection, kind_of(rule), item["pk"][2:], item["sk"])] = None
+
+    def _concerned(self, item: Item, into: Planned) -> None:
+        """Somebody was in touch or bought something: he may belong now, or no more."""
+        if self.audiences and (item["ty"] in TALK or item["ty"] == "order"):
+            self._members(self.person_of(item["pk"][2:]), into, at_once=False)
+
+    def _members(self, person: Person | None, into: Planned, *, at_once: bool) -> None:
+        if person is not None and not person.anonymous:
+            self.look_again(person.id, into, at_once=at_once)
+
+    def _moved(self, old: Item | None, new: Item | None, into: Planned) -> None:
+        """Customers that came to be, are others now, or are no more: merged, split, erased."""
+        before, after = (
+            {} if item is None or item["pk"][:2] != "K#" else dict(self.parts_of(item)) for item in (old, new)
+        )
+        for customer in {**before, **after}:
+            if before.get(customer) != after.get(customer) and (customer in before or self._named(customer)):
+                self.look_again(customer, into, at_once=True)
+
+    def _named(self, customer: str) -> bool:
+        """Whether a new customer is more than a visitor without a name."""
+        person = self.person_of(customer[13:])
+        return person is not None and not person.anonymous
+
+    def look_again(self, customer: str, into: Planned, *, at_once: bool) -> None:
+        """The feeds compare what they told of this customer with what is true when they are about to."""
+        for each in self.audiences:
+            duty = feed.duty_of(each.id, each.feed, customer)
+            into.members[duty] = into.members.get(duty, False) or at_once
 
     def _told_at_home(self, item: Item) -> bool:
         """A copy that refs brought here is planned while its own home is nobody's."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.errors import DeliveryFailed, Unknown
 from chalicelib.kit.grant import Grant
 from chalicelib.kit.source import Secrets, Setting, Source
+from chalicelib.model.audience import Told
 from chalicelib.model.customer import Customer, Entry
 from chalicelib.model.message import Message
 
@@ -60,6 +61,8 @@ class Destination:
     `send_message` is not keyed, what may have been sent is never sent again by itself."""
     found_after: int = 0
     """Seconds after the unknown outcome before `find_message` may be asked: what was sent shows only then."""
+    tell_membership: Callable[[Http, Told], str] | None = None
+    """(http, change) → its id: who entered or left an audience. The system takes our key."""
     message_keyed: bool = False
     """The provider takes our key: sending again sends nothing twice."""
     key_hours: int = 0

@@ -11,6 +11,8 @@ from chalicelib.model.identity import ANONYMOUS_KINDS, Identity
 
 # The values of a consent field that say no.
 DENIED = frozenset({"denied", "deny", "no", "false", "opt-out", "unsubscribed"})
+# Those that say yes; any other word neither denies nor grants.
+GRANTED = frozenset({"granted", "grant", "allow", "allowed", "yes", "true", "opt-in", "subscribed"})
 
 
 class Field(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -61,6 +61,8 @@ CHANNELS = frozenset(
         "post",
     ]
 )
+NOT_CONTACTABLE = frozenset({"web", "store", "desk", "crm", "survey", "post"})
+"""Channels without an address to which a reply could go."""
 DIRECTIONS = frozenset({"in", "out", "internal"})
 ACTORS = frozenset({"customer", "agent", "bot", "system"})
 REF_KINDS = ("thread", "order", "receipt", "case", "survey", "message", "token", "event")

@@ -19,6 +19,8 @@ from chalicelib.store.table import ALWAYS, Item, Key, Put, Table, Update, When, 
 
 ACTIVITY, CONTACT = "activity", "contact"
 DELIVERED, DELAYED, PARKED, HELD, CLAIMED = "delivered", "delayed", "parked", "held", "claimed"
+AUDIENCE = "audience."
+"""Kinds that begin so bring a feed up to date about one customer; the rest is the audience's id."""
 SKIPPED = "skipped"
 """Of a message by rule that need not, or must not, be sent."""
 SHARDS = 8
@@ -27,7 +29,8 @@ GRACE_MS = 120_000
 
 
 class Duty(msgspec.Struct, frozen=True, rename={"connection": "c", "kind": "k", "node": "n", "sort": "s"}):
-    """The message of the deliveries queue. `sort`: the event's sort key; for a contact its customer id."""
+    """The message of the deliveries queue. `sort`: the event's sort key; for a contact, or a feed's
+    member, the customer id."""
 
     connection: str
     kind: str
@@ -37,17 +40,26 @@ class Duty(msgspec.Struct, frozen=True, rename={"connection": "c", "kind": "k", 
     @property
     def key(self) -> Key:
         """Row key, computable from the event alone."""
-        occurred, event = self.sort[2:].split("#") if self.kind != CONTACT else _birth(self.sort)
+        occurred, event = _birth(self.sort) if self.of_customer else self.sort[2:].split("#")
         return f"L#{self.connection}#{instants.day(occurred)}", f"{occurred}#{event}#{self.kind}"
+
+    @property
+    def of_customer(self) -> bool:
+        """About his state, whatever it is then, and no event."""
+        return of_customer(self.kind)
 
     @property
     def event_keys(self) -> list[Key]:
         """Where the event lies; none for a contact."""
-        return [(f"N#{self.node}", self.sort)] if self.kind != CONTACT else []
+        return [] if self.of_customer else [(f"N#{self.node}", self.sort)]
 
     @property
     def message(self) -> tuple[str, str]:
         return msgspec.json.encode(self).decode(), self.connection
+
+
+def of_customer(kind: str) -> bool:
+    return kind == CONTACT or kind.startswith(AUDIENCE)
 
 
 def _birth(customer: str) -> tuple[str, str]:
@@ -141,7 +153,7 @@ def _row(duty: Duty, status: str, attempt: Attempt) -> Item:
         "ms": attempt.ms,
         "x": instants.to_ms(attempt.at) // 1000 + settings().event_retention_days * 86400,
     }
-    if duty.kind == CONTACT:
+    if duty.of_customer:
         row["cu"] = duty.sort
     optional = {"f": attempt.first_at if attempt.count > 1 else "", "why": attempt.reason, "ex": attempt.excerpt}
     return row | {name: value[:1000] for name, value in optional.items() if value}
@@ -174,7 +186,7 @@ def shard(key: Key) -> str:
 def duty_of(row: Item) -> Duty:
     connection = row["pk"].split("#")[1]
     occurred, event, kind = row["sk"].split("#")
-    sort = row["cu"] if kind == CONTACT else f"E#{occurred}#{event}"
+    sort = row["cu"] if of_customer(kind) else f"E#{occurred}#{event}"
     return Duty(connection, kind, row["nd"], sort)
 
 
@@ -207,10 +219,11 @@ def view(row: Item) -> dict[str, Any]:
         "id": public_id(row),
         "connection": duty.connection,
         "kind": duty.kind.partition(".")[0],
-        "rule": duty.kind.partition(".")[2] or None,
+        "rule": None if duty.of_customer else duty.kind.partition(".")[2] or None,
+        "audience": duty.kind.removeprefix(AUDIENCE) if duty.kind.startswith(AUDIENCE) else None,
         "status": row["st"],
-        "event": event if duty.kind != CONTACT else None,
-        "customer": f"cus_{duty.sort}" if duty.kind == CONTACT else None,
+        "event": None if duty.of_customer else event,
+        "customer": f"cus_{duty.sort}" if duty.of_customer else None,
         "occurred_at": occurred,
         "attempts": row["n"],
         "last_attempt_at": row["at"],

@@ -129,4 +129,4 @@ def view(job: Job) -> dict[str, Any]:
         "customer": job.params.get("customer"),
         "reason": job.params.get("why"),
         "counts": job.params.get("counts"),
-    }
+    } | ({"result": job.params["result"] if job.status == DONE else None} if "result" in job.params else {})

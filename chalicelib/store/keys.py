@@ -11,7 +11,7 @@ import msgspec
 from chalicelib.model import instants
 from chalicelib.store.table import Item, Table
 
-SCOPES = ("read", "agent", "integrate", "admin")
+SCOPES = ("read", "agent", "integrate", "audience", "admin")
 CACHE_SECONDS = 30.0
 ID_LETTERS = 16
 _cache: dict[str, tuple[float, ApiKey | None]] = {}

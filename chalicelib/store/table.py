@@ -39,6 +39,9 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   erasure certificate     J#id          D#what            re at de
   organisation            ORG           settings          own roles blocked region ver
   rules                   ORG           rules             b ver
+  audiences               ORG           audiences         b ver
+  member of an audience   M#c#a         customer          told at try tat verb until ver (a: the audience; see store/audiences.py)
+  member in an export     J#id          M#customer        b (nothing that names him)
 
 Costs (write units, item under 1 KB): a put 1, in a transaction 2 for each item; a failed
 condition costs as much as a kept one. A strong read 1 for 4 KB, an eventual one half.

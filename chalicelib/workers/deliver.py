@@ -15,7 +15,7 @@ from chalicelib.model import instants
 from chalicelib.store import connections, deliveries, queues, rules
 from chalicelib.store.deliveries import Attempt, Duty
 from chalicelib.store.table import DynamoTable, Table
-from chalicelib.workers import context, letters
+from chalicelib.workers import audiences, context, letters
 from chalicelib.workers.batch import Batch, Record, receives
 from chalicelib.workers.fanout import person_of
 from chalicelib.workers.turns import Turns
@@ -52,6 +52,7 @@ def _share(table: Table, batch: Batch, messages: list[Record]) -> None:
         letters.said(table),
         letters.link(table),
         letters.recorder(table),
+        audiences.known(table),
     )
 
     connection = office.connection(_connection(messages[0]["body"]))

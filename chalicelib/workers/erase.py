@@ -23,6 +23,7 @@ from chalicelib.store import connections, organisation, receipts
 from chalicelib.store.codec import unpack
 from chalicelib.store.jobs import Job, Turn
 from chalicelib.store.table import Delete, Item, Put, Table
+from chalicelib.workers import audiences
 from chalicelib.workers.fanout import receivers
 
 FIRST = "bound"
@@ -75,6 +76,8 @@ def _unlink(table: Table, job: Job, rest: str) -> Turn:
     stay = erase.unlink(table, rules, job.params["nodes"], job.params["at"])
     line(table, job, "graph", "erased", f"{len(stay)} identities stay: they are shared with others" if stay else "")
     erase.addresses(table, job.params["identities"])
+    if feeds := audiences.leave(table, job.params["ids"]):
+        line(table, job, "audiences with a feed", "told to leave", f"{feeds} audiences, where he was in them")
     return Turn("sweep|0||0", 1)
 
 

@@ -6,14 +6,17 @@ code becomes a job, so that it neither blocks its shard nor gets lost.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from chalicelib import destinations, telemetry
 from chalicelib.context import people, resolve
 from chalicelib.context.record import rules_of
 from chalicelib.errors import Busy, Erased, StorageUnavailable
 from chalicelib.fanout.plan import PersonOf, Planned, Planner
+from chalicelib.model.audience import Audience
 from chalicelib.model.connection import Connection
 from chalicelib.model.customer import Person
-from chalicelib.store import connections, deliveries, jobs, organisation, rules
+from chalicelib.store import audiences, connections, deliveries, jobs, organisation, rules
 from chalicelib.store.table import DynamoTable, Item, Table
 from chalicelib.workers.batch import Record
 
@@ -43,7 +46,14 @@ def receivers(table: Table) -> list[Connection]:
 
 
 def planner_of(table: Table) -> Planner:
-    return Planner(table, tuple(receivers(table)), resolve.customers, remembered(person_of(table)), rules.read(table))
+    told, look = tuple(receivers(table)), remembered(person_of(table))
+    return Planner(table, told, resolve.customers, look, rules.read(table), fed(audiences.read(table), told))
+
+
+def fed(known: Sequence[Audience], told: Sequence[Connection]) -> tuple[Audience, ...]:
+    """Those whose feed is there."""
+    there = {each.id for each in told if not each.deleted}
+    return tuple(each for each in known if each.feed in there)
 
 
 def person_of(table: Table) -> PersonOf:
@@ -76,6 +86,8 @@ def remembered(look: PersonOf) -> PersonOf:
 def send(table: Table, planned: Planned) -> None:
     deliveries.send(planned.contacts_alone(), COALESCE_SECONDS)
     deliveries.send(list(planned.activities))
+    deliveries.send([duty for duty, at_once in planned.members.items() if at_once])
+    deliveries.send([duty for duty, at_once in planned.members.items() if not at_once], COALESCE_SECONDS)
     for node in planned.histories:
         jobs.start(table, "history", {"node": node})
 

@@ -14,6 +14,7 @@ alert     the owner is told of a connection        params: connection, name, sta
 rest      the events of a large batch after its first slice    params: receipt
 reapply   events that a late boundary divides       params: identity, at
 block     identities on the organisation's lists, or off them       params: on, off, at, by
+audience, audience_export    as workers/audiences.py has them
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chalicelib import telemetry
-from chalicelib.context import decisions
+from chalicelib.context import decisions, resolve
 from chalicelib.context.record import rules_of
 from chalicelib.fanout.plan import Planned
 from chalicelib.ingest import arrival as arrivals
@@ -31,7 +32,7 @@ from chalicelib.model.identity import parse
 from chalicelib.store import connections, deliveries, jobs, organisation, queues, receipts
 from chalicelib.store.jobs import Job, Turn
 from chalicelib.store.table import DynamoTable, Put, Table
-from chalicelib.workers import alert, context, erase, fanout, missed, reapply, reconcile, redact
+from chalicelib.workers import alert, audiences, context, erase, fanout, missed, reapply, reconcile, redact
 from chalicelib.workers.batch import Batch, Record
 from chalicelib.workers.context import SLICE, take_arrival
 
@@ -162,6 +163,11 @@ def _plan(table: Table, job: Job) -> Turn:
         planner.event(item, planned)
     elif item and item["pk"].startswith("K#"):
         planner.cluster(item, None, planned)
+        for customer, _ in resolve.customers(item):
+            planner.look_again(customer, planned, at_once=True)
+    elif item and item["sk"] == "F":
+        planned.changed[item["pk"][2:]] = None
+        planner.settle(planned)
     fanout.send(table, planned)
     return Turn("", 1)
 
@@ -200,4 +206,6 @@ KINDS: dict[str, Callable[[Table, Job], Turn]] = {
     context.REST: _rest,
     "redact": redact.run,
     "export": _export,
+    audiences.WALK: audiences.walk,
+    audiences.EXPORT: audiences.export,
 }

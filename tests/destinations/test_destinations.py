@@ -22,6 +22,7 @@ from chalicelib.kit.grant import Token
 from chalicelib.kit.http import Http
 from chalicelib.kit.request import Request
 from chalicelib.kit.source import GRADES, Source
+from chalicelib.model.audience import Told
 from chalicelib.model.customer import Customer, Entry
 from chalicelib.model.event import CHANNELS, Event
 from chalicelib.model.identity import Identity
@@ -98,6 +99,9 @@ class Case:
         if self.told["do"] == "find":
             assert self.destination.find_message is not None
             return self.destination.find_message(http, self.message)
+        if self.told["do"] == "tell":
+            assert self.destination.tell_membership is not None
+            return self.destination.tell_membership(http, msgspec.convert(self.told["membership"], Told))
         assert self.destination.upsert_contact is not None
         return self.destination.upsert_contact(http, self.customer, self.remote)
 
@@ -147,7 +151,7 @@ FAILING = [(slug, name) for slug in SLUGS for name in names(slug, fails=True)]
 SENDS = [(slug, name) for slug in SLUGS for name in names(slug, "send")]
 REFUSED = [(slug, name) for slug in SLUGS for name in names(slug, refused=True) if says(slug, name)]
 COMING_BACK = [slug for slug in SLUGS if "changes" in json.loads(connections(slug)[0].read_text())]
-DOINGS = ("append", "upsert", "send")
+DOINGS = ("append", "upsert", "send", "tell")
 ONE_OF_EACH = [(slug, names(slug, do)[0]) for slug in SLUGS for do in DOINGS if names(slug, do)]
 ONE_APPEND = [(slug, names(slug, "append")[0]) for slug in SLUGS if names(slug, "append")]
 ONE_SEND = [(slug, names(slug, "send")[0]) for slug in SLUGS if names(slug, "send")]
@@ -638,6 +642,7 @@ def test_every_declaration_is_complete(slug: str) -> None:
     assert not destination.contacts or (destination.find_contact and destination.forget_contact)
     assert len(names(slug, "append")) >= (3 if destination.history else 0)
     assert bool(names(slug, "append")) == destination.history
+    assert bool(names(slug, "tell")) == (destination.tell_membership is not None)
     assert bool(names(slug, "upsert")) == destination.contacts
 
 

@@ -84,6 +84,9 @@ class Destination:
     sensitive never goes there."""
     contact_fields: tuple[str, ...] = ()
     """Customer fields that this system keeps: a change of another one is no push. Empty: all."""
+    mapped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a connection's mapping may fill: "contact", "activity", each with the fields that stay ours, by
+    which records are known: `{name}` is the field that a setting names. See `kit.outgoing`."""
     settings: Mapping[str, Setting] = field(default_factory=dict)
     secrets: Mapping[str, Setting] = field(default_factory=dict)
     grade: str = "documented"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit import fields
 from chalicelib.kit.destination import Destination, Limit
+from chalicelib.kit.outgoing import blanked, merged
 from chalicelib.kit.shape import kept, objects, text
 from chalicelib.kit.signatures import keys_of
 from chalicelib.kit.source import Secrets, Setting
@@ -59,6 +60,7 @@ def forget_contact(http: Http, remote: str) -> None:
     """There is no way to delete one, and its invoices must be kept: it is emptied of what identifies."""
     if _listed(http, "RelationGUID", remote):
         nobody = {"Email": f"{remote}@erased.invalid", "Phone": NOTHING, "FirstName": NOTHING, "LastName": NOTHING}
+        nobody = blanked(nobody, http.mapped.get("contact", ()), NOTHING)
         told = {"RelationGUID": int(remote), **dict.fromkeys(ADDRESS, NOTHING), "Relation_Contact": [nobody]}
         _written(_asked(http, "PUT", "updaterelation", told))
 
@@ -69,7 +71,8 @@ def contact(customer: Customer) -> Row:
     first, _, last = known.get("name", "").partition(" ")
     first, last = known.get("first_name") or first, known.get("last_name") or last.strip()
     phone = known.get("phone") or customer.first("phone")
-    return kept(Email=_address(customer), Phone=phone, FirstName=first if last else "", LastName=last or first)
+    told = kept(Email=_address(customer), Phone=phone, FirstName=first if last else "", LastName=last or first)
+    return merged(told, customer.mapped)
 
 
 def _address(customer: Customer) -> str:
@@ -104,7 +107,7 @@ def _listed(http: Http, name: str, value: str) -> list[Row]:
 
 def _updated(http: Http, row: Row, wanted: Row) -> str:
     """What an agent filled in beside it goes along unchanged: one contact is written whole."""
-    there = {name: text(_contact(row), name) for name in SHOWN}
+    there = {name: text(_contact(row), name) for name in (*SHOWN, *wanted)}
     told = {name: value for name, value in wanted.items() if not _same(http, name, there[name], value)}
     if told:
         one = kept(**there | told)
@@ -112,10 +115,10 @@ def _updated(http: Http, row: Row, wanted: Row) -> str:
     return _guid(row)
 
 
-def _same(http: Http, name: str, there: str, value: str) -> bool:
-    if name == "Phone":
+def _same(http: Http, name: str, there: str, value: Any) -> bool:
+    if name == "Phone" and isinstance(value, str):
         return fields.phone(there, text(http.settings, "region") or fields.DEFAULT_REGION) == value or there == value
-    return there.lower() == value if name == "Email" else there == value
+    return bool(there.lower() == value if name == "Email" else there == value)
 
 
 def _asked(http: Http, method: str, what: str, told: Row) -> Reply:
@@ -169,6 +172,7 @@ DESTINATION = Destination(
     forget_contact=forget_contact,
     limit=Limit(15, 3600.0),
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
+    mapped={"contact": ("Email",)},
     settings={
         "username": Setting("User name", required=True, help="The mail address of the user whose API key this is"),
         "base_url": Setting("Base URL", default="https://rest-api.silvasoft.nl"),

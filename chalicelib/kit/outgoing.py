@@ -70,10 +70,10 @@ def blanked(row: Mapping[str, Any], names: Iterable[str], blank: Any) -> Row:
 
 def news(mapped: Mapping[str, Any], there: Any) -> Row:
     """What of it the record over there does not have yet, and what must not be sent."""
-    return {name: value for name, value in mapped.items() if value is None or not same(_at(there, path(name)), value)}
+    return {name: value for name, value in mapped.items() if value is None or not shows(_at(there, path(name)), value)}
 
 
-def same(there: Any, value: Any) -> bool:
+def shows(there: Any, value: Any) -> bool:
     """Whether a system shows this value; some show a number as text, or a text as a number."""
     return bool(there == value or (isinstance(value, str) and plain(there) == value))
 

@@ -253,7 +253,7 @@ def forget_contact(http: Http, remote: str) -> None:
     for kind in KINDS[:3]:
         for row in _linked(http, kind, remote):
             blank: Row = {"name": "-", "description": None, _event_field(http): None}
-            _emptied(http, f"{kind}/{_part(_id(row))}", blanked(blank, http.mapped.get("activity", ()), None))
+            _emptied(http, f"{kind}/{_part(_id(row))}", blanked({}, http.mapped.get("activity", ()), None) | blank)
     _emptied(http, path, blanked({}, http.mapped.get("contact", ()), None) | BLANK | {_customer_field(http): None})
 
 
@@ -557,8 +557,9 @@ DESTINATION = Destination(
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
     mapped={
         "contact": ("{customer_field}", "id", "emailAddress", "emailAddressData", "phoneNumber", "phoneNumberData"),
-        "activity": (*("{event_field}", "id", "type", "post", "parentType", "parentId", "contactsIds"),),
+        "activity": ("{event_field}", "id", "type", "post", "parentType", "parentId", "contactsIds"),
     },
+    comes_back={"api_user_id": ("firstName", "lastName")},
     settings={
         "base_url": Setting("Address of EspoCRM", required=True, help="https://crm.example.nl"),
         "customer_field": Setting("Contact field for our customer id", default="cHubCustomerId"),

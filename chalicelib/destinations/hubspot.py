@@ -396,6 +396,7 @@ DESTINATION = Destination(
         "contact": ("{customer_property}", "email", "hs_additional_emails"),
         "activity": ("{event_property}",),
     },
+    comes_back={"app_id": tuple(name for name in TELLS if name != "email")},
     settings={
         "base_url": Setting("Base URL", default="https://api.hubapi.com"),
         "api": Setting("API version", default="v3", help="v3, or a dated version such as 2026-03"),

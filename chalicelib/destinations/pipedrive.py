@@ -93,7 +93,7 @@ def forget_contact(http: Http, remote: str) -> None:
             if _is_marked(each):
                 _gone(http, "DELETE", f"{PATHS[kind]}/{quote(_id(each), safe='')}")
     emptied = {"name": ERASED, "emails": [], "phones": [], "custom_fields": {_field(http): None}}
-    emptied = blanked(emptied, http.mapped.get("contact", ()), None) | {"name": ERASED}
+    emptied = blanked(emptied, http.mapped.get("contact", ()), None) | {"name": ERASED, "phones": []}
     _gone(http, "PATCH", f"api/v2/persons/{quote(remote, safe='')}", emptied)
     _gone(http, "DELETE", f"api/v2/persons/{quote(remote, safe='')}")
 

@@ -132,7 +132,7 @@ def custom_fields(http: Http, customer: Customer) -> Row:
 def changes(http: Http, person: Row, customer: Customer) -> list[Row]:
     """What is known and not there yet; what an agent added stays, and so does another customer's id."""
     wanted = merged({**names(customer), "CustomFields": custom_fields(http, customer)}, customer.mapped)
-    custom = wanted.pop("CustomFields")
+    custom = wanted.pop("CustomFields", {})
     told = [_put(f"/{_step(name)}", value) for name, value in wanted.items() if not shows(person.get(name), value)]
     address, phone = _address(customer), _phone(customer)
     if address and address not in _addresses(person):

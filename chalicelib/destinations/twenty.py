@@ -479,6 +479,7 @@ DESTINATION = Destination(
     changes=CHANGES,
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
     mapped={"contact": ("{customer_field}", "id", "emails", "phones"), "activity": ("id", "bodyV2")},
+    comes_back={"api_key_name": ("name",)},
     settings={
         "base_url": Setting("API address", default=CLOUD, help="Self-hosted: https:// and the domain"),
         "customer_field": Setting("Field for our customer id", default="hubCustomerId", help="Its API name, on People"),

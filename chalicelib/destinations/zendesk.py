@@ -371,6 +371,7 @@ DESTINATION = Destination(
         "contact": ("external_id", "email", "identities", "role", "verified", "skip_verify_email"),
         "activity": ("source", "type", "created_at", "properties.event_id", "comment"),
     },
+    comes_back={"": ("name",)},
     settings={
         "subdomain": Setting("Subdomain", required=True, help="tc of tc.zendesk.com; also the scope of its user ids"),
         "base_url": Setting("API address", help="Default: the subdomain's own"),

@@ -119,7 +119,22 @@ def check(mapping: Any, destination: Destination, settings: Mapping[str, Any]) -
             mistakes.append(_mistake(pointer, f"{destination.name} keeps no {name} that could be filled"))
         else:
             mistakes += _check_section(fields, pointer, reserved(destination, name, settings))
+            mistakes += _coming_back(fields, pointer, destination, settings) if name == CONTACT else []
     return mistakes
+
+
+def _coming_back(fields: Any, pointer: str, destination: Destination, settings: Mapping[str, Any]) -> Mistakes:
+    """What is filled, and would be told us as news, though we wrote it ourselves."""
+    untold = {setting: names for setting, names in destination.comes_back.items() if not settings.get(setting)}
+    return [
+        _mistake(
+            f"{pointer}/{_escaped(field)}",
+            f"comes back as news {f'unless the setting {setting} is filled in' if setting else 'from there'}",
+        )
+        for setting, names in untold.items()
+        for field in (fields if isinstance(fields, dict) else ())
+        if any(_overlap(path(field), path(each)) for each in names)
+    ]
 
 
 def reserved(destination: Destination, name: str, settings: Mapping[str, Any]) -> list[Path]:

@@ -18,11 +18,11 @@ DATABASE, LOGIN, PASSWORD, SESSION = "tc", "hub", "correct-horse-battery", "5e55
 TOKEN = base64.b64encode(f"{LOGIN}:2:{SESSION}".encode()).decode()
 NAMED = re.compile(r"draad:(\S+)\Z")
 MODELS: dict[str, dict[str, Any]] = {
-    "party.party": {"name": None, "active": 1, "replaced_by": None, "code": None},
+    "party.party": {"name": None, "active": 1, "replaced_by": None, "code": None, "tc_tier": None},
     "party.identifier": {"party": None, "code": None, "type": None, "active": 1},
     "party.contact_mechanism": {"party": None, "type": None, "value": None, "active": 1},
     "ir.note": {"resource": None, "message": None},
-    "tc.contact_moment": {"party": None, "told": None},
+    "tc.contact_moment": {"party": None, "told": None, "order": None},
 }
 CHILDREN = {"identifiers": "party.identifier", "contact_mechanisms": "party.contact_mechanism"}
 NEEDED = {"party.identifier": ("party", "code"), "ir.note": ("resource",), "tc.contact_moment": ("party",)}

@@ -12,20 +12,20 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from chalicelib import destinations
 from chalicelib.errors import Busy, Delayed, DeliveryFailed, Gone, Paced, Rejected, Unauthorized, Unknown
-from chalicelib.fanout import messages, outward, shown
+from chalicelib.fanout import messages, outward, prints, shown
 from chalicelib.fanout.plan import PersonOf
 from chalicelib.kit.destination import Destination
 from chalicelib.kit.retry import next_attempt
 from chalicelib.model import instants
 from chalicelib.model.connection import ACTIVE, DISABLED, UNAUTHORIZED, Connection
-from chalicelib.model.customer import Customer, Entry, Field, Person
-from chalicelib.model.event import Event, digest
+from chalicelib.model.customer import Entry, Person
+from chalicelib.model.event import Event
 from chalicelib.model.message import Message
 from chalicelib.model.rule import Rule
 from chalicelib.settings import settings
@@ -305,7 +305,7 @@ def push_contact(post: Post, person: Person) -> str:
     Raises Busy while another worker holds the lease, DeliveryFailed as the destination answers.
     """
     contact = contacts.among(person.more.values(), post.connection.id, person.oldest)
-    if contact.remote and in_step(post, person.customer, contact.pushed):
+    if contact.remote and prints.in_step(post.connection, person.customer, contact.pushed):
         return contact.remote
     leased = contacts.lease(post.table, contact)
     if leased is None:
@@ -325,7 +325,7 @@ def _pushed(post: Post, leased: Contact) -> str:
     customer = shown.customer(person.customer, post.connection)
     known = leased.remote or _told_record(post, person)
     remote = post.destination.upsert_contact(post.http, customer, known)
-    if not contacts.save(post.table, leased, remote, fingerprint(post, customer)):
+    if not contacts.save(post.table, leased, remote, prints.fingerprint(post.connection, customer)):
         raise Busy("the lease ran out while the destination was answering")
     return remote
 
@@ -334,48 +334,6 @@ def _told_record(post: Post, person: Person) -> str:
     """The record that this very system told us of: it is his, so none is made beside it."""
     mine = [each for each in person.customer.identities if each.kind == "crm" and each.scope == post.connection.id]
     return min((each.value for each in mine), default="")
-
-
-def fingerprint(post: Post, customer: Customer) -> str:
-    """Of what this destination keeps of a customer as it is shown him: equal means there is nothing to push. First
-    all but the fields, then each field, so that it shows which one changed, then each that its mapping fills."""
-    reached = sorted(each.text for each in customer.identities if each.kind != "crm")
-    facts = [customer.id, reached, customer.preferred_channel, customer.satisfaction, post.connection.provider]
-    prints = [_digest(facts)]
-    prints += [f"{_short(name)}={_short(field.value)}" for name, field in sorted(_kept_fields(post, customer).items())]
-    prints += [f"{MAPPED}{_short(name)}={_digest(value)[:8]}" for name, value in sorted(customer.mapped.items())]
-    return " ".join(prints)
-
-
-MAPPED = ">"
-"""Before the print of a field that a mapping fills. It is always pushed: nobody knows which field over
-there told us what it is made of."""
-
-
-def _digest(value: Any) -> str:
-    return digest(msgspec.json.encode(value, order="deterministic"))
-
-
-def _kept_fields(post: Post, customer: Customer) -> dict[str, Field]:
-    kept = post.destination.contact_fields
-    return {name: field for name, field in customer.fields.items() if not kept or name in kept}
-
-
-def _short(text: str) -> str:
-    return digest(text)[:8]
-
-
-def in_step(post: Post, customer: Customer, pushed: str) -> bool:
-    """Whether the record has all this. A field whose newest value this very system told us is there
-    already: it is not sent back."""
-    now = shown.customer(customer, post.connection)
-    wanted = fingerprint(post, now)
-    if wanted == pushed:
-        return True
-    changed = set(wanted.split()[1:]) ^ set(pushed.split()[1:])
-    theirs = {_short(name) for name, field in _kept_fields(post, now).items() if field.source == post.connection.id}
-    same = wanted.split()[:1] == pushed.split()[:1]
-    return same and {each.partition("=")[0] for each in changed} <= theirs
 
 
 def _failed(chance: _Chance, attempt: Attempt, failed: DeliveryFailed) -> str:

@@ -186,6 +186,30 @@ def test_a_refusal_in_the_crm_outlives_an_older_consent_that_comes_later(world: 
     assert world.customer("shop:tc/974002")["fields"]["consent_email"]["value"] == "denied"
 
 
+def test_a_field_of_which_the_shop_has_priority_goes_back_to_the_crm(world: World) -> None:
+    secrets = {"client_secret": drive.SHOP_SECRET}
+    first = {"accounts": "verified", "field_priority": {"phone": 10}}
+    shop = world.who.connect("shopify", "first shop", settings=first, secrets=secrets)
+    told = {"id": 974009, "email": "fien@example.nl", "phone": "+31670000009", "created_at": "2026-08-01T10:00:00Z"}
+    assert (
+        drive.shopify(shop["hook_url"], "customers/update", told | {"updated_at": "2026-09-01T10:00:00Z"}).go() == 200
+    )
+    ordered(world, 974009, "fien@example.nl", "2026-09-01T11:00:00Z")
+    record = world.record(974009)
+    eventually(lambda: phones(world, 974009) == ("+31670000009", "+31670000009"))
+    quiet(world)
+    with world.crm.lock:
+        world.crm.objects["contacts"][record]["properties"]["phone"] = "+31670000010"
+    agent = phone_change(record, "+31670000010", "2026-09-02T10:00:00.000Z", changeSource="CRM_UI", sourceId="userId:1")
+    world.tells(agent)
+    eventually(lambda: phones(world, 974009) == ("+31670000009", "+31670000009"))
+    quiet(world)
+    before = world.writes()
+    world.tells(agent | {"attemptNumber": 2})
+    quiet(world)
+    assert world.writes() == before
+
+
 def test_two_records_that_an_agent_merged_are_one_customer_under_one_record(world: World) -> None:
     for number, mail in ((974003, "tommy@example.nl"), (974004, "t.jansen@example.nl")):
         order = drive.order(number, 974003, mail, "", "2026-09-01T10:00:00Z") if number == 974003 else None

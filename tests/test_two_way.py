@@ -97,6 +97,7 @@ def world(hub: Hub) -> Iterator[World]:
             "hubspot",
             settings={"base_url": crm.url, "app_id": APP},
             secrets={"access_token": TOKEN, "client_secret": SECRET},
+            mapping={"contact": {"loyalty_tier": "first.shop"}},
         )
         who.connect(
             "zendesk",
@@ -158,6 +159,7 @@ def test_an_agents_change_reaches_everybody_but_the_crm_and_the_newest_wins(worl
     with world.crm.lock:
         there = world.crm.objects["contacts"][record]["properties"]
     assert "+31670000001" not in there.values(), "the CRM knows: it told us"
+    assert there["loyalty_tier"] == "974001", "what the mapping found"
     assert not world.customer("shop:tc/974001")["verified"], "a record in a CRM proves nobody"
     users = [each for each in world.desk.users.values() if each.get("phone") == "+31670000001"]
     assert len(users) == 1, "the desk learned it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from chalicelib import destinations
 from chalicelib.api.providers import all_slugs, summary
+from chalicelib.kit import outgoing
 from infra.local.hub import Hub
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +47,14 @@ def test_the_first_webhook_runs_as_written(hub: Hub, tmp_path: Path) -> None:
 def ran(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = ["bash", "-eu", "-c", script]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=True)
+
+
+def test_each_mapping_can_be_registered_as_written() -> None:
+    blocks = re.findall(r"<!-- mapping: (\w+) -->\n *```json\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    for slug, block in blocks:
+        destination = destinations.load(slug)
+        assert outgoing.check(json.loads(block), destination, dict.fromkeys(destination.comes_back, "1")) == []
 
 
 def catalogue() -> str:

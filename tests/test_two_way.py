@@ -97,6 +97,7 @@ def world(hub: Hub) -> Iterator[World]:
             "hubspot",
             settings={"base_url": crm.url, "app_id": APP},
             secrets={"access_token": TOKEN, "client_secret": SECRET},
+            mapping={"contact": {"loyalty_tier": "first.shop"}},
         )
         who.connect(
             "zendesk",
@@ -158,6 +159,7 @@ def test_an_agents_change_reaches_everybody_but_the_crm_and_the_newest_wins(worl
     with world.crm.lock:
         there = world.crm.objects["contacts"][record]["properties"]
     assert "+31670000001" not in there.values(), "the CRM knows: it told us"
+    assert there["loyalty_tier"] == "974001", "what the mapping found"
     assert not world.customer("shop:tc/974001")["verified"], "a record in a CRM proves nobody"
     users = [each for each in world.desk.users.values() if each.get("phone") == "+31670000001"]
     assert len(users) == 1, "the desk learned it"
@@ -184,6 +186,30 @@ def test_a_refusal_in_the_crm_outlives_an_older_consent_that_comes_later(world: 
     moved(world, 974002, "uma@example.nl", "", "2026-09-04T10:00:00Z", accepts_marketing=True, accepts_marketing_updated_at="2026-09-04T10:00:00Z")  # fmt: skip
     quiet(world)
     assert world.customer("shop:tc/974002")["fields"]["consent_email"]["value"] == "denied"
+
+
+def test_a_field_of_which_the_shop_has_priority_goes_back_to_the_crm(world: World) -> None:
+    secrets = {"client_secret": drive.SHOP_SECRET}
+    first = {"accounts": "verified", "field_priority": {"phone": 10}}
+    shop = world.who.connect("shopify", "first shop", settings=first, secrets=secrets)
+    told = {"id": 974009, "email": "fien@example.nl", "phone": "+31670000009", "created_at": "2026-08-01T10:00:00Z"}
+    assert (
+        drive.shopify(shop["hook_url"], "customers/update", told | {"updated_at": "2026-09-01T10:00:00Z"}).go() == 200
+    )
+    ordered(world, 974009, "fien@example.nl", "2026-09-01T11:00:00Z")
+    record = world.record(974009)
+    eventually(lambda: phones(world, 974009) == ("+31670000009", "+31670000009"))
+    quiet(world)
+    with world.crm.lock:
+        world.crm.objects["contacts"][record]["properties"]["phone"] = "+31670000010"
+    agent = phone_change(record, "+31670000010", "2026-09-02T10:00:00.000Z", changeSource="CRM_UI", sourceId="userId:1")
+    world.tells(agent)
+    eventually(lambda: phones(world, 974009) == ("+31670000009", "+31670000009"))
+    quiet(world)
+    before = world.writes()
+    world.tells(agent | {"attemptNumber": 2})
+    quiet(world)
+    assert world.writes() == before
 
 
 def test_two_records_that_an_agent_merged_are_one_customer_under_one_record(world: World) -> None:

@@ -160,10 +160,13 @@ def _as_received(sample: Request, connection: Connection) -> Request:
 
 
 def preview(call: Call, id: str) -> Reply:
-    """What a mapping makes of a receipt: `{"receipt": "rcp_…", "mapping": …}`; nothing is written."""
-    from chalicelib.api.receipts import preview_of
+    """What a mapping makes of a receipt: `{"receipt": "rcp_…", "mapping": …}`; of a destination, what it
+    fills: `{"customer": "cus_…", "event": …, "mapping": …}`. Nothing is written or sent."""
+    from chalicelib.api import filled, receipts
 
-    return Reply(preview_of(call, existing(call, id)))
+    connection = existing(call, id)
+    told = connection.provider in destinations.slugs() and "receipt" not in call.json()
+    return Reply(filled.preview_of(call, connection) if told else receipts.preview_of(call, connection))
 
 
 def existing(call: Call, connection_id: str) -> Connection:

@@ -17,6 +17,12 @@ COMMON = {
     "region": Setting("Region", help="two letters: how phone numbers without a country are read", default="NL"),
     "own_system": Setting("Own system", type="boolean", help="its order, receipt and case numbers are evidence"),
     "ref_scopes": Setting("Reference scopes", type="object", help="ref kind → connection whose numbers are meant"),
+    "field_priority": Setting(
+        "Priority of fields",
+        type="object",
+        help="customer field → whole number: of two values the higher one's stays, whatever is newer; * is every other "
+        "field; default 0. Not for consent: the newest counts. Holds for what arrives from now on",
+    ),
     "base_url": Setting("Base URL of the API", help="for a stand-in or a regional host"),
     "rate_limit": Setting(
         "Requests in a second",

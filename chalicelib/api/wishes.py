@@ -9,6 +9,7 @@ import msgspec
 
 from chalicelib.api.providers import all_slugs, declared, fields_of
 from chalicelib.errors import InputInvalid
+from chalicelib.kit import outgoing
 from chalicelib.kit.expressions import compiled
 from chalicelib.kit.source import Setting
 from chalicelib.model.audience import AUDIENCE
@@ -19,6 +20,7 @@ from chalicelib.store.table import Table
 
 Errors = list[dict[str, str]]
 LONGEST_NAME = 200
+MOST_PRIORITY = 1000
 LONGEST_SECRET = 4096
 """Bytes that KMS encrypts."""
 FIELDS = frozenset({"provider", "name", "settings", "secrets", "subscription", "mapping"})
@@ -77,6 +79,7 @@ def _wish(table: Table, provider: str, asked: Mapping[str, Any], errors: Errors,
     declared_settings, declared_secrets = fields_of(provider)
     settings = _object(asked, "settings", errors)
     _check_fields("/settings", settings, declared_settings, errors)
+    _check_priorities(settings.get("field_priority"), errors)
     settings = _with_scopes(table, settings, errors)
     secrets = _secrets(_object(asked, "secrets", errors), declared_secrets, errors, partial=partial)
     wish = Wish(
@@ -109,8 +112,12 @@ def check_mapping(connection: Connection, mapping: Any) -> None:
 
 
 def _mapping_mistakes(provider: str, mapping: Any, settings: Mapping[str, Any]) -> Errors:
-    source, _ = declared(provider)
-    return source.check_mapping(mapping, settings) if mapping is not None and source and source.check_mapping else []
+    source, destination = declared(provider)
+    if mapping is None:
+        return []
+    if source and source.check_mapping:
+        return source.check_mapping(mapping, settings)
+    return outgoing.check(mapping, destination, settings) if destination else []
 
 
 def _name(given: Any, errors: Errors) -> str:
@@ -197,6 +204,15 @@ def _with_scopes(table: Table, settings: dict[str, Any], errors: Errors) -> dict
         else:
             found[kind] = hits[0]
     return {**settings, "ref_scopes": found}
+
+
+def _check_priorities(asked: Any, errors: Errors) -> None:
+    for name, value in asked.items() if isinstance(asked, dict) else ():
+        pointer = f"/settings/field_priority/{name}"
+        if name.startswith("consent"):
+            errors.append(_error(pointer, "has no priority: of consent the newest counts"))
+        elif not isinstance(value, int) or isinstance(value, bool) or abs(value) > MOST_PRIORITY:
+            errors.append(_error(pointer, f"must be a whole number from -{MOST_PRIORITY} to {MOST_PRIORITY}"))
 
 
 def _scope_complaint(kind: str, hits: int) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A2_ATTESTED, ANCHORS, CHANNEL_SCOPED, CONTACT_POINTS, Identity
@@ -28,6 +29,8 @@ class Evidence:
     contacts: tuple[Identity, ...] = ()
     days: int = 0
     """How long what follows from it is kept; 0: as the stage is set."""
+    priorities: Mapping[str, int] = field(default_factory=dict)
+    """Of the fields that it tells; `*`: of every other one."""
 
 
 def weigh(event: Event, organisation: Organisation) -> Evidence:

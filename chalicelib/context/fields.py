@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from chalicelib.errors import Busy
 from chalicelib.model.customer import DENIED, Field
@@ -13,10 +14,16 @@ SEARCHED = "name"
 CONSENT = "consent"
 
 
-def offered(event: Event, more: Mapping[str, str], priority: int = 0) -> dict[str, Field]:
-    """`more`: fields that follow from the event beside its own."""
+EVERY = "*"
+EQUAL: Mapping[str, int] = MappingProxyType({})
+
+
+def offered(event: Event, more: Mapping[str, str], priorities: Mapping[str, int] = EQUAL) -> dict[str, Field]:
+    """`more`: fields that follow from the event beside its own. `priorities`: as its connection's setting
+    `field_priority` says; `*` is every other field."""
+    usual = priorities.get(EVERY, 0)
     return {
-        name: Field(value, event.occurred_at, event.connection, event.id, priority)
+        name: Field(value, event.occurred_at, event.connection, event.id, priorities.get(name, usual), event.sensitive)
         for name, value in (*event.fields.items(), *more.items())
         if value
     }
@@ -48,15 +55,26 @@ def _best(name: str, fields: Iterable[Field]) -> Field:
 
 def from_item(item: Item | None) -> dict[str, Field]:
     stored = item["f"] if item else {}
-    return {name: Field(value, at, source, eid, prio) for name, (value, prio, at, eid, source) in stored.items()}
+    return {name: _field(*packed) for name, packed in stored.items()}
 
 
-def keep(table: Table, node: str, event: Event, more: Mapping[str, str], seen: Item | None) -> None:
+def _field(value: str, priority: int, at: str, event: str, source: str, sensitive: bool = False) -> Field:
+    return Field(value, at, source, event, int(priority), bool(sensitive))
+
+
+def keep(
+    table: Table,
+    node: str,
+    event: Event,
+    more: Mapping[str, str],
+    seen: Item | None,
+    priorities: Mapping[str, int] = EQUAL,
+) -> None:
     """Join the event's fields, and `more`, into those of its node; writes only when something changed.
 
     `seen` is the item as read before, or None. Raises Busy when others keep changing it.
     """
-    new = offered(event, more)
+    new = offered(event, more, priorities)
     for _ in range(10 if new else 0):
         known = from_item(seen)
         joined = merged([known, new])
@@ -83,7 +101,10 @@ def forget(table: Table, node: str, source: str) -> int:
 
 
 def _item(node: str, fields: Mapping[str, Field], seen: Item | None) -> Item:
-    packed = {name: [f.value, f.priority, f.at, f.event, f.source] for name, f in fields.items()}
+    packed = {
+        name: [f.value, f.priority, f.at, f.event, f.source, *([True] if f.sensitive else [])]
+        for name, f in fields.items()
+    }
     item: Item = {"pk": f"N#{node}", "sk": "F", "f": packed, "ver": (seen["ver"] if seen else 0) + 1}
     name = fields[SEARCHED].value.casefold() if SEARCHED in fields else ""
     return item | ({"gpk": f"Q#{name[:3]}", "gsk": f"{name[:60]}#{node}"} if len(name) >= 3 else {})

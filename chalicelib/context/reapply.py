@@ -8,13 +8,14 @@ run again; docs/identity.md tells why nothing gets lost between them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from chalicelib.context import candidates, generations, place, resolve
 from chalicelib.context.evidence import identity_of, trait
+from chalicelib.context.fields import EQUAL
 from chalicelib.context.generations import ERASED, boundaries_of, divided
 from chalicelib.context.graph import Adm, Cluster, Rec, Rules, pair_of
 from chalicelib.context.record import record, rules_of
@@ -23,7 +24,7 @@ from chalicelib.errors import Erased
 from chalicelib.model import instants
 from chalicelib.model.event import Event, digest
 from chalicelib.model.identity import A1_ASSERTED, A2_ATTESTED, Identity
-from chalicelib.store import events, jobs
+from chalicelib.store import connections, events, jobs
 from chalicelib.store.jobs import Job
 from chalicelib.store.organisation import Organisation
 from chalicelib.store.secrets import node_id, ref_id
@@ -187,13 +188,19 @@ def _bring(table: Table, division: Division, organisation: Organisation, item: I
         return
     if waiting and waiting.get("hm") == division.old:
         _drop(table, [(f"R#{ref}", item["sk"]) for ref in waiting["refs"]] + _copies(waiting))
-    outcome = record(table, event, item["rc"], organisation, days=_days(item))
+    outcome = record(table, event, item["rc"], organisation, days=_days(item), priorities=_priorities(table, event))
     done.moved[item["sk"]] = outcome.pk.removeprefix("N#")
 
 
 def _days(item: Item) -> int:
     """How long it is kept after it happened."""
     return int((item["x"] - instants.to_ms(item["sk"][2:26]) // 1000) // 86400)
+
+
+def _priorities(table: Table, event: Event) -> Mapping[str, int]:
+    """Of its fields, as its connection gives them now."""
+    connection = connections.get(table, event.connection) if event.fields else None
+    return connection.field_priority if connection else EQUAL
 
 
 def _waiting(table: Table, refs: Iterable[str], sort: str) -> Item | None:
@@ -231,7 +238,7 @@ def there(table: Table, division: Division, organisation: Organisation, node: st
     for item in page.items:
         event = events.from_item(item)
         if "pl" not in item and names(event, division.identity):
-            record(table, event, item["rc"], organisation, item["pk"], _days(item))
+            record(table, event, item["rc"], organisation, item["pk"], _days(item), _priorities(table, event))
     return done
 
 

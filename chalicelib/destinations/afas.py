@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.lazily import pattern
+from chalicelib.kit.outgoing import blanked, merged
 from chalicelib.kit.retry import retry_after
 from chalicelib.kit.shape import kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
@@ -88,7 +89,10 @@ def forget_contact(http: Http, remote: str) -> None:
     if text(http.settings, "erase") == "delete":
         _write(http, "DELETE", f"KnPerson/KnPerson/MatchPer,BcCo/{EXISTING},{_part(remote)}")
     else:
-        nothing = dict.fromkeys(WRITTEN, "") | {"LaNm": "Gewist", _setting(http, "customer_free_field"): ""}
+        nothing = blanked(dict.fromkeys(WRITTEN, ""), http.mapped.get("contact", ()), "") | {
+            "LaNm": "Gewist",
+            _setting(http, "customer_free_field"): "",
+        }
         told = {"MatchPer": EXISTING, "BcCo": remote} | nothing
         _write(http, "PUT", "KnPerson", _element("KnPerson", told))
 
@@ -102,7 +106,8 @@ def person_fields(http: Http, customer: Customer) -> Row:
     if channel := text(http.settings, "channel_free_field"):
         told[channel] = customer.preferred_channel
     names = kept(FiNm=known.get("first_name") or first, LaNm=known.get("last_name") or last.strip())
-    return names | kept(**told) | {_setting(http, "customer_free_field"): customer.id}
+    told = names | kept(**told) | {_setting(http, "customer_free_field"): customer.id}
+    return merged(told, customer.mapped)
 
 
 def new_person(http: Http, customer: Customer) -> Row:
@@ -124,7 +129,7 @@ def dossier_item(http: Http, remote: str, entry: Entry) -> Row:
         "Da": f"{datetime.fromisoformat(event.occurred_at).astimezone(LOCAL):%Y-%m-%dT%H:%M:%S}",
     }
     link = {"KnSubjectLink": {"Element": {"Fields": {"DoCRM": True, "ToBC": True, "BcId": remote}}}}
-    return _element("KnSubject", told, [link])
+    return _element("KnSubject", merged(told, entry.mapped), [link])
 
 
 def subject(event: Event) -> str:
@@ -305,6 +310,10 @@ DESTINATION = Destination(
     limit=Limit(60, 60.0),
     outcomes={403: Unauthorized, 500: Rejected},
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
+    mapped={
+        "contact": ("{customer_free_field}", "MatchPer", "BcCo", *(mail for mail, _ in ADDRESSES.values())),
+        "activity": ("SbId", "Ds"),
+    },
     settings={
         "environment": Setting("Environment", required=True, help="12345 of 12345.rest.afas.online"),
         "kind": Setting("Kind of environment", default="production", choices=tuple(HOSTS)),

@@ -20,6 +20,7 @@ from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
 from chalicelib.kit.lazily import pattern
+from chalicelib.kit.outgoing import merged
 from chalicelib.kit.shape import count, kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.source import Secrets, Setting
@@ -71,7 +72,7 @@ def append_activity(http: Http, remote: str, entry: Entry) -> str:
     if not activity:
         raise Unknown("an activity was answered without its row")
     if pick(made, "statecode") == 0:
-        state = {name: row[name] for name in ("statecode", "statuscode")}
+        state = {name: row[name] for name in ("statecode", "statuscode") if name in row}
         http.request("PATCH", _row_path(f"{kind}s", activity), json=state, headers=THERE)
     return activity
 
@@ -111,7 +112,7 @@ def contact_row(http: Http, customer: Customer) -> Row:
         text(http.settings, "phone_column") or "mobilephone": _phone(customer, known.get("phone", "")),
         text(http.settings, "channel_column"): customer.preferred_channel,
     }
-    return {name: value for name, value in found.items() if name and value}
+    return merged({name: value for name, value in found.items() if name and value}, customer.mapped)
 
 
 def _phone(customer: Customer, newest: str) -> str:
@@ -144,7 +145,7 @@ def activity_row(kind: str, remote: str, entry: Entry) -> Row:
     }
     if kind != "task":
         row |= {"directioncode": not incoming, f"{kind}_activity_parties": [party]}
-    return row | (_call(event) if kind == "phonecall" else {})
+    return merged(row | (_call(event) if kind == "phonecall" else {}), entry.mapped)
 
 
 def _call(event: Event) -> Row:
@@ -314,6 +315,16 @@ DESTINATION = Destination(
     limit=Limit(6_000, 300.0),
     outcomes={403: Unauthorized, 412: Delayed},
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
+    mapped={
+        "contact": ("{customer_column}", "contactid", "emailaddress1"),
+        "activity": (
+            "{event_column}",
+            "activityid",
+            "statecode",
+            *(f"regardingobjectid_contact_{kind}@odata\\.bind" for kind in COMPLETED),
+            *(f"{kind}_activity_parties" for kind in COMPLETED),
+        ),
+    },
     settings={
         "environment_url": Setting("Environment URL", required=True, help="https://tc.crm4.dynamics.com"),
         "tenant_id": Setting("Directory (tenant) id", required=True, help="Of the app registration"),

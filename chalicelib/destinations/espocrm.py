@@ -26,6 +26,7 @@ import msgspec
 from chalicelib.errors import Delayed, PayloadMalformed, Rejected, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.fields import DEFAULT_REGION, email, email_identity, instant, phone, phone_identity, present, scoped
+from chalicelib.kit.outgoing import blanked, merged, shows
 from chalicelib.kit.parts import each_part
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import kept, objects, required, text
@@ -226,7 +227,8 @@ def upsert_contact(http: Http, customer: Customer, remote: str) -> str:
 
 def append_activity(http: Http, remote: str, entry: Entry) -> str:
     kind = kind_of(http, entry)
-    return _own(_ask(http, "POST", kind, json=activity(http, kind, remote, entry)))
+    told = merged(activity(http, kind, remote, entry), entry.mapped)
+    return _own(_ask(http, "POST", kind, json=told))
 
 
 def find_contact(http: Http, customer: Customer) -> str:
@@ -250,8 +252,9 @@ def forget_contact(http: Http, remote: str) -> None:
         _emptied(http, f"Note/{_part(_id(post))}", {"post": "-"})
     for kind in KINDS[:3]:
         for row in _linked(http, kind, remote):
-            _emptied(http, f"{kind}/{_part(_id(row))}", {"name": "-", "description": None, _event_field(http): None})
-    _emptied(http, path, BLANK | {_customer_field(http): None})
+            blank: Row = {"name": "-", "description": None, _event_field(http): None}
+            _emptied(http, f"{kind}/{_part(_id(row))}", blanked({}, http.mapped.get("activity", ()), None) | blank)
+    _emptied(http, path, blanked({}, http.mapped.get("contact", ()), None) | BLANK | {_customer_field(http): None})
 
 
 def _emptied(http: Http, path: str, blank: Row) -> None:
@@ -344,6 +347,7 @@ def _create(http: Http, customer: Customer) -> str:
     if not names.get("lastName"):
         names = {"lastName": names.get("firstName") or mail or number or customer.id}
     wanted = names | kept(emailAddress=mail, phoneNumber=number) | _fields(http, customer)
+    wanted = merged(wanted, customer.mapped)
     answer = _ask(http, "POST", "Contact", json=wanted, allow=(409,))
     if answer.status != 409:
         return _own(answer)
@@ -364,8 +368,8 @@ def _duplicate(http: Http, answer: Reply, mail: str) -> Row:
 
 def _update(http: Http, row: Row, customer: Customer) -> str:
     """Only what is known and differs: an empty text would clear what an agent filled in."""
-    wanted = _names(customer) | _fields(http, customer)
-    told = {name: value for name, value in wanted.items() if text(row, name) != value}
+    wanted = merged(_names(customer) | _fields(http, customer), customer.mapped)
+    told = {name: value for name, value in wanted.items() if not shows(row.get(name), value)}
     told |= _added(row, "emailAddress", _own_one(customer, "email"), str.lower)
     told |= _added(row, "phoneNumber", _own_one(customer, "phone"), lambda each: phone(each, region(http.settings)))
     return _own(_ask(http, "PUT", f"Contact/{_part(_id(row))}", json=told)) if told else _id(row)
@@ -551,6 +555,11 @@ DESTINATION = Destination(
     limit=Limit(100, 10.0),
     changes=CHANGES,
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
+    mapped={
+        "contact": ("{customer_field}", "id", "emailAddress", "emailAddressData", "phoneNumber", "phoneNumberData"),
+        "activity": ("{event_field}", "id", "type", "post", "parentType", "parentId", "contactsIds"),
+    },
+    comes_back={"api_user_id": ("firstName", "lastName")},
     settings={
         "base_url": Setting("Address of EspoCRM", required=True, help="https://crm.example.nl"),
         "customer_field": Setting("Contact field for our customer id", default="cHubCustomerId"),

@@ -19,6 +19,7 @@ from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.fields import DEFAULT_REGION, instant, phone, plain, present, scoped
 from chalicelib.kit.lazily import pattern
+from chalicelib.kit.outgoing import merged
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import required, text
 from chalicelib.kit.signatures import hmac_signature
@@ -86,7 +87,7 @@ def kind_of(event: Event) -> str:
     return "communications" if event.type == "message" and event.channel in MESSENGERS else "notes"
 
 
-def contact_properties(http: Http, customer: Customer) -> dict[str, str]:
+def contact_properties(http: Http, customer: Customer) -> Row:
     """Only what is known: an empty text would clear what an agent filled in."""
     known = {name: found.value for name, found in customer.fields.items()}
     first, _, last = known.get("name", "").strip().partition(" ")
@@ -97,7 +98,7 @@ def contact_properties(http: Http, customer: Customer) -> dict[str, str]:
         "lastname": known.get("last_name") or last.strip(),
         str(http.settings.get("channel_property", "hub_preferred_channel")): customer.preferred_channel,
     }
-    return {name: value for name, value in found.items() if name and value}
+    return merged({name: value for name, value in found.items() if name and value}, customer.mapped)
 
 
 def _address(customer: Customer, newest: str) -> str:
@@ -106,7 +107,7 @@ def _address(customer: Customer, newest: str) -> str:
     return newest if newest in owned else customer.first("email")
 
 
-def activity_properties(kind: str, entry: Entry) -> dict[str, str]:
+def activity_properties(kind: str, entry: Entry) -> Row:
     event = entry.event
     shown: dict[str, str] = {"hs_timestamp": event.occurred_at}
     if kind == "calls":
@@ -126,7 +127,7 @@ def activity_properties(kind: str, entry: Entry) -> dict[str, str]:
         }
     else:
         shown["hs_note_body"] = _body(entry)
-    return {name: value for name, value in shown.items() if value}
+    return merged({name: value for name, value in shown.items() if value}, entry.mapped)
 
 
 def _call(event: Event) -> dict[str, str]:
@@ -159,7 +160,7 @@ def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else re.sub(r"(&[^;]{0,8}|<[^>]{0,8})\Z", "", text[: length - 1]) + "…"
 
 
-def _adopt(http: Http, customer: Customer, properties: dict[str, str], refusal: Row) -> str:
+def _adopt(http: Http, customer: Customer, properties: Row, refusal: Row) -> str:
     """Another record has the mail address. Ours, if we own one already, goes without it."""
     key = _customer_property(http)
     other = _holder(http, properties.get("email", ""), refusal, key)
@@ -182,11 +183,11 @@ def _holder(http: Http, email: str, refusal: Row, key: str) -> Row:
     return _by_key(http, "contacts", "email", email, {"properties": key}) if email else {}
 
 
-def _without_address(properties: Mapping[str, str]) -> dict[str, str]:
+def _without_address(properties: Row) -> Row:
     return {name: value for name, value in properties.items() if name != "email"}
 
 
-def _upsert(http: Http, kind: str, key: str, value: str, properties: Mapping[str, str]) -> tuple[Row, Row]:
+def _upsert(http: Http, kind: str, key: str, value: str, properties: Row) -> tuple[Row, Row]:
     """(result row, refusal): one of them is filled. A batch of one answers 207 where it is refused."""
     wanted = {"id": value, "idProperty": key, "objectWriteTraceId": value, "properties": dict(properties)}
     path = f"{_objects(http)}/{kind}/batch/upsert"
@@ -224,7 +225,7 @@ def _taken(refusal: Row) -> bool:
     return str(refusal.get("category", "")) == "CONFLICT" or bool(EXISTING.search(str(refusal.get("message", ""))))
 
 
-def _patch(http: Http, remote: str, properties: Mapping[str, str]) -> Reply:
+def _patch(http: Http, remote: str, properties: Row) -> Reply:
     path = f"{_objects(http)}/contacts/{quote(remote, safe='')}"
     return http.request("PATCH", path, json={"properties": dict(properties)}, allow=(404, 409))
 
@@ -391,6 +392,11 @@ DESTINATION = Destination(
     limit=Limit(100, 10.0),
     outcomes={403: Unauthorized, 477: Delayed},
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
+    mapped={
+        "contact": ("{customer_property}", "email", "hs_additional_emails"),
+        "activity": ("{event_property}",),
+    },
+    comes_back={"app_id": tuple(name for name in TELLS if name != "email")},
     settings={
         "base_url": Setting("Base URL", default="https://api.hubapi.com"),
         "api": Setting("API version", default="v3", help="v3, or a dated version such as 2026-03"),
@@ -406,6 +412,7 @@ DESTINATION = Destination(
         "a refused row of a batch of one: 207 with errors[], or 409; both are read",
         "associations under a dated API version: the v4 path is used with every version",
         "hs_call_duration in milliseconds",
+        "properties that a mapping fills with numbers and booleans as such: the documentation shows texts",
         "that sourceId of a change by an integration holds its app id",
     ),
     setup=(

@@ -19,6 +19,7 @@ from chalicelib.errors import Delayed, DeliveryFailed, Rejected, Unauthorized, U
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
 from chalicelib.kit.lazily import pattern
+from chalicelib.kit.outgoing import blanked, merged, tops
 from chalicelib.kit.shape import count, kept, text
 from chalicelib.kit.signatures import keys_of
 from chalicelib.kit.source import Secrets, Setting
@@ -99,7 +100,8 @@ def forget_contact(http: Http, remote: str) -> None:
         emptied = {
             name: False for name in ("email", "phone", _field(http), text(http.settings, "channel_field")) if name
         }
-        _called(http, PARTNER, "write", {"vals": emptied | {"name": ERASED, "active": False}}, [_number(remote)])
+        emptied = blanked(emptied, http.mapped.get("contact", ()), False) | {"name": ERASED, "active": False}
+        _called(http, PARTNER, "write", {"vals": emptied}, [_number(remote)])
 
 
 def _forget_messages(http: Http, remote: str) -> None:
@@ -116,13 +118,14 @@ def partner_fields(http: Http, customer: Customer) -> Row:
     """Only what is known: an empty text would clear what an agent filled in."""
     known = {name: found.value for name, found in customer.fields.items()}
     channel = text(http.settings, "channel_field")
-    return kept(
+    told = kept(
         name=known.get("name") or f"{known.get('first_name', '')} {known.get('last_name', '')}".strip(),
         email=_address(customer, known.get("email", "")),
         phone=known.get("phone") or customer.first("phone"),
         **({channel: customer.preferred_channel} if channel else {}),
         **{_field(http): customer.id},
     )
+    return merged(told, customer.mapped)
 
 
 def _address(customer: Customer, newest: str) -> str:
@@ -134,7 +137,7 @@ def _address(customer: Customer, newest: str) -> str:
 def message(http: Http, remote: str, entry: Entry) -> Row:
     event = entry.event
     is_mail = event.type == "email" and event.direction == "in"
-    return kept(
+    told = kept(
         model=PARTNER,
         res_id=_number(remote),
         message_id=_mark(event.id),
@@ -146,6 +149,7 @@ def message(http: Http, remote: str, entry: Entry) -> Row:
         subject=(event.summary if event.type == "email" else "") or _title(event),
         body=_body(entry),
     )
+    return merged(told, entry.mapped)
 
 
 def _known(http: Http, customer: Customer, remote: str, mail: str) -> Row | None:
@@ -156,7 +160,7 @@ def _known(http: Http, customer: Customer, remote: str, mail: str) -> Row | None
     legs += [["&", ["partner_share", "=", True], ["email_normalized", "=", mail.lower()]]] if mail else []
     domain = ["|"] * (len(legs) - 1) + [part for leg in legs for part in leg]
     channel = text(http.settings, "channel_field")
-    wanted = ["id", "name", "email", "phone", field, *([channel] if channel else [])]
+    wanted = list(dict.fromkeys(filter(None, ("id", "name", "email", "phone", field, channel, *tops(customer.mapped)))))
     ranked = [
         (rank, each) for each in _searched(http, PARTNER, domain, wanted) if (rank := _rank(each, field, ids, remote))
     ]
@@ -308,6 +312,10 @@ DESTINATION = Destination(
     limit=Limit(60, 60.0),
     outcomes={403: Unauthorized, 409: Delayed},
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
+    mapped={
+        "contact": ("{customer_field}", "id", "email", "active"),
+        "activity": ("model", "res_id", "message_id", "message_type", "is_internal"),
+    },
     settings={
         "base_url": Setting("Address", required=True, help="https://company.odoo.com"),
         "database": Setting(

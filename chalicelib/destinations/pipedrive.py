@@ -21,6 +21,7 @@ from urllib.parse import quote
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.lazily import pattern
+from chalicelib.kit.outgoing import blanked, merged, news
 from chalicelib.kit.shape import count, kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of
 from chalicelib.kit.source import Secrets, Setting
@@ -69,7 +70,7 @@ def upsert_contact(http: Http, customer: Customer, remote: str) -> str:
 
 def append_activity(http: Http, remote: str, entry: Entry) -> str:
     path, told = activity(http, remote, entry)
-    made = _kept_row(http, "POST", path, told)
+    made = _kept_row(http, "POST", path, merged(told, entry.mapped))
     if text(made, "person_id") != remote:
         raise Unknown("an activity was answered without its person")
     return _id(made)
@@ -92,6 +93,7 @@ def forget_contact(http: Http, remote: str) -> None:
             if _is_marked(each):
                 _gone(http, "DELETE", f"{PATHS[kind]}/{quote(_id(each), safe='')}")
     emptied = {"name": ERASED, "emails": [], "phones": [], "custom_fields": {_field(http): None}}
+    emptied = blanked(emptied, http.mapped.get("contact", ()), None) | {"name": ERASED, "phones": []}
     _gone(http, "PATCH", f"api/v2/persons/{quote(remote, safe='')}", emptied)
     _gone(http, "DELETE", f"api/v2/persons/{quote(remote, safe='')}")
 
@@ -141,12 +143,13 @@ def call_log(remote: str, entry: Entry) -> Row:
 
 def new_person(http: Http, customer: Customer) -> Row:
     mail, phone = _mail(customer), _phone_of(customer)
-    return kept(
+    told = kept(
         name=_name(customer) or mail or phone or customer.id,
         emails=_with([], mail),
         phones=_with([], phone),
         custom_fields=_ours(http, customer),
     )
+    return merged(told, customer.mapped)
 
 
 def changes(http: Http, person: Row, customer: Customer) -> Row:
@@ -158,7 +161,7 @@ def changes(http: Http, person: Row, customer: Customer) -> Row:
         listed = objects(person, field)
         if value and _folded(value) not in [_folded(text(each, "value")) for each in listed]:
             told[field] = _with(listed, value)
-    return told
+    return merged(told, news(customer.mapped, person))
 
 
 def _ours(http: Http, customer: Customer) -> Row:
@@ -383,6 +386,10 @@ DESTINATION = Destination(
     limit=Limit(20, 2.0),
     outcomes={402: Unauthorized, 403: Delayed},
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
+    mapped={
+        "contact": ("custom_fields.{customer_field}", "emails"),
+        "activity": ("person_id", "participants", "note", "content"),
+    },
     settings={
         "base_url": Setting(
             "Base URL", default="https://api.pipedrive.com", help="Or that of the company's own domain"

@@ -21,6 +21,7 @@ from chalicelib.kit import fields
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
 from chalicelib.kit.lazily import pattern
+from chalicelib.kit.outgoing import merged
 from chalicelib.kit.shape import count, kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.source import Secrets, Setting
@@ -103,7 +104,7 @@ def contact_row(http: Http, customer: Customer) -> Row:
         _phone_field(http): (known.get("phone") or customer.first("phone"))[:40],
         text(http.settings, "channel_field"): customer.preferred_channel,
     }
-    return {name: value for name, value in found.items() if name and value}
+    return merged({name: value for name, value in found.items() if name and value}, customer.mapped)
 
 
 def _names(known: Mapping[str, str]) -> tuple[str, str]:
@@ -126,7 +127,7 @@ def _emails(customer: Customer) -> set[str]:
 def task_row(http: Http, remote: str, entry: Entry) -> Row:
     event = entry.event
     kind = "email" if event.type == "message" and event.channel == "email" else event.type
-    return kept(
+    told = kept(
         WhoId=remote,
         Subject=((event.summary if kind == "email" else "") or _title(event))[:MAX_SUBJECT],
         Description=description(entry),
@@ -135,6 +136,7 @@ def task_row(http: Http, remote: str, entry: Entry) -> Row:
         TaskSubtype=SUBTYPES.get(kind, "Task"),
         **(_call(event) if kind == "call" else {}),
     )
+    return merged(told, entry.mapped)
 
 
 def _call(event: Event) -> Row:
@@ -190,7 +192,7 @@ def _named(http: Http, customer: Customer, answer: Reply) -> Iterator[str]:
 def _create(http: Http, customer: Customer, row: Row) -> str:
     """Without an account a contact is seen by its owner alone; one that it has already is left."""
     key = _field(http, "customer_field")
-    path, made = f"Contact/{key}/{_part(customer.id)}", {**row, **kept(AccountId=text(http.settings, "account_id"))}
+    path, made = f"Contact/{key}/{_part(customer.id)}", {**kept(AccountId=text(http.settings, "account_id")), **row}
     answer = _send(http, path, made)
     if DUPLICATES in _codes(answer):
         for known in _named(http, customer, answer):
@@ -378,6 +380,7 @@ DESTINATION = Destination(
     limit=Limit(100_000, 86_400.0),
     outcomes={403: Unauthorized},
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
+    mapped={"contact": ("{customer_field}", "Id", "Email"), "activity": ("{event_field}", "Id", "WhoId")},
     settings={
         "my_domain": Setting("My Domain", required=True, help="tc.my.salesforce.com, or a sandbox's own"),
         "base_url": Setting("API address", help="Default: the instance_url that comes with the token"),

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit import fields
 from chalicelib.kit.destination import Destination, Limit
+from chalicelib.kit.outgoing import blanked, merged, news
 from chalicelib.kit.shape import kept, objects, text
 from chalicelib.kit.signatures import keys_of
 from chalicelib.kit.source import Secrets, Setting
@@ -37,14 +38,14 @@ NOTHING = "-"
 
 
 def upsert_contact(http: Http, customer: Customer, remote: str) -> str:
-    wanted, address = contact(customer), _address(customer)
+    wanted, more, address = contact(customer), relation(customer), _address(customer)
     found = _listed(http, "RelationGUID", remote) if remote else []
     found = found or _by_address(http, address)
     if found:
-        return _updated(http, found[0], wanted)
+        return _updated(http, found[0], wanted, more)
     if not address:
         return ""
-    told = {"IsCustomer": True, "Relation_Contact": [{"LastName": address} | wanted]}
+    told = merged({"IsCustomer": True, "Relation_Contact": [{"LastName": address} | wanted]}, more)
     made = _written(_asked(http, "POST", "addprivaterelation", told))
     if _company(made):
         raise Rejected("a company has this mail address there: enter the customer by hand, or change its address")
@@ -59,7 +60,10 @@ def forget_contact(http: Http, remote: str) -> None:
     """There is no way to delete one, and its invoices must be kept: it is emptied of what identifies."""
     if _listed(http, "RelationGUID", remote):
         nobody = {"Email": f"{remote}@erased.invalid", "Phone": NOTHING, "FirstName": NOTHING, "LastName": NOTHING}
+        filled = http.mapped.get("contact", ())
+        nobody = blanked(nobody, (name for name in filled if name in SHOWN), NOTHING)
         told = {"RelationGUID": int(remote), **dict.fromkeys(ADDRESS, NOTHING), "Relation_Contact": [nobody]}
+        told = blanked(told, (name for name in filled if name not in SHOWN), NOTHING)
         _written(_asked(http, "PUT", "updaterelation", told))
 
 
@@ -69,7 +73,13 @@ def contact(customer: Customer) -> Row:
     first, _, last = known.get("name", "").partition(" ")
     first, last = known.get("first_name") or first, known.get("last_name") or last.strip()
     phone = known.get("phone") or customer.first("phone")
-    return kept(Email=_address(customer), Phone=phone, FirstName=first if last else "", LastName=last or first)
+    told = kept(Email=_address(customer), Phone=phone, FirstName=first if last else "", LastName=last or first)
+    return merged(told, {name: value for name, value in customer.mapped.items() if name in SHOWN})
+
+
+def relation(customer: Customer) -> Row:
+    """What a mapping fills and a contact does not have: it is the relation's own."""
+    return {name: value for name, value in customer.mapped.items() if name not in SHOWN}
 
 
 def _address(customer: Customer) -> str:
@@ -102,20 +112,20 @@ def _listed(http: Http, name: str, value: str) -> list[Row]:
     return sorted(rows, key=lambda each: (len(_guid(each)), _guid(each)))
 
 
-def _updated(http: Http, row: Row, wanted: Row) -> str:
+def _updated(http: Http, row: Row, wanted: Row, more: Row) -> str:
     """What an agent filled in beside it goes along unchanged: one contact is written whole."""
     there = {name: text(_contact(row), name) for name in SHOWN}
     told = {name: value for name, value in wanted.items() if not _same(http, name, there[name], value)}
-    if told:
-        one = kept(**there | told)
-        _written(_asked(http, "PUT", "updaterelation", {"RelationGUID": int(_guid(row)), "Relation_Contact": [one]}))
+    changed = merged({"Relation_Contact": [kept(**there | told)]} if told else {}, news(more, row))
+    if changed:
+        _written(_asked(http, "PUT", "updaterelation", {"RelationGUID": int(_guid(row)), **changed}))
     return _guid(row)
 
 
-def _same(http: Http, name: str, there: str, value: str) -> bool:
-    if name == "Phone":
+def _same(http: Http, name: str, there: str, value: Any) -> bool:
+    if name == "Phone" and isinstance(value, str):
         return fields.phone(there, text(http.settings, "region") or fields.DEFAULT_REGION) == value or there == value
-    return there.lower() == value if name == "Email" else there == value
+    return bool(there.lower() == value if name == "Email" else there == value)
 
 
 def _asked(http: Http, method: str, what: str, told: Row) -> Reply:
@@ -169,6 +179,7 @@ DESTINATION = Destination(
     forget_contact=forget_contact,
     limit=Limit(15, 3600.0),
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
+    mapped={"contact": ("Email", "RelationGUID", "Relation_Contact")},
     settings={
         "username": Setting("User name", required=True, help="The mail address of the user whose API key this is"),
         "base_url": Setting("Base URL", default="https://rest-api.silvasoft.nl"),

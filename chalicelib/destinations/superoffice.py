@@ -25,6 +25,7 @@ from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
 from chalicelib.kit.jwt import claims_of
 from chalicelib.kit.lazily import pattern
+from chalicelib.kit.outgoing import merged, shows
 from chalicelib.kit.shape import kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.signing import rsa_sha256
@@ -104,7 +105,7 @@ def new_person(http: Http, customer: Customer) -> Row:
     """Somebody without a name goes by his address, number or id: a card must show something."""
     known, address, phone = names(customer), _address(customer), _phone(customer)
     agent, company = pick(http.settings, "dbi_agent_id"), pick(http.settings, "contact_id")
-    return kept(
+    told = kept(
         **known or {"Lastname": address or phone or customer.id},
         Emails=[{"Value": address}] if address else [],
         MobilePhones=[{"Value": phone}] if phone else [],
@@ -113,6 +114,7 @@ def new_person(http: Http, customer: Customer) -> Row:
         DbiKey=customer.id if agent else "",
         CustomFields=custom_fields(http, customer),
     )
+    return merged(told, customer.mapped)
 
 
 def names(customer: Customer) -> dict[str, str]:
@@ -129,18 +131,24 @@ def custom_fields(http: Http, customer: Customer) -> Row:
 
 def changes(http: Http, person: Row, customer: Customer) -> list[Row]:
     """What is known and not there yet; what an agent added stays, and so does another customer's id."""
-    told = [_put(f"/{name}", value) for name, value in names(customer).items() if text(person, name) != value]
+    wanted = merged({**names(customer), "CustomFields": custom_fields(http, customer)}, customer.mapped)
+    custom = wanted.pop("CustomFields", {})
+    told = [_put(f"/{_step(name)}", value) for name, value in wanted.items() if not shows(person.get(name), value)]
     address, phone = _address(customer), _phone(customer)
     if address and address not in _addresses(person):
         told.append(_put("/Emails/-", {"Value": address}))
     if phone and phone not in _numbers(http, person):
         told.append(_put("/MobilePhones/-", {"Value": phone}))
     owner = text(person, "CustomFields", text(http.settings, "customer_field"))
-    for name, value in custom_fields(http, customer).items():
+    for name, value in custom.items():
         taken = value == customer.id and owner not in ("", *customer.former)
-        if not taken and text(person, "CustomFields", name) != value:
-            told.append(_put(f"/CustomFields/{name.replace('~', '~0').replace('/', '~1')}", value))
+        if not taken and not shows(pick(person, "CustomFields", name), value):
+            told.append(_put(f"/CustomFields/{_step(name)}", value))
     return told
+
+
+def _step(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 def appointment(http: Http, person: Row, entry: Entry) -> Row:
@@ -149,7 +157,7 @@ def appointment(http: Http, person: Row, entry: Entry) -> Row:
     seconds = event.details.get("duration")
     length = int(seconds * 1000) if isinstance(seconds, int | float) and 0 <= seconds < 10**7 else 0
     task, company = _task(http, event), pick(person, "Contact", "ContactId")
-    return kept(
+    told = kept(
         Person={"PersonId": person["PersonId"]},
         Contact={"ContactId": company} if company else {},
         Description=description(entry),
@@ -159,6 +167,7 @@ def appointment(http: Http, person: Row, entry: Entry) -> Row:
         Task={"TaskListItemId": task} if task else {},
         CustomFields={text(http.settings, "event_field"): event.id},
     )
+    return merged(told, entry.mapped)
 
 
 def description(entry: Entry) -> str:
@@ -350,6 +359,10 @@ DESTINATION = Destination(
     keyed=False,
     limit=Limit(300, 60.0),
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
+    mapped={
+        "contact": ("CustomFields.{customer_field}", "PersonId", "Emails", "MobilePhones"),
+        "activity": ("CustomFields.{event_field}", "AppointmentId", "Person"),
+    },
     settings={
         "context_identifier": Setting("Context identifier", required=True, help="Of the tenant, such as Cust12345"),
         "environment": Setting("Environment", default="online", choices=("online", "qaonline", "sod")),

@@ -22,6 +22,7 @@ from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.fields import DEFAULT_REGION, phone
 from chalicelib.kit.grant import Token
 from chalicelib.kit.lazily import pattern
+from chalicelib.kit.outgoing import blanked, merged
 from chalicelib.kit.shape import kept, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.source import Secrets, Setting
@@ -62,13 +63,13 @@ def upsert_contact(http: Http, customer: Customer, remote: str) -> str:
     for key in known(http, customer, remote):
         if party := _party(http, key):
             return _completed(http, party, customer)
-    values = {"name": _name(customer) or customer.id} | _lacking(http, customer, [], [])
-    return _made(PARTY, _tolerated(http, f"model.{PARTY}.create", [], values))
+    row = {"name": _name(customer) or customer.id} | _lacking(http, customer, [], [])
+    return _made(PARTY, _tolerated(http, f"model.{PARTY}.create", [], merged(row, customer.mapped)))
 
 
 def append_activity(http: Http, remote: str, entry: Entry) -> str:
     values = {_party_field(http): _reference(http, remote), _text_field(http): note_text(entry)}
-    return _create(http, _model(http), values)
+    return _create(http, _model(http), merged(values, entry.mapped))
 
 
 def find_contact(http: Http, customer: Customer) -> str:
@@ -96,8 +97,9 @@ def forget_contact(http: Http, remote: str) -> None:
     _drop(http, "ir.attachment", [["resource", "in", [f"{PARTY},{each}" for each in family]]])
     _blank(http, "party.contact_mechanism", family, "value", {"type": "other", "name": None, "comment": None})
     _blank(http, "party.identifier", family, "code", {"type": None})
+    filled = [name for name in http.mapped.get("contact", ()) if name != "name"]
     if party.get("active"):
-        _write(http, key, {"active": False})
+        _write(http, key, blanked({"active": False}, filled, None))
     session = _call(http, "wizard.party.erase.create")
     number = session[0] if isinstance(session, list) and session else 0
     _call(http, "wizard.party.erase.execute", number, {"ask": {"party": int(key)}}, "erase")
@@ -180,6 +182,7 @@ def _completed(http: Http, party: Row, customer: Customer) -> str:
     values = _lacking(http, customer, ways, codes)
     if name and name != text(party, "name"):
         values["name"] = name
+    values = merged(values, customer.mapped)
     if values:
         _tolerated(http, f"model.{PARTY}.write", [[int(key)]], values)
     return key
@@ -349,6 +352,10 @@ DESTINATION = Destination(
     keyed=False,
     limit=Limit(100, 10.0),
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
+    mapped={
+        "contact": ("contact_mechanisms", "identifiers", "active", "replaced_by"),
+        "activity": ("{activity_party}", "{activity_text}"),
+    },
     settings={
         "base_url": Setting("Address of the server", required=True, help="https://tryton.example.nl, without database"),
         "database": Setting("Database", required=True),

@@ -20,6 +20,7 @@ from chalicelib.errors import Delayed, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.fields import DEFAULT_REGION, email, email_identity, instant, phone, phone_identity, present, scoped
 from chalicelib.kit.lazily import pattern
+from chalicelib.kit.outgoing import merged
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of
@@ -187,7 +188,8 @@ def upsert_contact(http: Http, customer: Customer, remote: str) -> str:
 
 def append_activity(http: Http, remote: str, entry: Entry) -> str:
     note, event = key_of("note", entry.event.id), entry.event
-    _once(http, "notes", {"id": note, "title": title(entry), "bodyV2": {"markdown": body(entry)}})
+    row: Row = {"id": note, "title": title(entry), "bodyV2": {"markdown": body(entry)}}
+    _once(http, "notes", merged(row, entry.mapped))
     target = {"id": key_of("target", event.id, remote), "noteId": note, _target_field(http): remote}
     _once(http, "noteTargets", target)
     return note
@@ -220,13 +222,14 @@ def person_fields(http: Http, customer: Customer) -> Row:
     fields = {name: found.value for name, found in customer.fields.items()}
     first, _, last = fields.get("name", "").strip().partition(" ")
     channel = text(http.settings, "channel_field")
-    return kept(
+    told = kept(
         name=kept(firstName=fields.get("first_name") or first, lastName=fields.get("last_name") or last.strip()),
         emails=kept(primaryEmail=_own_one(customer, "email", fields.get("email", ""))),
         phones=kept(primaryPhoneNumber=_own_one(customer, "phone", fields.get("phone", ""))),
         **{_customer_field(http): customer.id},
         **({channel: customer.preferred_channel} if channel else {}),
     )
+    return merged(told, customer.mapped)
 
 
 def _own_one(customer: Customer, kind: str, newest: str) -> str:
@@ -475,6 +478,8 @@ DESTINATION = Destination(
     outcomes={403: Unauthorized},
     changes=CHANGES,
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
+    mapped={"contact": ("{customer_field}", "id", "emails", "phones"), "activity": ("id", "bodyV2")},
+    comes_back={"api_key_name": ("name",)},
     settings={
         "base_url": Setting("API address", default=CLOUD, help="Self-hosted: https:// and the domain"),
         "customer_field": Setting("Field for our customer id", default="hubCustomerId", help="Its API name, on People"),

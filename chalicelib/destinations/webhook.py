@@ -16,6 +16,7 @@ import msgspec
 
 from chalicelib.errors import Rejected
 from chalicelib.kit.destination import Destination, Limit
+from chalicelib.kit.outgoing import merged
 from chalicelib.kit.signing import standard_webhook
 from chalicelib.kit.source import Secrets, Setting
 from chalicelib.model.event import Event
@@ -60,7 +61,7 @@ def _post(http: Http, key: str, told: Mapping[str, Any]) -> str:
 def content(entry: Entry) -> dict[str, Any]:
     """{"type": "order.created", "timestamp": "…Z", "data": {"id", "customer": {"id"}, "event": {…}}}"""
     customer = {"id": entry.customer_id, **({"url": entry.url} if entry.url else {})}
-    told = {"id": entry.event.id, "customer": customer, "event": _event(entry.event)}
+    told = merged({"id": entry.event.id, "customer": customer, "event": _event(entry.event)}, entry.mapped)
     return {"type": type_name(entry.event), "timestamp": entry.event.occurred_at, "data": told}
 
 
@@ -105,6 +106,7 @@ DESTINATION = Destination(
     keyed=True,
     partner=True,
     limit=Limit(50, 1.0),
+    mapped={"activity": ("id", "customer.id")},
     settings={
         "url": Setting("URL", required=True, instead="base_url", help="Where each event is POSTed; https"),
         "headers": Setting("Extra headers", type="object", help="Sent with every event, for example an API key"),

@@ -20,6 +20,7 @@ from urllib.parse import quote
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.lazily import pattern
+from chalicelib.kit.outgoing import merged
 from chalicelib.kit.shape import kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.source import Secrets, Setting
@@ -80,13 +81,14 @@ def user_fields(http: Http, customer: Customer) -> Row:
     known = {name: found.value for name, found in customer.fields.items()}
     name = known.get("name") or f"{known.get('first_name', '')} {known.get('last_name', '')}".strip()
     field = text(http.settings, "channel_field")
-    return kept(
+    told = kept(
         external_id=customer.id,
         name=name,
         email=_address(customer, known.get("email", "")),
         phone=known.get("phone") or customer.first("phone"),
         user_fields=kept(**{field: customer.preferred_channel}) if field else {},
     )
+    return merged(told, customer.mapped)
 
 
 def _address(customer: Customer, newest: str) -> str:
@@ -117,7 +119,7 @@ def profile_event(entry: Entry) -> Row:
         link=event.link,
     )
     told = {"source": SOURCE_NAME, "type": event.type, "description": _title(event), "created_at": event.occurred_at}
-    return told | {"properties": properties}
+    return merged(told | {"properties": properties}, entry.mapped)
 
 
 def note_text(entry: Entry) -> str:
@@ -147,7 +149,8 @@ def _append_note(http: Http, remote: str, entry: Entry) -> str:
     if ticket is None:
         raise Rejected("this user has no open ticket to write a note on: redrive when there is one")
     comment = {"body": note_text(entry), "public": False}
-    answer = http.request("PUT", _url(http, f"tickets/{_id(ticket)}"), json={"ticket": {"comment": comment}})
+    told = merged({"comment": comment}, entry.mapped)
+    answer = http.request("PUT", _url(http, f"tickets/{_id(ticket)}"), json={"ticket": told})
     made = [each for each in objects(answer.json(), "audit", "events") if text(each, "type") == "Comment"]
     if not made or not _id(made[0]):
         raise Unknown("a note was answered without its comment")
@@ -364,6 +367,11 @@ DESTINATION = Destination(
     limit=Limit(200, 60.0),
     outcomes={403: Unauthorized, 409: Delayed},
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
+    mapped={
+        "contact": ("external_id", "email", "identities", "role", "verified", "skip_verify_email"),
+        "activity": ("source", "type", "created_at", "properties.event_id", "comment"),
+    },
+    comes_back={"": ("name",)},
     settings={
         "subdomain": Setting("Subdomain", required=True, help="tc of tc.zendesk.com; also the scope of its user ids"),
         "base_url": Setting("API address", help="Default: the subdomain's own"),

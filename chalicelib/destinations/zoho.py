@@ -21,6 +21,7 @@ from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
 from chalicelib.kit.lazily import pattern
+from chalicelib.kit.outgoing import merged
 from chalicelib.kit.shape import count, kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of
 from chalicelib.kit.source import Secrets, Setting
@@ -73,7 +74,7 @@ def upsert_contact(http: Http, customer: Customer, remote: str) -> str:
 def append_activity(http: Http, remote: str, entry: Entry) -> str:
     module = module_of(http, entry.event)
     path = f"Contacts/{_number(remote)}/Notes" if module == "Notes" else module
-    return _made(http, *_written(http, "POST", path, activity_fields(module, remote, entry)))
+    return _made(http, *_written(http, "POST", path, merged(activity_fields(module, remote, entry), entry.mapped)))
 
 
 def find_contact(http: Http, customer: Customer) -> str:
@@ -115,7 +116,7 @@ def contact_fields(http: Http, customer: Customer) -> Row:
     first, _, last = known.get("name", "").strip().partition(" ")
     names = kept(first=first if last else "", last=last.strip() or first)
     channel = text(http.settings, "channel_field")
-    return kept(
+    told = kept(
         First_Name=known.get("first_name") or names.get("first"),
         Last_Name=known.get("last_name") or names.get("last"),
         Email=_address(customer, known.get("email", "")),
@@ -123,6 +124,7 @@ def contact_fields(http: Http, customer: Customer) -> Row:
         **({channel: customer.preferred_channel} if channel else {}),
         **{_field(http): customer.id},
     )
+    return merged(told, customer.mapped)
 
 
 def _last_name(wanted: Row, customer: Customer) -> str:
@@ -352,6 +354,10 @@ DESTINATION = Destination(
     limit=Limit(100, 60.0),
     outcomes={403: Unauthorized},
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
+    mapped={
+        "contact": ("{customer_field}", "id", "Email"),
+        "activity": ("id", "Who_Id", "Description", "Note_Content", "Call_Start_Time", "Due_Date"),
+    },
     settings={
         "base_url": Setting("Base URL", help="For a stand-in; the data centre's own comes with the token"),
         "data_centre": Setting("Data centre", default="com", choices=CENTRES, help="The end of the account's address"),

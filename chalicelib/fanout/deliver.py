@@ -12,26 +12,25 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from chalicelib import destinations
 from chalicelib.errors import Busy, Delayed, DeliveryFailed, Gone, Paced, Rejected, Unauthorized, Unknown
-from chalicelib.fanout import feed, messages, outward
+from chalicelib.fanout import feed, messages, outward, prints, shown
 from chalicelib.fanout.audiences import Known
 from chalicelib.fanout.plan import PersonOf
-from chalicelib.fanout.wants import reduced, reduced_customer
 from chalicelib.kit.destination import Destination
 from chalicelib.kit.retry import next_attempt
 from chalicelib.model import instants
 from chalicelib.model.connection import ACTIVE, DISABLED, UNAUTHORIZED, Connection
-from chalicelib.model.customer import Customer, Entry, Field, Person
-from chalicelib.model.event import Event, digest
+from chalicelib.model.customer import Entry, Person
+from chalicelib.model.event import Event
 from chalicelib.model.message import Message
 from chalicelib.model.rule import Rule
 from chalicelib.settings import settings
-from chalicelib.store import connections, contacts, deliveries, events, jobs, secrets
+from chalicelib.store import connections, contacts, deliveries, events, jobs
 from chalicelib.store.contacts import Contact
 from chalicelib.store.deliveries import AUDIENCE, CLAIMED, CONTACT, DELAYED, DELIVERED, PARKED, SKIPPED, Attempt, Duty
 from chalicelib.store.table import Item, Key, Table, live
@@ -91,11 +90,6 @@ class Post:
         if not self.destination.contacts:
             return self.office.person_of(wanted, seen, brief=True)
         return self.office.person_of(wanted, seen, (f"C#{self.connection.id}",))
-
-    def shown_id(self, customer: str) -> str:
-        """The id by which this destination knows the customer."""
-        hidden = self.connection.subscription.pseudonymous
-        return secrets.keyed("pseudonym", self.connection.id, customer) if hidden else customer
 
 
 def deliver(office: Office, duty: Duty, *, tried: bool, failing: str = "", crowded: bool = False) -> str:
@@ -194,8 +188,8 @@ def still_there(office: Office, duty: Duty) -> bool | None:
         person = post.person()
         if person is None or destination.find_activity is None:
             return None
-        entry = Entry(events.from_item(item), person.customer.id, _page_url(person))
-        return bool(destination.find_activity(http, str(row.get("to", "")), _shown(post, entry, person)))
+        entry = entry_of(item, person, connection)
+        return bool(destination.find_activity(http, str(row.get("to", "")), entry))
 
     return outward.through(office.table, connection, destination, seen)
 
@@ -217,8 +211,7 @@ def _append_duty(post: Post, attempt: Attempt, tried: bool, begun: float) -> str
     if item is None or person is None or not _may_know(post, person):
         return ""
     remote = push_contact(post, person) if post.destination.contacts else ""
-    entry = Entry(events.from_item(item), person.customer.id, _page_url(person))
-    activity = _append(post, remote, _shown(post, entry, person), attempt, tried)
+    activity = _append(post, remote, entry_of(item, person, post.connection), attempt, tried)
     deliveries.delivered(post.table, post.duty, replace(attempt, ms=_since(begun)), remote, activity)
     return activity or "sent"
 
@@ -301,13 +294,11 @@ def _may_know(post: Post, person: Person) -> bool:
     return post.connection.subscription.anonymous or not person.anonymous
 
 
-def _shown(post: Post, entry: Entry, person: Person) -> Entry:
-    return reduced(entry, post.connection.subscription, post.shown_id(person.customer.id))
-
-
-def _page_url(person: Person) -> str:
+def entry_of(item: Item, person: Person, connection: Connection) -> Entry:
+    """The event as this connection gets it, with a link to the timeline page."""
     base = settings().public_url
-    return f"{base}/customers/{person.customer.id}" if base else ""
+    page = f"{base}/customers/{person.customer.id}" if base else ""
+    return shown.entry(Entry(events.from_item(item), person.customer.id, page), connection)
 
 
 def _append(post: Post, remote: str, entry: Entry, attempt: Attempt, tried: bool) -> str:
@@ -333,7 +324,7 @@ def push_contact(post: Post, person: Person) -> str:
     Raises Busy while another worker holds the lease, DeliveryFailed as the destination answers.
     """
     contact = contacts.among(person.more.values(), post.connection.id, person.oldest)
-    if contact.remote and in_step(post, person.customer, contact.pushed):
+    if contact.remote and prints.in_step(post.connection, person.customer, contact.pushed):
         return contact.remote
     leased = contacts.lease(post.table, contact)
     if leased is None:
@@ -350,10 +341,10 @@ def _pushed(post: Post, leased: Contact) -> str:
     if person is None or post.destination.upsert_contact is None:
         contacts.release(post.table, leased)
         return leased.remote
-    shown = reduced_customer(person.customer, post.connection.subscription, post.shown_id(person.customer.id))
+    customer = shown.customer(person.customer, post.connection)
     known = leased.remote or _told_record(post, person)
-    remote = post.destination.upsert_contact(post.http, shown, known)
-    if not contacts.save(post.table, leased, remote, fingerprint(post, person.customer)):
+    remote = post.destination.upsert_contact(post.http, customer, known)
+    if not contacts.save(post.table, leased, remote, prints.fingerprint(post.connection, customer)):
         raise Busy("the lease ran out while the destination was answering")
     return remote
 
@@ -362,40 +353,6 @@ def _told_record(post: Post, person: Person) -> str:
     """The record that this very system told us of: it is his, so none is made beside it."""
     mine = [each for each in person.customer.identities if each.kind == "crm" and each.scope == post.connection.id]
     return min((each.value for each in mine), default="")
-
-
-def fingerprint(post: Post, customer: Customer) -> str:
-    """Of what this destination keeps: equal means there is nothing to push. First all but the fields,
-    then each field, so that it shows which one changed."""
-    shown = reduced_customer(customer, post.connection.subscription, post.shown_id(customer.id))
-    reached = sorted(each.text for each in shown.identities if each.kind != "crm")
-    facts: list[Any] = [shown.id, reached, shown.preferred_channel]
-    facts += [shown.satisfaction, post.connection.mapping, post.connection.provider]
-    prints = [digest(msgspec.json.encode(facts, order="deterministic"))]
-    prints += [f"{_short(name)}={_short(field.value)}" for name, field in sorted(_kept_fields(post, shown).items())]
-    return " ".join(prints)
-
-
-def _kept_fields(post: Post, customer: Customer) -> dict[str, Field]:
-    kept = post.destination.contact_fields
-    return {name: field for name, field in customer.fields.items() if not kept or name in kept}
-
-
-def _short(text: str) -> str:
-    return digest(text)[:8]
-
-
-def in_step(post: Post, customer: Customer, pushed: str) -> bool:
-    """Whether the record has all this. A field whose newest value this very system told us is there
-    already: it is not sent back."""
-    wanted = fingerprint(post, customer)
-    if wanted == pushed:
-        return True
-    changed = set(wanted.split()[1:]) ^ set(pushed.split()[1:])
-    shown = reduced_customer(customer, post.connection.subscription, post.shown_id(customer.id))
-    theirs = {_short(name) for name, field in _kept_fields(post, shown).items() if field.source == post.connection.id}
-    same = wanted.split()[:1] == pushed.split()[:1]
-    return same and {each.partition("=")[0] for each in changed} <= theirs
 
 
 def _failed(chance: _Chance, attempt: Attempt, failed: DeliveryFailed) -> str:

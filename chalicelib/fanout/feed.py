@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.errors import Busy, DeliveryFailed
 from chalicelib.fanout.audiences import print_of, reduced_member, shown, weigh
+from chalicelib.fanout.shown import shown_id
 from chalicelib.model import instants
 from chalicelib.model.audience import Audience, Member, Told
 from chalicelib.model.customer import Person
@@ -84,7 +85,7 @@ def _member(
     facts = weigh(audience, person, lambda: post.office.known(person, whole))
     member = shown(audience, person, facts) if facts else None
     wish = post.connection.subscription
-    return reduced_member(member, wish, post.shown_id(person.customer.id)) if member else None
+    return reduced_member(member, wish, shown_id(person.customer.id, post.connection)) if member else None
 
 
 def _message(post: Post, audience: Audience | None, leased: Membership, member: Member | None) -> Told:
@@ -93,7 +94,7 @@ def _message(post: Post, audience: Audience | None, leased: Membership, member: 
         what=leased.what,
         audience=leased.audience,
         name=audience.name if audience else "",
-        customer=post.shown_id(f"cus_{leased.customer}"),
+        customer=shown_id(f"cus_{leased.customer}", post.connection),
         at=instants.from_ms(leased.tried_at),
         version=leased.tried_at,
         member=member,

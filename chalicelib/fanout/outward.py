@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from chalicelib.errors import Paced, Unauthorized
 from chalicelib.fanout import grants
+from chalicelib.kit import outgoing
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.source import Secrets
 from chalicelib.model.connection import Connection
@@ -58,7 +59,8 @@ def limit(connection: Connection, destination: Destination) -> Limit:
 def _http(connection: Connection, destination: Destination, plain: Secrets, base_url: str, pace: _Pace) -> Http:
     private = settings().allow_private_destinations
     http = destination.http(connection.settings, plain, base_url=base_url, allow_private=private)
-    return replace(http, pace=pace)
+    mapped = {name: tuple(outgoing.section(connection.mapping, name)) for name in destination.mapped}
+    return replace(http, pace=pace, mapped=mapped)
 
 
 @dataclass

@@ -21,14 +21,17 @@ from typing import Any, Protocol
 from chalicelib import destinations
 from chalicelib.fanout import feed
 from chalicelib.fanout.messages import TALK, kind_of, sets_off
+from chalicelib.fanout.prints import unsaid
 from chalicelib.fanout.wants import wants_item
 from chalicelib.model.audience import Audience
 from chalicelib.model.connection import Connection
 from chalicelib.model.customer import Person
 from chalicelib.model.identity import ANONYMOUS_KINDS
 from chalicelib.model.rule import Rule
+from chalicelib.store import contacts
 from chalicelib.store.codec import decode
 from chalicelib.store.deliveries import ACTIVITY, CONTACT, Duty
+from chalicelib.store.events import from_item
 from chalicelib.store.table import Item, Table
 
 Nodes = tuple[str, ...]
@@ -102,14 +105,15 @@ class Planner:
     def settle(self, planned: Planned) -> None:
         """At the end of a batch: contacts for changed fields that no activity brings along."""
         told = planned.told()
-        contacts = [each.id for each in self.receivers if destinations.load(each.provider).contacts]
+        having = [each.id for each in self.receivers if destinations.load(each.provider).contacts]
         for node in planned.changed:
             self._members(self.person_of(node) if self.audiences else None, planned, at_once=True)
-            if any((connection, node) not in told for connection in contacts):
+            if any((connection, node) not in told for connection in having):
                 self._contacts(self.person_of(node), planned)
 
     def event(self, item: Item, into: Planned) -> None:
         """Activities for one event; anonymous customers are left to those who asked for them."""
+        self._overruled(item, into)
         takers = [each for each in self.receivers if wants_item(each, item)]
         node = item["pk"][2:]
         if takers and self._told_at_home(item):
@@ -119,6 +123,20 @@ class Planner:
             if person is None or person.anonymous:
                 takers = [each for each in takers if each.subscription.anonymous]
         self._told(takers, item, into)
+
+    def _overruled(self, item: Item, into: Planned) -> None:
+        """A system told a value that does not count, because another one has priority or is newer: its record shows
+        it all the same, so it gets back what does."""
+        origin = next((each for each in self.receivers if each.id == item["cn"]), None)
+        if origin is None or not destinations.load(origin.provider).contacts:
+            return
+        told = from_item(item).fields
+        person = self.person_of(item["pk"][2:]) if told else None
+        counts = person.customer.fields if person else {}
+        lost = [name for name, value in told.items() if name in counts and counts[name].value != value]
+        if person and lost:
+            contacts.correct(self.table, origin.id, person.nodes, lambda pushed: unsaid(pushed, lost))
+            into.contacts[Duty(origin.id, CONTACT, person.oldest, person.id)] = tuple(person.nodes)
 
     def _told(self, takers: Iterable[Connection], item: Item, into: Planned) -> None:
         """An activity for each, or, where it shows no history, its customer: the event says that there is one."""

@@ -87,6 +87,12 @@ class Destination:
     sensitive never goes there."""
     contact_fields: tuple[str, ...] = ()
     """Customer fields that this system keeps: a change of another one is no push. Empty: all."""
+    mapped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a connection's mapping may fill: "contact", "activity", each with the fields that stay ours, by
+    which records are known: `{name}` is the field that a setting names. See `kit.outgoing`."""
+    comes_back: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Fields of contacts that this system tells us of, by the setting that tells our own writes apart; "": nothing
+    does. Without it a mapping must not fill them: what it made of a name would come back as the name."""
     settings: Mapping[str, Setting] = field(default_factory=dict)
     secrets: Mapping[str, Setting] = field(default_factory=dict)
     grade: str = "documented"

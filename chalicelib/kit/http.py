@@ -119,6 +119,8 @@ class Http:
     clock: Callable[[], float] = time.time
     resolve: addresses.Resolve | None = None
     ca_bundle: str = ""
+    mapped: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Section → fields that the connection's mapping fills: where a record is emptied, they are too."""
     pace: Callable[[], None] | None = None
     """Called before each request; raises Delayed where we have asked enough for now."""
 

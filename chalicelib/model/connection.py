@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -47,6 +48,12 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     reason: str = ""
     created_at: str = ""
     ver: int = 1
+
+    @property
+    def field_priority(self) -> Mapping[str, int]:
+        """Of the customer fields that this connection tells; `*`: of every other one."""
+        found: Mapping[str, int] = self.settings.get("field_priority") or {}
+        return found
 
     @property
     def deleted(self) -> bool:

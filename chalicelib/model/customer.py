@@ -23,6 +23,8 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str = ""
     event: str = ""
     priority: int = 0
+    sensitive: bool = False
+    """Told by a sensitive event: shown to no mapping of a system that may not see those."""
 
 
 class Customer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -34,6 +36,8 @@ class Customer(msgspec.Struct, frozen=True, omit_defaults=True):
     preferred_channel: str = ""
     satisfaction: dict[str, Any] = {}
     former: tuple[str, ...] = ()
+    mapped: dict[str, Any] = {}
+    """What the mapping of the destination that he is shown to found: its field → value, None: not sent."""
 
     def first(self, kind: str) -> str:
         """The value of the best identity of `kind`, or the empty text."""
@@ -70,3 +74,5 @@ class Entry(msgspec.Struct, frozen=True):
     customer_id: str
     url: str = ""
     """Link back to the timeline page, if a public URL is set."""
+    mapped: dict[str, Any] = {}
+    """As a customer has it."""

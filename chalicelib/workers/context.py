@@ -97,7 +97,8 @@ def _recorded(
     if arrival.test:
         return receipts.produced_of(event, "", "test")
     _, mark = receipts.key_of(arrival.connection, arrival.at, arrival.id)
-    outcome = record(table, event, mark, lists, kept, kept_days(connection, lists))
+    days = kept_days(connection, lists)
+    outcome = record(table, event, mark, lists, kept, days, connection.field_priority)
     if outcome.pk:
         reapply.of_event(table, event)
     if outcome.verdict == DUPLICATE:

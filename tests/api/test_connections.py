@@ -89,6 +89,28 @@ MISTAKES = [
         ],
     ),
     (GENERIC | {"settings": {"ref_scopes": "shop"}}, ["/settings/ref_scopes"]),
+    (GENERIC | {"settings": {"field_priority": [1]}}, ["/settings/field_priority"]),
+    (
+        GENERIC
+        | {"settings": {"field_priority": {"name": 1, "*": -1, "a": "1", "b": True, "c": 1001, "consent_sms": 1}}},
+        [f"/settings/field_priority/{name}" for name in ("a", "b", "c", "consent_sms")],
+    ),
+    (
+        {"provider": "webhook", "settings": {"url": "https://partner.example"}}
+        | {
+            "mapping": {"contact": {"a": "id"}, "activity": {"id": "id", "order": "details..", "far.away": "a"}, "x": 1}
+        },
+        ["/mapping/activity/id", "/mapping/activity/order", "/mapping/contact", "/mapping/x"],
+    ),
+    (
+        {"provider": "odoo", "settings": {"base_url": "https://a.example", "database": "a", "customer_field": "x_hub"}}
+        | {"secrets": {"api_key": "a"}, "mapping": {"contact": {"x_hub": "id", "ref": "id"}}},
+        ["/mapping/contact/x_hub"],
+    ),
+    (
+        {"provider": "telegram", "secrets": {"bot_token": "1:a"}, "mapping": {"contact": {}}},
+        ["/mapping/contact", "/secrets/secret_token", "/settings/bot"],
+    ),
 ]
 
 
@@ -372,3 +394,54 @@ def test_secrets_never_come_back_and_never_reach_a_log(
         assert f"hush-{secret}" not in told and f"hush-{secret}" not in stored, secret
     assert any("message failed" in line for line in logged) and "hush" not in lines
     assert api.key not in told + lines + stored
+
+
+PARTNER = {"provider": "webhook", "settings": {"url": "https://partner.example"}}
+
+
+def test_a_change_of_settings_is_checked_with_the_mapping_that_stays(api: Api) -> None:
+    asked = {"provider": "odoo", "settings": {"base_url": "https://a.example", "database": "a"}}
+    asked |= {"secrets": {"api_key": "a"}, "mapping": {"contact": {"x_hub": "fields.tier"}}}
+    made = api.call("POST", "/v1/connections", 201, asked)
+    assert made["mapping"] == {"contact": {"x_hub": "fields.tier"}}
+    path = f"/v1/connections/{made['id']}"
+    assert api.refused("PATCH", path, {"settings": {"customer_field": "x_hub"}}) == ["/mapping/contact/x_hub"]
+    assert api.refused("PATCH", path, {"mapping": {"contact": {"a": "b |"}}}) == ["/mapping/contact/a"]
+    assert api.call("PATCH", path, json_body={"mapping": None})["mapping"] is None
+
+
+def test_a_preview_shows_what_a_mapping_fills_and_sends_nothing(api: Api) -> None:
+    shop = api.connect()
+    crm = {"provider": "odoo", "settings": {"base_url": "https://a.example", "database": "a"}}
+    stored = {"contact": {"x_name": "fields.name"}}
+    made = api.call("POST", "/v1/connections", 201, crm | {"secrets": {"api_key": "a"}, "mapping": stored})
+    api.record(shop["id"], event(1, NOW, person("email", "jan@example.nl"), name="Jan"))
+    (customer,) = api.get("/v1/customers", identity="email:jan@example.nl")["customers"]
+    (entry,) = api.get(f"/v1/customers/{customer['id']}/timeline")["entries"]
+    path, before = f"/v1/connections/{made['id']}/preview", everything(api)
+    asked = {"customer": customer["id"], "event": entry["id"]}
+    found = api.call("POST", path, json_body={"customer": customer["id"]})
+    assert found == {"contact": {"x_name": "Jan"}, "suppressed": {"contact": []}}
+    mapping = {
+        "contact": {"x_mail": "first.email", "x_count": "length(identities)", "phone": None, "x_none": "fields.nobody"},
+        "activity": {"x_words": "text", "subject": "join(': ', [type, channel])", "x_day": "details.day"},
+    }
+    assert api.call("POST", path, json_body=asked | {"mapping": mapping}) == {
+        "contact": {"x_mail": "jan@example.nl", "x_count": 1},
+        "activity": {"x_words": "message 1", "subject": "message: webchat"},
+        "suppressed": {"contact": ["phone", "x_none"], "activity": ["x_day"]},
+    }
+    api.call("PATCH", f"/v1/connections/{made['id']}", json_body={"subscription": {"redact": True}})
+    before = everything(api)
+    found = api.call("POST", path, json_body=asked | {"mapping": mapping})
+    assert found["activity"] == {"subject": "message: webchat"}, "as it would leave: without its text"
+    for wrong, pointers in [
+        ({}, ["/customer"]),
+        ({"customer": 5, "settings": {}}, ["/customer", "/settings"]),
+        ({"customer": "cus_nobody"}, ["/customer"]),
+        (asked | {"event": "nothing"}, ["/event"]),
+        (asked | {"mapping": {"contact": {"ref": "id", "a": "||"}}}, ["/mapping/contact/a", "/mapping/contact/ref"]),
+        (asked | {"mapping": {"contact": {"huge": " | ".join(["[@, @]"] * 30)}}}, ["/mapping"]),
+    ]:
+        assert api.refused("POST", path, wrong) == pointers
+    assert everything(api) == before

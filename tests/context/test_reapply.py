@@ -14,11 +14,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from chalicelib.context import candidates, generations, place, reapply, record, resolve, timeline
+from chalicelib.context import candidates, fields, generations, place, reapply, record, resolve, timeline
 from chalicelib.context.timeline import Wanted
+from chalicelib.model.connection import Connection
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import Identity
-from chalicelib.store import secrets
+from chalicelib.store import connections, secrets
 from chalicelib.store.jobs import Job
 from chalicelib.workers import reapply as job
 from tests.context.test_record_runs import DESK, LISTS, SHOP, TILL, buyer, made, order, seen_by_people
@@ -197,3 +198,16 @@ def test_a_hidden_copy_does_not_hide_the_event_that_it_is_of() -> None:
     for nodes in ({web: {"last": "20260909"}, other: {"last": "20260910"}}, {other: {}, web: {}}):
         page = timeline.page(table, nodes, Wanted())
         assert [item["pk"] for item in page.items] == [f"N#{web}"]
+
+
+def test_what_is_recorded_anew_keeps_the_priority_of_its_fields() -> None:
+    table = MemoryTable()
+    assert connections.save(table, Connection(id=DESK, provider="x", settings={"field_priority": {"name": 5}}))
+    jobs = Jobs(table)
+    for number, name in ((4, "Jan"), (7, "Piet")):
+        event = made(number, DESK, number, OLD, refs=(Ref("thread", f"call-{number}", DESK),), fields={"name": name})
+        record.record(table, event, "receipt", LISTS, priorities={"name": 5})
+    take(table, jobs, MOVES)
+    jobs.finish()
+    found = [fields.from_item(table.peek(key))["name"] for key in table.rows if key[1] == "F"]
+    assert sorted((each.value, each.priority) for each in found) == [("Jan", 5), ("Piet", 5)]

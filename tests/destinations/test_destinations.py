@@ -16,7 +16,7 @@ import pytest
 from chalicelib import destinations
 from chalicelib.errors import Delayed, DeliveryFailed, NotFound, Rejected, Unauthorized, Unknown
 from chalicelib.kit import http as http_module
-from chalicelib.kit import wire
+from chalicelib.kit import outgoing, wire
 from chalicelib.kit.destination import Destination
 from chalicelib.kit.grant import Token
 from chalicelib.kit.http import Http
@@ -52,6 +52,7 @@ class Case:
         settings = json.loads(text.replace("{url}", self.standin.url))
         told = self.told.get("secrets", self.connection["secrets"])
         secrets = {name: tuple(values) for name, values in told.items()}
+        options = {"mapped": self.told.get("mapped", {})} | options
         return replace(self.destination.http(settings, secrets, allow_private=True), **options)
 
     @property
@@ -541,6 +542,8 @@ def test_what_comes_back_of_a_push_says_whose_record_it_is_and_no_other_value(ca
             assert not event.fields
             attested = {each.text for each in event.identities if each.assurance > 1} - {each.text for each in mine}
             assert attested <= {each.text for each in case.customer.identities}
+        if case.customer.mapped:
+            continue
         for event in came_back(case, source, body, {}):
             assert all(word in " ".join(written.values()) for word in event.fields.get("name", "").split()[:1])
             assert all(event.fields[name] == written[name] for name in ("email", "phone") if name in event.fields)
@@ -644,6 +647,50 @@ def test_every_declaration_is_complete(slug: str) -> None:
     assert bool(names(slug, "append")) == destination.history
     assert bool(names(slug, "tell")) == (destination.tell_membership is not None)
     assert bool(names(slug, "upsert")) == destination.contacts
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_system_takes_a_mapping_of_what_it_keeps(slug: str) -> None:
+    destination, settings = destinations.load(slug), json.loads(connections(slug)[0].read_text())["settings"]
+    assert destination.mapped.keys() == {
+        section for section, has in (("contact", destination.contacts), ("activity", destination.history)) if has
+    }
+    for section, (do, of) in {"contact": ("upsert", "customer"), "activity": ("append", "entry")}.items():
+        told = [json.loads((FIXTURES / slug / f"{name}.json").read_text()) for name in names(slug, do)]
+        found = [(each[of]["mapped"], settings | each.get("settings", {})) for each in told if "mapped" in each[of]]
+        assert bool(found) == (section in destination.mapped), f"{section}: a fixture with what a mapping found"
+        for mapped, own in found:
+            assert outgoing.check({section: dict.fromkeys(mapped, "@")}, destination, own) == []
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_no_mapping_touches_what_records_are_known_by(slug: str) -> None:
+    destination, settings = destinations.load(slug), json.loads(connections(slug)[0].read_text())["settings"]
+    for section in destination.mapped:
+        ours = outgoing.reserved(destination, section, settings)
+        assert ours
+        for way in ours:
+            name = ".".join(part.replace(".", "\\.") for part in way)
+            for tried in {name, name.upper(), f"{name}.part", name.split(".")[0] if len(way) > 1 else name}:
+                wrong = outgoing.check({section: {tried: "id"}}, destination, settings)
+                assert [each["detail"] for each in wrong] == [
+                    "is filled by the hub itself: it is how records are known"
+                ]
+
+
+@each(
+    [(slug, name) for slug in SLUGS for name in [*names(slug, "upsert"), *names(slug, "append")] if "_mapped" in name]
+)
+def test_what_is_known_by_stays_in_every_row_with_a_mapping(case: Case) -> None:
+    """The same keys and addresses leave with and without it."""
+    case.run()
+    plain = open_case(case.slug, case.told["name"])
+    of = "entry" if case.told["do"] == "append" else "customer"
+    del plain.told[of]["mapped"]
+    plain.run()
+    assert case.standin.kept() == plain.standin.kept()
+    assert case.standin.people() == plain.standin.people()
+    plain.standin.stop()
 
 
 @pytest.mark.parametrize("slug", SLUGS)

@@ -459,3 +459,66 @@ def test_what_a_system_told_us_is_not_sent_back_to_it(desk: Desk) -> None:
     assert [each.fields["name"].value for each in desk.system.people.values()] == ["J. de Vries"], (
         "older: it does not win"
     )
+
+
+TIER = msgspec.structs.replace(
+    EVENT, type="identify", object="t1", id="t1", occurred_at="2026-09-02T09:00:00.000Z", text=""
+)
+
+
+def test_what_a_mapping_finds_goes_along(desk: Desk) -> None:
+    desk.connect(
+        mapping={"contact": {"phone_here": "first.phone", "none": "fields.nobody"}, "activity": {"words": "text"}}
+    )
+    assert desk.go() == "delivered"
+    assert desk.system.people["r1"].mapped == {"phone_here": PHONE.value, "none": None}
+    assert desk.system.seen[0].mapped == {"words": "private words"}
+
+
+def test_a_change_of_what_a_mapping_finds_is_a_push_and_no_other(desk: Desk) -> None:
+    """`contact_fields` of this system is the name alone."""
+
+    def told(at: int, source: str, **fields: str) -> int:
+        event = msgspec.structs.replace(
+            TIER, occurred_at=f"2026-09-02T09:00:0{at}.000Z", object=f"t{at}", fields=fields
+        )
+        record.record(desk.table, stamp(event, source, "voice"), "receipt", Organisation())
+        before = len(pushes)
+        desk.go(CONTACT)
+        return len(pushes) - before
+
+    pushes: list[dict[str, Any]] = []
+    upsert = desk.system.upsert
+
+    def pushed(http: Any, customer: Customer, remote: str) -> str:
+        pushes.append(customer.mapped)
+        return upsert(http, customer, remote)
+
+    desk.system.upsert = pushed  # type: ignore[method-assign]
+    assert desk.go(CONTACT) == "delivered"
+    assert told(1, "con_voice", tier="gold") == 0, "no mapping shows it"
+    desk.connect(mapping={"contact": {"vip": "fields.tier == 'gold'"}})
+    assert told(2, "con_voice", colour="red") == 1 and pushes[-1] == {"vip": True}
+    assert told(3, "con_voice", colour="blue") == 0
+    assert told(4, "con_voice", tier="silver") == 1 and pushes[-1] == {"vip": False}
+    assert told(5, "con_voice", tier="bronze") == 0, "it finds the same"
+    desk.connect(mapping={"contact": {"vip": "`false`"}})
+    assert told(6, "con_voice", colour="red") == 0, "another mapping that finds the same"
+    assert told(7, CRM, name="Johan") == 0, "this very system told it"
+    desk.connect(mapping={"contact": {"called": "fields.name"}})
+    assert told(8, "con_voice", colour="blue") == 1 and pushes[-1] == {"called": "Johan"}
+    assert told(9, CRM, name="Hans") == 1, "which of its fields told it nobody knows"
+    desk.connect(mapping=None)
+    assert told(9, CRM, name="Hans") == 1 and pushes[-1] == {}
+    assert told(9, CRM, name="Hans") == 0
+
+
+def test_a_mapping_that_asks_too_much_is_parked_with_its_field(desk: Desk) -> None:
+    desk.connect(mapping={"activity": {"huge": " | ".join(["[@, @]"] * 30)}})
+    assert desk.go() == "rejected"
+    assert desk.row()["st"] == "parked" and "mapping.activity.huge" in desk.row()["why"]
+    assert desk.system.activities == []
+    desk.connect(mapping={"contact": {"huge": " | ".join(["[@, @]"] * 30)}})
+    assert desk.go(CONTACT) == "rejected"
+    desk.connect(mapping=None)
+    assert desk.go(CONTACT) == "delivered"

@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from chalicelib import destinations
-from chalicelib.context import people, record, resolve
+from chalicelib.context import generations, people, record, resolve
 from chalicelib.context.graph import Rules
+from chalicelib.fanout import prints
 from chalicelib.fanout.plan import AT_ONCE, Planned, Planner
 from chalicelib.fanout.wants import reduced_event, wants, wants_item
 from chalicelib.kit.destination import Destination
@@ -20,7 +21,7 @@ from chalicelib.model.connection import Connection, Subscription
 from chalicelib.model.customer import Person
 from chalicelib.model.event import Event, Ref, stamp
 from chalicelib.model.identity import Identity
-from chalicelib.store import secrets
+from chalicelib.store import contacts, secrets
 from chalicelib.store.codec import encode
 from chalicelib.store.organisation import Organisation
 from chalicelib.store.table import Item
@@ -311,3 +312,37 @@ def test_who_is_kept_informed() -> None:
         (False, False),
         (True, True),
     ]
+
+
+def test_a_system_whose_value_does_not_count_gets_back_what_does(town: Town) -> None:
+    shop = stamp(said(PHONE, type_="identify", fields={"name": "Jan de Vries", "city": "Delft"}), "con_shop", "x")
+    record.record(town.table, shop, "receipt", Organisation(), priorities={"name": 5})
+    node = generations.newest(town.table, PHONE)[0]
+
+    def person() -> Person:
+        found = people.of_node(town.table, Rules(), node)
+        assert found
+        return found
+
+    leased = contacts.lease(town.table, contacts.Contact("con_crm", person().oldest))
+    assert leased and contacts.save(town.table, leased, "r1", prints.fingerprint(CRM, person().customer))
+    town.planned()
+
+    def told(number: int, **fields: str) -> tuple[list[str], bool]:
+        """Who gets a contact, and whether the record over there is taken to be in step."""
+        town.happens(said(PHONE, number=number, type_="identify", fields=fields), "con_crm")
+        duties = [duty.connection for duty in town.planned().contacts]
+        item = town.table.get(contacts.key("con_crm", person().oldest))
+        assert item and item["remote"] == "r1"
+        return duties, prints.in_step(CRM, person().customer, item["pushed"])
+
+    assert told(2, city="Utrecht")[1], "newer: it counts, and is there already"
+    assert told(3, name="Jan de Vries")[1], "what it told is what counts"
+    assert told(4, name="Johannes") == (["con_crm"], False), "the shop's name goes before"
+
+
+def test_a_value_that_another_system_lost_with_is_no_duty_of_ours(town: Town) -> None:
+    town.happens(said(PHONE, number=2, type_="identify", fields={"name": "Jan"}), "con_shop")
+    town.planned()
+    town.happens(said(PHONE, number=1, type_="identify", fields={"name": "J."}), "con_web")
+    assert not town.planned().contacts

@@ -16,6 +16,7 @@ from tests.standins.server import Answer, Call, Standin, run
 
 TOKEN = f"<token><version>1</version><data>{'9D3C' * 16}</data></token>"
 CUSTOMER_FIELD, CHANNEL_FIELD = "UC2DE284248374B083C966F9B4EEEE9E2", "U72DECD2343C904FF255A7DA5F1706A1C"
+TIER_FIELD, VIP_FIELD = "U0F1E2D3C4B5A69788796A5B4C3D2E1F0", "U5B4C3D2E1F00F1E2D3C4B5A69788796A"
 PERSON = {"MatchPer", "BcCo", "PadAdr", "AutoNum", "Corr", "SpNm", "ViGe", "LaNm", "FiNm", "In", "EmAd", "EmA2"} | {
     "TeNr",
     "TeN2",
@@ -23,8 +24,10 @@ PERSON = {"MatchPer", "BcCo", "PadAdr", "AutoNum", "Corr", "SpNm", "ViGe", "LaNm
     "MbN2",
     CUSTOMER_FIELD,
     CHANNEL_FIELD,
+    TIER_FIELD,
+    VIP_FIELD,
 }
-SUBJECT = {"StId", "Ds", "SbTx", "Da"}
+SUBJECT = {"StId", "Ds", "SbTx", "Da", "UB4C3D2E1F00F1E2D3C4B5A6978879611"}
 LINK = {"DoCRM", "ToBC", "BcId", "SfTp", "SfId"}
 TYPES = {4, 12, 13}
 """Dossier item types; those that AFAS made have negative numbers and take nothing."""

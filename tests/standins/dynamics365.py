@@ -24,8 +24,8 @@ STATES = {"phonecalls": {0: {1}, 1: {2, 4}, 2: {3}}, "tasks": {0: {2, 3, 4, 7}, 
 }
 TEXTS = {
     "contacts": {"firstname": 50, "lastname": 50, "emailaddress1": 100, "mobilephone": 50, "telephone1": 50}
-    | {"hub_customerid": 100, "hub_channel": 40},
-    "phonecalls": {"subject": 200, "description": 2_000, "phonenumber": 200, "hub_eventid": 100},
+    | {"hub_customerid": 100, "hub_channel": 40, "tc_tier": 40},
+    "phonecalls": {"subject": 200, "description": 2_000, "phonenumber": 200, "hub_eventid": 100, "tc_order": 40},
     "emails": {"subject": 800, "description": 1_073_741_823, "hub_eventid": 100},
     "tasks": {"subject": 200, "description": 2_000, "hub_eventid": 100},
 }
@@ -215,6 +215,7 @@ class Dynamics365(Standin):
         activity = table != "contacts"
         right = (name in NUMBERS and activity and isinstance(value, int)) or (
             (name in MOMENTS and activity and MOMENT.match(str(value)) is not None)
+            or (name == "tc_vip" and not activity and isinstance(value, bool))
             or (name == "directioncode" and kind in ("phonecall", "email") and isinstance(value, bool))
         )
         return None if right else _error(400, "0x80048d19", f"Error identified in Payload for Entity '{table}': {name}")

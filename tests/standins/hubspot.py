@@ -27,9 +27,10 @@ CHOICES = {
     "hs_email_status": {"BOUNCED", "FAILED", "SCHEDULED", "SENDING", "SENT"},
 }
 PROPERTIES = {
-    "contacts": {"email", "phone", "firstname", "lastname", "lifecyclestage", "hs_email_optout"},
+    "contacts": {"email", "phone", "firstname", "lastname", "lifecyclestage", "hs_email_optout"}
+    | {"loyalty_tier", "vip"},
     "calls": {"hs_timestamp", "hs_call_title", "hs_call_body", "hs_call_direction", "hs_call_duration"}
-    | {"hs_call_status"},
+    | {"hs_call_status", "shop_order"},
     "emails": {"hs_timestamp", "hs_email_direction", "hs_email_status", "hs_email_subject", "hs_email_text"}
     | {"hs_email_html"},
     "communications": {"hs_timestamp", "hs_communication_channel_type", "hs_communication_logged_from"}

@@ -15,9 +15,10 @@ from tests.standins.server import Answer, Call, Standin, run
 
 DATABASE, LOGIN, KEY, UID = "tc", "hub@tc.example", "6578616d706c65206a736f6e206170692d6b6579", 8
 FIELDS = {
-    "res.partner": {"name", "email", "phone", "ref", "active", "is_company", "comment", "x_draad_id", "x_channel"},
+    "res.partner": {"name", "email", "phone", "ref", "active", "is_company", "comment", "x_draad_id", "x_channel"}
+    | {"x_tier", "x_vip"},
     "mail.message": {"model", "res_id", "message_id", "message_type", "subtype_id", "is_internal", "date", "subject"}
-    | {"body", "mail_activity_type_id", "author_id"},
+    | {"body", "mail_activity_type_id", "author_id", "x_order"},
 }
 COMPUTED = {"res.partner": {"id", "partner_share", "email_normalized"}, "mail.message": {"id"}}
 MESSAGE_TYPES = {"email", "comment", "notification", "email_outgoing", "auto_comment", "user_notification"}

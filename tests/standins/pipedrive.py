@@ -17,6 +17,7 @@ from tests.standins.server import Answer, Call, Standin, run
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 CUSTOMER_FIELD, CHANNEL_FIELD = "d9841f7a2c3f4e0c9f6f2f6f0a1b2c3d4e5f6071", "a0b1c2d3e4f5061728394a5b6c7d8e9f00112233"
+TIER_FIELD = "b1c2d3e4f5061728394a5b6c7d8e9f0011223344"
 PERSON = {"name", "owner_id", "org_id", "emails", "phones", "label_ids", "marketing_status", "custom_fields"}
 ACTIVITY = {"subject", "type", "owner_id", "deal_id", "lead_id", "org_id", "due_date", "due_time", "duration"} | {
     "busy",
@@ -68,7 +69,7 @@ class Pipedrive(Standin):
         self.wraps = False
         self.page = 500
         self.longest_term = 100
-        self.fields = {CUSTOMER_FIELD, CHANNEL_FIELD}
+        self.fields = {CUSTOMER_FIELD, CHANNEL_FIELD, TIER_FIELD}
         self.rows: dict[str, dict[str, Row]] = {kind: {} for kind in ("persons", "activities", "notes", "callLogs")}
         self.created = 0
         self._ids = itertools.count(501)
@@ -279,7 +280,7 @@ def _matches(row: Row, fields: set[str], term: str, query: dict[str, str]) -> bo
     values = [row["name"]] if "name" in fields else []
     values += [each["value"] for each in row["emails"] if "email" in fields]
     values += [each["value"] for each in row["phones"] if "phone" in fields]
-    values += [each for each in row["custom_fields"].values() if "custom_fields" in fields and each]
+    values += [each for each in map(str, row["custom_fields"].values()) if "custom_fields" in fields]
     exact = query.get("exact_match") == "true"
     return any(term.lower() == each.lower() if exact else term.lower() in each.lower() for each in values)
 

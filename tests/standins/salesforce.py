@@ -24,9 +24,9 @@ TERM = re.compile(r"(\w+) (?:IN \((.*)\)|= ('(?:[^'\\]|\\.)*')|!= (null))\Z")
 LITERAL = re.compile(r"'((?:[^'\\]|\\.)*)'")
 LENGTHS = {
     "Contact": {"FirstName": 40, "LastName": 80, "Email": 80, "Phone": 40, "MobilePhone": 40, "AccountId": 18}
-    | {CUSTOMER: 64, "Channel__c": 40},
+    | {CUSTOMER: 64, "Channel__c": 40, "Loyalty_Tier__c": 40, "Vip__c": 0},
     "Task": {"WhoId": 18, "Subject": 255, "Description": 32_000, "ActivityDate": 10, "Status": 40, "TaskSubtype": 40}
-    | {"CallType": 40, "CallDurationInSeconds": 0, "CallDisposition": 255, EVENT: 64},
+    | {"CallType": 40, "CallDurationInSeconds": 0, "CallDisposition": 255, EVENT: 64, "Order_Number__c": 40},
 }
 CHOICES = {
     "TaskSubtype": {"Task", "Email", "ListEmail", "Cadence", "Call", "LinkedIn"},
@@ -183,6 +183,8 @@ class Salesforce(Standin):
             return _error(400, "INVALID_FIELD_FOR_INSERT_UPDATE", text, fields=["TaskSubtype"])
         if name == "CallDurationInSeconds":
             return None if isinstance(value, int) else _error(400, "JSON_PARSER_ERROR", "Cannot deserialize int")
+        if name == "Vip__c":
+            return None if isinstance(value, bool) else _error(400, "JSON_PARSER_ERROR", "Cannot deserialize boolean")
         if len(value) > LENGTHS[table][name]:
             return _error(400, "STRING_TOO_LONG", f"{name}: data value too large", fields=[name])
         if name == "Email" and value and not MAIL.match(value):

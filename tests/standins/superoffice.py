@@ -34,7 +34,9 @@ IwIDAQAB
 """
 CLAIM = "http://schemes.superoffice.net/identity/"
 PERSON_FIELD, EVENT_FIELD, CHANNEL_FIELD = "SuperOffice:11", "SuperOffice:12", "SuperOffice:13"
-UDEF = {"person": {PERSON_FIELD, CHANNEL_FIELD}, "appointment": {EVENT_FIELD}}
+UDEF = {"person": {PERSON_FIELD, CHANNEL_FIELD, "SuperOffice:14", "SuperOffice:15"}} | {
+    "appointment": {EVENT_FIELD, "SuperOffice:16"}
+}
 TASKS = {1, 4, 5, 6}
 PERSON = {"Firstname", "Lastname", "Emails", "MobilePhones", "OfficePhones", "PrivatePhones", "OtherPhones"} | {
     "Contact",

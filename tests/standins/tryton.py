@@ -20,7 +20,7 @@ DATABASE, LOGIN, PASSWORD, SESSION = "tc", "hub", "correct-horse-battery", "5e55
 TOKEN = base64.b64encode(f"{LOGIN}:2:{SESSION}".encode()).decode()
 NAMED = re.compile(r"draad:(\S+)\Z")
 MODELS: dict[str, dict[str, Any]] = {
-    "party.party": {"name": None, "active": 1, "replaced_by": None, "code": None},
+    "party.party": {"name": None, "active": 1, "replaced_by": None, "code": None, "tc_tier": None},
     "party.identifier": {"party": None, "code": None, "code_compact": None, "type": None, "active": 1},
     "party.contact_mechanism": {
         "party": None,
@@ -33,7 +33,7 @@ MODELS: dict[str, dict[str, Any]] = {
     },
     "ir.note": {"resource": None, "message": None},
     "ir.attachment": {"resource": None, "name": None, "file_id": None},
-    "tc.contact_moment": {"party": None, "told": None},
+    "tc.contact_moment": {"party": None, "told": None, "order": None},
 }
 COMPACT = {"party.identifier": "code", "party.contact_mechanism": "value"}
 NUMBERS = ("phone", "mobile", "fax")

@@ -24,8 +24,8 @@ FILTER = re.compile(r"(?P<name>[A-Za-z.]+)\[(?P<how>eq|in)\]:(?P<value>.+)\Z", r
 NAMED = re.compile(r"draad:(\S+)\s*\Z")
 SINGULAR = {"people": "Person", "notes": "Note", "noteTargets": "NoteTarget"}
 FIELDS = {
-    "people": {"id", "name", "emails", "phones", "city", "jobTitle", "companyId", "position"},
-    "notes": {"id", "title", "bodyV2", "position"},
+    "people": {"id", "name", "emails", "phones", "city", "jobTitle", "companyId", "position", "vip"},
+    "notes": {"id", "title", "bodyV2", "position", "shopOrder"},
     "noteTargets": {"id", "noteId", "targetPersonId", "targetCompanyId"},
 }
 PARTS = {

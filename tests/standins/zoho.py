@@ -19,7 +19,8 @@ CLIENT_ID, CLIENT_SECRET = "1000.GMB0YULZHJK411284S8I5GZ4CHUEX0", "122c324d3496d
 REFRESH, ACCESS = "1000.86a03ca5dbfccb7445b1889b8215efb0.cad9e1ae4989", "1000.8cb99d0000000000000000000009be93.9b8f"
 KEY = "Draad_Customer_Id"
 FIELDS = {
-    "Contacts": {"First_Name", "Last_Name", "Email", "Phone", "Mobile", "Description", KEY, "Preferred_Channel"},
+    "Contacts": {"First_Name", "Last_Name", "Email", "Phone", "Mobile", "Description", KEY, "Preferred_Channel"}
+    | {"Loyalty_Tier", "Vip"},
     "Calls": {"Subject", "Call_Type", "Call_Start_Time", "Call_Duration", "Outbound_Call_Status", "Who_Id"}
     | {"Description", "Call_Result"},
     "Tasks": {"Subject", "Status", "Due_Date", "Who_Id", "Description"},

@@ -1,0 +1,63 @@
+"""The print of what was pushed to a destination: whether a record over there is in step, and what of it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from chalicelib import destinations
+from chalicelib.fanout import shown
+from chalicelib.model.connection import Connection
+from chalicelib.model.customer import Customer, Field
+from chalicelib.model.event import digest
+
+MAPPED = ">"
+"""Before the print of a field that a mapping fills. A change of it is always pushed: nobody knows which field
+over there told us what it is made of."""
+
+
+def fingerprint(connection: Connection, customer: Customer) -> str:
+    """Of what this destination keeps of a customer as it is shown him: equal means there is nothing to push. First
+    all but the fields, then each field, so that it shows which one changed, then each that its mapping fills."""
+    reached = sorted(each.text for each in customer.identities if each.kind != "crm")
+    facts = [customer.id, reached, customer.preferred_channel, customer.satisfaction, connection.provider]
+    found = [_digest(facts)]
+    found += [f"{_short(name)}={_short(field.value)}" for name, field in sorted(_kept(connection, customer).items())]
+    found += [f"{MAPPED}{_short(name)}={_digest(value)[:8]}" for name, value in sorted(customer.mapped.items())]
+    return " ".join(found)
+
+
+def in_step(connection: Connection, customer: Customer, pushed: str) -> bool:
+    """Whether the record has all this. A field whose newest value this very system told us is there
+    already: it is not sent back."""
+    now = shown.customer(customer, connection)
+    wanted = fingerprint(connection, now)
+    if wanted == pushed:
+        return True
+    changed = set(wanted.split()[1:]) ^ set(pushed.split()[1:])
+    theirs = {_short(name) for name, field in _kept(connection, now).items() if field.source == connection.id}
+    same = wanted.split()[:1] == pushed.split()[:1]
+    return same and {each.partition("=")[0] for each in changed} <= theirs
+
+
+def unsaid(pushed: str, names: Collection[str]) -> str:
+    """The print of a record in which these fields were changed over there, and whatever a mapping fills may be."""
+    gone = {_short(name) for name in names}
+    return " ".join(
+        each for each in pushed.split() if each.partition("=")[0] not in gone and not each.startswith(MAPPED)
+    )
+
+
+def _kept(connection: Connection, customer: Customer) -> dict[str, Field]:
+    kept = destinations.load(connection.provider).contact_fields
+    return {name: field for name, field in customer.fields.items() if not kept or name in kept}
+
+
+def _short(text: str) -> str:
+    return digest(text)[:8]
+
+
+def _digest(value: Any) -> str:
+    return digest(msgspec.json.encode(value, order="deterministic"))

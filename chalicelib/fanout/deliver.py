@@ -100,10 +100,14 @@ def deliver(office: Office, duty: Duty, *, tried: bool, failing: str = "", crowd
     slow, and enough workers are there; so too.
     Raises Busy and StorageUnavailable: the message is taken again.
     """
-    found = office.table.batch_get([duty.key, (f"N#{duty.node}", "-"), *duty.event_keys])
+    duty, found = _found(office.table, duty)
     row = live(found.get(duty.key))
     connection = office.connection(duty.connection)
-    if (row and _settled(row, duty)) or connection is None or connection.provider not in destinations.slugs():
+    if connection is None or connection.provider not in destinations.slugs():
+        return "dropped"
+    if row and _settled(row, duty):
+        if row["nd"] != duty.node:
+            deliveries.follow(office.table, duty, row["nd"])
         return "dropped"
     attempt = _attempt(row)
     if connection.status != ACTIVE:
@@ -116,6 +120,17 @@ def deliver(office: Office, duty: Duty, *, tried: bool, failing: str = "", crowd
     if crowded:
         return _lined_up(chance, attempt, Paced(SLOW, random.uniform(*SLOW_PAUSE), untried=True))  # noqa: S311
     return _attempted(chance, attempt, tried)
+
+
+def _found(table: Table, duty: Duty) -> tuple[Duty, dict[Key, Item]]:
+    """Row, event and node. The event may have come to lie at another node since the message was sent: where
+    this one does not have it, the row knows better."""
+    found = table.batch_get([duty.key, (f"N#{duty.node}", "-"), *duty.event_keys])
+    row = live(found.get(duty.key))
+    if row is None or row["nd"] == duty.node or not duty.event_keys or live(found.get(duty.event_keys[0])):
+        return duty, found
+    moved = msgspec.structs.replace(duty, node=row["nd"])
+    return moved, found | table.batch_get([(f"N#{moved.node}", "-"), *moved.event_keys])
 
 
 def _settled(row: Item, duty: Duty) -> bool:

@@ -173,10 +173,9 @@ def reopen(table: Table, row: Item) -> None:
         send([duty_of(row)])
 
 
-def follow(table: Table, connection: str, sort: str, old: str, node: str) -> None:
-    """The event of this duty lies at another node now."""
-    key = Duty(connection, ACTIVITY, old, sort).key
-    table.write(Update(key, {"nd": node}, when=equal(nd=old)))
+def follow(table: Table, duty: Duty, old: str) -> None:
+    """The event of this duty lay at another node, and whoever goes by the row must find it."""
+    table.write(Update(duty.key, {"nd": duty.node}, when=equal(nd=old)))
 
 
 def shard(key: Key) -> str:

@@ -52,6 +52,7 @@ def run(table: Table, job: Job) -> Turn:
     planner = _planner(table, connection)
     found = Found(reconcile.wanted(table, planner, page.items))
     _mend(table, connection, reconcile.compare(found))
+    _lead(table, found)
     reconcile.mended(table, [duty for duty, row in found.due.items() if row and row["st"] == DELIVERED])
     if look:
         _look(table, connection, planner, found)
@@ -67,6 +68,15 @@ def _mend(table: Table, connection: Connection, missing: list[Duty]) -> None:
     for duty in missing:
         reconcile.note(table, connection.id, MISSING, duty.sort, duty.node, "it was never sent: planned now")
     deliveries.send(missing)
+
+
+def _lead(table: Table, found: Found) -> None:
+    """What waits under a place where its event lies no more is told the right one."""
+    astray = [(duty, row) for duty, row in found.due.items() if row and row["nd"] != duty.node and duty.event_keys]
+    waiting = [(duty, row) for duty, row in astray if row["st"] != DELIVERED]
+    for duty, row in waiting:
+        deliveries.follow(table, duty, row["nd"])
+    deliveries.send([duty for duty, _ in waiting])
 
 
 def _look(table: Table, connection: Connection, planner: Planner, found: Found) -> None:

@@ -23,7 +23,7 @@ from chalicelib.model.identity import Identity
 from chalicelib.store import connections, contacts, deliveries, queues, rates, secrets
 from chalicelib.store.deliveries import ACTIVITY, CONTACT, Duty
 from chalicelib.store.organisation import Organisation
-from chalicelib.store.table import Item
+from chalicelib.store.table import Delete, Item
 from tests.faults import FaultTable, Killed
 from tests.schedule import MemoryTable, replaced
 
@@ -282,6 +282,64 @@ def test_a_paused_connection_holds(desk: Desk) -> None:
     desk.connect(status="active", reason="")
     assert desk.go() == "delivered"
     assert "gpk" not in desk.row()
+
+
+def move(desk: Desk) -> tuple[Duty, Duty]:
+    """The event comes to lie at somebody else; the duty there, before and now."""
+    old = desk.duty()
+    other = Identity("phone", "+31687654321", "", 2)
+    record.record(
+        desk.table,
+        stamp(msgspec.structs.replace(EVENT, object="CA9", identities=(other,)), "con_voice", "voice"),
+        "r",
+        Organisation(),
+    )
+    node = generations.newest(desk.table, other)[0]
+    item = desk.table.get((f"N#{old.node}", old.sort))
+    assert item
+    desk.table.batch_put([item | {"pk": f"N#{node}"}])
+    desk.table.write(Delete((f"N#{old.node}", old.sort)))
+    return old, msgspec.structs.replace(old, node=node)
+
+
+def due_now(desk: Desk, duty: Duty) -> None:
+    row = desk.table.get(duty.key)
+    assert row
+    desk.table.batch_put([row | {"due": instants.now()}])
+
+
+def test_put_off_and_moved_meanwhile_it_goes_where_its_event_is_now(desk: Desk) -> None:
+    desk.system = System(says=[errors.Delayed("503")])
+    assert desk.go() == "delayed"
+    old, new = move(desk)
+    assert deliver(desk.office(), new, tried=False) == "dropped", "it is not due yet"
+    due_now(desk, old)
+    assert deliver(desk.office(), old, tried=False) == "delivered", "the message still names the former place"
+    assert [each.event.id for each in desk.system.seen] == [EVENT.id]
+    row = desk.table.get(old.key)
+    assert row and row["nd"] == new.node
+
+
+def test_parked_and_moved_meanwhile_a_redrive_finds_it(desk: Desk) -> None:
+    desk.system = System(says=[errors.Rejected("422")])
+    assert desk.go() == "rejected"
+    old, new = move(desk)
+    assert deliver(desk.office(), new, tried=False) == "dropped", "parked is for people"
+    row = desk.table.get(old.key)
+    assert row and deliveries.duty_of(row) == new
+    with replaced((deliveries, "send", lambda duties, delay=0: desk.sent.extend((each, 0) for each in duties))):
+        deliveries.reopen(desk.table, row)
+    assert deliver(desk.office(), desk.sent[-1][0], tried=False) == "delivered"
+
+
+def test_an_older_message_does_not_take_it_back(desk: Desk) -> None:
+    desk.system = System(says=[errors.Delayed("503")])
+    assert desk.go() == "delayed"
+    old, new = move(desk)
+    deliver(desk.office(), new, tried=False)
+    deliver(desk.office(), old, tried=False)
+    row = desk.table.get(old.key)
+    assert row and row["nd"] == new.node
 
 
 def test_an_unreachable_destination_puts_the_rest_off_untried(desk: Desk) -> None:

@@ -188,7 +188,7 @@ def whole(world: World, seen: Visit) -> list[dict[str, Any]]:
 
 
 def checked(world: World, seen: Visit) -> None:
-    told = eventually(lambda: whole(world, seen), 150)
+    told = eventually(lambda: whole(world, seen), 120)
     found = world.who.customer(f"web:tc/a-33-{seen.number}")
     assert found
     shown = world.who.get(f"/v1/customers/{found['id']}")

@@ -302,18 +302,19 @@ def move(desk: Desk) -> tuple[Duty, Duty]:
     return old, msgspec.structs.replace(old, node=node)
 
 
-def due_now(desk: Desk, duty: Duty) -> None:
+def due(desk: Desk, duty: Duty, seconds: int) -> None:
     row = desk.table.get(duty.key)
     assert row
-    desk.table.batch_put([row | {"due": instants.now()}])
+    desk.table.batch_put([row | {"due": instants.from_ms(instants.now_ms() + seconds * 1000)}])
 
 
 def test_put_off_and_moved_meanwhile_it_goes_where_its_event_is_now(desk: Desk) -> None:
     desk.system = System(says=[errors.Delayed("503")])
     assert desk.go() == "delayed"
     old, new = move(desk)
+    due(desk, old, 60)
     assert deliver(desk.office(), new, tried=False) == "dropped", "it is not due yet"
-    due_now(desk, old)
+    due(desk, old, 0)
     assert deliver(desk.office(), old, tried=False) == "delivered", "the message still names the former place"
     assert [each.event.id for each in desk.system.seen] == [EVENT.id]
     row = desk.table.get(old.key)
@@ -336,6 +337,7 @@ def test_an_older_message_does_not_take_it_back(desk: Desk) -> None:
     desk.system = System(says=[errors.Delayed("503")])
     assert desk.go() == "delayed"
     old, new = move(desk)
+    due(desk, old, 60)
     deliver(desk.office(), new, tried=False)
     deliver(desk.office(), old, tried=False)
     row = desk.table.get(old.key)

@@ -185,7 +185,7 @@ def _attempted(chance: _Chance, attempt: Attempt, tried: bool) -> str:
     return "delivered" if done else "dropped"
 
 
-def still_there(office: Office, duty: Duty) -> bool | None:
+def still_there(office: Office, duty: Duty, *, waited: bool = False) -> bool | None:
     """Whether the system has what was delivered; None where it cannot be asked, or nobody's it is now.
 
     Raises the delivery errors.
@@ -206,7 +206,7 @@ def still_there(office: Office, duty: Duty) -> bool | None:
         entry = entry_of(item, person, connection)
         return bool(destination.find_activity(http, str(row.get("to", "")), entry))
 
-    return outward.through(office.table, connection, destination, seen)
+    return outward.through(office.table, connection, destination, seen, waited=waited)
 
 
 def _since(begun: float) -> int:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 FORGOTTEN, NOTHING, FAILED, UNABLE = "erased", "nothing there", "failed", "cannot be told"
 
 
+PATIENCE = 20.0
+"""Seconds for which erasing waits for what we may ask; after that it is asked again later."""
+
+
 @dataclass(frozen=True)
 class Told:
     """What a destination answered. `again`: it may work later."""
@@ -48,7 +52,7 @@ def forget(table: Table, connection: Connection, nodes: Sequence[str]) -> Told:
             erase(http, remote)
 
     try:
-        outward.through(table, connection, destination, erased)
+        outward.through(table, connection, destination, erased, waited=True, patience=PATIENCE)
     except DeliveryFailed as failed:
         return Told(connection.id, FAILED, failed.reason[:200], isinstance(failed, Delayed))
     for remote in remotes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -29,14 +30,16 @@ def through(
     use: Callable[[Http], Result],
     *,
     waited: bool = False,
+    patience: float = 0.0,
 ) -> Result:
     """What `use` makes of it. A token that is refused is asked for anew, once, so `use` may run twice.
 
-    `waited`: this was told to come back now, so it need not line up behind others. Raises the
-    delivery errors; Paced where we have asked enough for now.
+    `waited`: this was told to come back now, so it need not line up behind others. `patience`: seconds
+    for which it may wait for our own pace, all in all. Raises the delivery errors; Paced where we have
+    asked enough for now.
     """
     plain: Secrets = secrets.decrypt_all(connection.id, connection.secrets)
-    pace = _Pace(table, connection.id, limit(connection, destination), waited)
+    pace = _Pace(table, connection.id, limit(connection, destination), waited, patience)
     if destination.grant is None:
         return use(_http(connection, destination, plain, "", pace))
     for last in (False, True):
@@ -71,10 +74,19 @@ class _Pace:
     connection: str
     limit: Limit
     waited: bool
+    patience: float
     made: int = 0
 
     def __call__(self) -> None:
-        requests, seconds = self.limit.requests, self.limit.seconds
-        if wait := rates.take(self.table, self.connection, requests, seconds, waited=self.waited or self.made > 0):
-            raise Paced(f"we ask at most {requests} times in {seconds:g} s", wait, untried=not self.made)
+        while wait := self._wait():
+            if wait > self.patience:
+                about = f"we ask at most {self.limit.requests} times in {self.limit.seconds:g} s"
+                raise Paced(about, wait, untried=not self.made)
+            self.patience -= wait
+            self.waited = True
+            time.sleep(wait)
         self.made += 1
+
+    def _wait(self) -> float:
+        known = self.waited or self.made > 0
+        return rates.take(self.table, self.connection, self.limit.requests, self.limit.seconds, waited=known)

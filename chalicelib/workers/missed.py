@@ -59,7 +59,8 @@ def run(table: Table, job: Job) -> Turn:
 
 
 def _pace(table: Table, connection: Connection, asked: Missed) -> float:
-    return rates.take(table, f"{connection.id}#{CATCH_UP}", asked.requests, asked.seconds)
+    """One pass at a time asks, so that nobody else is in line."""
+    return rates.take(table, f"{connection.id}#{CATCH_UP}", asked.requests, asked.seconds, waited=True)
 
 
 def _turn(table: Table, job: Job, connection: Connection, source: Source, page: Page, start: int, url: str) -> Turn:

@@ -101,14 +101,16 @@ def _look(table: Table, connection: Connection, planner: Planner, found: Found) 
 
 def _seen(office: deliver.Office, duty: Duty, patience: list[float]) -> bool | None:
     """As soon as our own pace allows; `patience`: what is left of the page's."""
+    waited = False
     while True:
         try:
-            return deliver.still_there(office, duty)
+            return deliver.still_there(office, duty, waited=waited)
         except Paced as paced:
             wait = paced.retry_after or 0
             if wait > patience[0]:
                 raise
             patience[0] -= wait
+            waited = True
             time.sleep(wait)
 
 

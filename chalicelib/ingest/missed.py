@@ -102,7 +102,7 @@ def arrival_of(source: Source, connection: Connection, listed: Listed, url: str,
 def begin(table: Table, connection: Connection, window: Window, id: str = "", **more: object) -> Job:
     """The job that asks for all of a window."""
     params = {"connection": connection.id, "since": window.since, "until": window.until, "counts": {}} | more
-    return jobs.start(table, CATCH_UP, params, id=id)
+    return jobs.start(table, CATCH_UP, params, id=id, kept=jobs.SHORT_SECONDS if "by" in more else jobs.KEPT_SECONDS)
 
 
 def result_key(connection_id: str) -> Key:

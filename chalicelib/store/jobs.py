@@ -11,11 +11,12 @@ from chalicelib.store import ids, queues
 from chalicelib.store.table import ABSENT, Key, Put, Table, equal, live, now_seconds
 
 RUNNING, DONE, FAILED = "running", "done", "failed"
-KEPT_SECONDS = 90 * 86400
+KEPT_SECONDS, SHORT_SECONDS = 90 * 86400, 2 * 86400
+"""Of jobs that people asked for, and of those that recur by themselves."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """`cursor`: where the next page begins, the job's own text. `total` -1: not known yet."""
+    """`cursor`: where the next page begins, the job's own text. `total` -1: not known yet. `kept`: seconds."""
 
     id: str
     kind: str
@@ -27,12 +28,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     errors: list[str] = []
     created_at: str = ""
     ver: int = 1
+    kept: int = KEPT_SECONDS
 
 
-def start(table: Table, kind: str, params: dict[str, Any], total: int = -1, id: str = "") -> Job:
+def start(
+    table: Table, kind: str, params: dict[str, Any], total: int = -1, id: str = "", kept: int = KEPT_SECONDS
+) -> Job:
     """Keep the job, then queue its first page. A crash in between shows as a job that runs at 0.
     `id`: of one that must run once however often it is asked for; asked again it only goes on."""
-    job = Job(id=id or ids.mint("job"), kind=kind, params=params, total=total, created_at=instants.now())
+    job = Job(id=id or ids.mint("job"), kind=kind, params=params, total=total, created_at=instants.now(), kept=kept)
     if not _put(table, job):
         job = get(table, job.id) or job
     if job.status == RUNNING and job.ver == 1:
@@ -113,7 +117,7 @@ def position(job: Job) -> str:
 
 def _put(table: Table, job: Job, ver: int = 0) -> bool:
     item = {"pk": f"J#{job.id}", "sk": "-", "b": msgspec.json.encode(job), "ver": job.ver, "st": job.status}
-    index = {"gpk": "JOBS", "gsk": position(job), "x": now_seconds() + KEPT_SECONDS}
+    index = {"gpk": "JOBS", "gsk": position(job), "x": now_seconds() + job.kept}
     return table.write(Put(item | index, equal(ver=ver) if ver else ABSENT))
 
 

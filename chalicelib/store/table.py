@@ -30,9 +30,11 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   refusal note            C#c           REFUSED#minute    why
   fetched document        C#c           FETCH#h           b
   token of a system       C#c           TOKEN             b (KMS) end lease ver
-  request bucket          C#c           RATE              next ver
+  request bucket          C#c           RATE              next line ver
   subscription renewal    C#c           RENEW             due n ver ends
   catching up             C#c           MISSED            due night job at ver
+  nightly reconciling     C#c           RECONCILE         due night job at ver (ORG recent: of what arrived lately)
+  workers at once         C#c           SLOTS             b (worker → until) ver
   what it last found      C#c           CAUGHT            at until full looked found why refused cv
   API key                 KEY           sha256            id name scopes at used revoked
   job                     J#id          -                 kind st cursor done total errors; gpk JOBS

@@ -7,7 +7,8 @@ plan      one stream record that failed             params: record {pk, sk}
 export    the customer that a privacy demand named    params: customer, demand
 redact    all that one account at a provider brought   params: connection, scope, at
 erase     one customer out of everything           params: as context/erase.py plans it
-reconcile one connection against the whole table  params: connection, look, counts
+reconcile one connection against the whole table  params: connection, look, counts, settled
+recent    what arrived lately, and nobody was told of   params: since, until
 backfill  existing history into a destination     params: connection, since, until
 catch-up  what a provider never delivered        params: connection, since, until, full, tries, counts
 alert     the owner is told of a connection        params: connection, name, status, reason
@@ -203,6 +204,7 @@ KINDS: dict[str, Callable[[Table, Job], Turn]] = {
     CATCH_UP: missed.run,
     "reconcile": reconcile.run,
     "backfill": reconcile.backfill,
+    "recent": reconcile.recent,
     context.REST: _rest,
     "redact": redact.run,
     "export": _export,

@@ -22,20 +22,17 @@ from chalicelib.kit.source import Missed, Page, Source, Window
 from chalicelib.model import instants
 from chalicelib.model.connection import Connection
 from chalicelib.model.event import digest
-from chalicelib.store import connections, jobs, organisation, queues, rates
+from chalicelib.store import connections, organisation, queues, rates
 from chalicelib.store.jobs import Job, Turn
-from chalicelib.store.table import ABSENT, Item, Put, Table, equal, now_seconds
+from chalicelib.store.table import Item, Table, now_seconds
 from chalicelib.workers.context import kept_days
+from chalicelib.workers.rounds import Round
 
 LOOKED, KNOWN, FOUND, IGNORED, UNREADABLE = "looked at", "known", "found", "ignored", "unreadable"
 BUDGET = 15.0
 """Seconds after which a message leaves the rest of its page to the next one."""
 RECENT_SECONDS, OVERLAP_SECONDS, FULL_SECONDS = 900, 3600, 3 * 86400
-NIGHT = 2 * 3600
-"""Second of the day (UTC) after which the full pass is due."""
 LONGEST_WAIT, MOST_WAITS, MOST_TURNS = 900, 30, 20_000
-STALE_SECONDS = 6 * 3600
-"""After this long a job that still runs holds the next one up no longer."""
 
 
 def run(table: Table, job: Job) -> Turn:
@@ -163,23 +160,20 @@ def start_due(table: Table, everyone: Sequence[Connection]) -> int:
 
 
 def _start(table: Table, connection: Connection, asked: Missed, state: Item | None, result: Item | None) -> bool:
-    now = now_seconds()
-    if (state and state["due"] > now) or _busy(table, state, now):
+    turn = Round(_state_key(connection), state, now_seconds())
+    if not turn.free(table):
         return False
-    full = state is None or state["night"] <= now
+    full = turn.nightly
     if not full and result and result.get("refused") and result["cv"] == connection.ver:
         return False
-    window = missed.window_of(asked, _since(connection, result, full, now), "")
+    window = missed.window_of(asked, _since(connection, result, full, turn.now), "")
     if window.since >= window.until:
         return False
-    return _claim(table, connection, state, window, full, now)
-
-
-def _busy(table: Table, state: Item | None, now: int) -> bool:
-    if state is None or now - state["at"] > STALE_SECONDS:
+    job = f"job_{digest(CATCH_UP, connection.id, window.since, window.until)}"
+    if not turn.claim(table, job, RECENT_SECONDS, full=full or state is None):
         return False
-    job = jobs.get(table, state["job"])
-    return job is not None and job.status == jobs.RUNNING
+    missed.begin(table, connection, window, id=job, full=full, by="sweep")
+    return True
 
 
 def _since(connection: Connection, result: Item | None, full: bool, now: int) -> str:
@@ -188,23 +182,6 @@ def _since(connection: Connection, result: Item | None, full: bool, now: int) ->
     ends = instants.to_ms(mark) // 1000 if mark else now
     first = min(ends, now - (FULL_SECONDS if full else RECENT_SECONDS)) - OVERLAP_SECONDS
     return max(connection.created_at, instants.from_ms(first * 1000))
-
-
-def _claim(table: Table, connection: Connection, state: Item | None, window: Window, full: bool, now: int) -> bool:
-    pk, sk = _state_key(connection)
-    job = f"job_{digest(CATCH_UP, connection.id, window.since, window.until)}"
-    night = _next_night(now) if full or state is None else state["night"]
-    fresh: Item = {"pk": pk, "sk": sk, "due": now + RECENT_SECONDS, "night": night, "job": job, "at": now}
-    if not table.write(
-        Put(fresh | {"ver": state["ver"] + 1 if state else 1}, equal(ver=state["ver"]) if state else ABSENT)
-    ):
-        return False
-    missed.begin(table, connection, window, id=job, full=full, by="sweep")
-    return True
-
-
-def _next_night(now: int) -> int:
-    return (now - NIGHT) // 86400 * 86400 + 86400 + NIGHT
 
 
 def _state_key(connection: Connection) -> tuple[str, str]:

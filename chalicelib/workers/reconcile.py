@@ -4,12 +4,16 @@ backfill    every entry that the connection's subscription wants and that it doe
             it keeps no history, the customers of those entries
 reconcile   the same, and told as drift; with `look`, the system itself is asked for what was
             delivered, and what it does not have any more is sent again
+recent      what arrived lately: what no destination was told of, though it wants it, is sent
+
+By itself the first runs each night for every destination, the last every quarter of an hour; both leave
+alone what arrived a moment ago, because it is still under way.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from chalicelib import destinations
 from chalicelib.context import resolve
@@ -17,16 +21,22 @@ from chalicelib.errors import DeliveryFailed, Paced
 from chalicelib.fanout import deliver, reconcile
 from chalicelib.fanout.plan import Planner
 from chalicelib.fanout.reconcile import GONE, MISSING, Found
+from chalicelib.model import instants
 from chalicelib.model.connection import ACTIVE, Connection
-from chalicelib.store import connections, deliveries
+from chalicelib.model.event import digest
+from chalicelib.store import connections, deliveries, jobs, receipts
 from chalicelib.store.deliveries import DELIVERED, Duty
 from chalicelib.store.jobs import Job, Turn, cursor, place
-from chalicelib.store.table import Delete, Table
-from chalicelib.workers.fanout import person_of, remembered
+from chalicelib.store.table import Delete, Key, Table, now_seconds
+from chalicelib.workers.fanout import person_of, planner_of, remembered
+from chalicelib.workers.rounds import Round
 
 PAGE = 100
 LOOK = 25
 """Of a page whose entries the system is asked for, one request or more each."""
+RECENT_SECONDS, UNDER_WAY = 900, 600
+"""Of the recent pass; and how long what arrived may be under way before it counts as missing."""
+RECENTLY: Key = ("ORG", "recent")
 PATIENCE = 30.0
 """Seconds that a page waits, all in all, for what we may ask."""
 
@@ -50,7 +60,9 @@ def run(table: Table, job: Job) -> Turn:
     look = bool(job.params.get("look")) and connection.status == ACTIVE
     page = table.scan(place(job.cursor), LOOK if look else PAGE)
     planner = _planner(table, connection)
-    found = Found(reconcile.wanted(table, planner, page.items))
+    settled = str(job.params.get("settled", ""))
+    items = [item for item in page.items if not settled or str(item.get("rc", ""))[: len(settled)] <= settled]
+    found = Found(reconcile.wanted(table, planner, items))
     _mend(table, connection, reconcile.compare(found))
     _lead(table, found)
     reconcile.mended(table, [duty for duty, row in found.due.items() if row and row["st"] == DELIVERED])
@@ -62,6 +74,66 @@ def run(table: Table, job: Job) -> Turn:
             reconcile.note(table, connection.id, reconcile.EXTRA, str(item["remote"]), item["pk"][2:], why)
     counts = _added(job.params.get("counts", {}), found.counts)
     return Turn(cursor(page.next), len(found.due), params=job.params | {"counts": counts})
+
+
+def recent(table: Table, job: Job) -> Turn:
+    """A page of receipts of one connection and day; what moved since is left to the night."""
+    since, until = str(job.params["since"]), str(job.params["until"])
+    days = instants.days_between(instants.day(since), instants.day(until))
+    places = [(each.id, day) for each in connections.everyone(table) for day in days]
+    number, _, before = (job.cursor or "0|").partition("|")
+    if int(number) >= len(places):
+        return Turn("", 0)
+    page = receipts.of_day(table, *places[int(number)], since=since, before=before or until, limit=PAGE)
+    keys = [(each.pk, each.sk) for item in page.items for each in receipts.from_item(item).produced if each.pk]
+    due = reconcile.wanted(table, planner_of(table), table.batch_get(keys).values())
+    missing = [duty for duty, row in due.items() if row is None]
+    for duty in missing:
+        reconcile.note(table, duty.connection, MISSING, duty.sort, duty.node, "it was not sent at once: planned now")
+    deliveries.send(missing)
+    following = f"{number}|{page.next[1]}" if page.next else f"{int(number) + 1}|"
+    return Turn(following if page.next or int(number) + 1 < len(places) else "", len(missing))
+
+
+def start_due(table: Table, everyone: Sequence[Connection]) -> int:
+    """Passes that were begun by the clock."""
+    told = [each for each in everyone if _informed(each) and each.status == ACTIVE and not each.deleted]
+    keys = [RECENTLY, *((f"C#{each.id}", "RECONCILE") for each in told)]
+    found = table.batch_get(keys) if told else {}
+    turns = [Round(key, found.get(key), now_seconds()) for key in keys] if told else []
+    begun = sum(_begin_night(table, turn, each) for turn, each in zip(turns[1:], told, strict=True))
+    return begun + (_begin_recent(table, turns[0]) if turns else 0)
+
+
+def _begin_night(table: Table, turn: Round, connection: Connection) -> bool:
+    """Not before its first night: what a new destination lacks is history, and asked for by a backfill."""
+    if not turn.nightly or not turn.free(table):
+        return False
+    job = f"job_{digest('reconcile', connection.id, str(turn.now))}"
+    if not turn.claim(table, job, RECENT_SECONDS, full=True) or turn.state is None:
+        return False
+    params = {"connection": connection.id, "look": False, "counts": {}, "settled": _ago(turn.now, UNDER_WAY)}
+    jobs.start(table, "reconcile", params, id=job, kept=jobs.SHORT_SECONDS)
+    return True
+
+
+def _begin_recent(table: Table, turn: Round) -> bool:
+    if not turn.free(table):
+        return False
+    job = f"job_{digest('recent', str(turn.now))}"
+    if not turn.claim(table, job, RECENT_SECONDS, full=True):
+        return False
+    window = {"since": _ago(turn.now, 2 * RECENT_SECONDS + UNDER_WAY), "until": _ago(turn.now, UNDER_WAY)}
+    jobs.start(table, "recent", window, id=job, kept=jobs.SHORT_SECONDS)
+    return True
+
+
+def _ago(now: int, seconds: int) -> str:
+    return instants.from_ms((now - seconds) * 1000)
+
+
+def _informed(connection: Connection) -> bool:
+    return connection.provider in destinations.slugs() and destinations.load(connection.provider).informed
 
 
 def _mend(table: Table, connection: Connection, missing: list[Duty]) -> None:
@@ -120,8 +192,7 @@ def _planner(table: Table, connection: Connection) -> Planner:
 
 def _connection(table: Table, job: Job) -> Connection | None:
     found = connections.get(table, str(job.params["connection"]))
-    told = found is not None and found.provider in destinations.slugs() and destinations.load(found.provider).informed
-    return found if found and told and not found.deleted else None
+    return found if found and _informed(found) and not found.deleted else None
 
 
 def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

@@ -20,7 +20,7 @@ from chalicelib.settings import settings
 from chalicelib.store import connections, deliveries, jobs, queues, secrets
 from chalicelib.store.deliveries import Attempt, Duty
 from chalicelib.store.table import ABSENT, DynamoTable, Item, Put, Table, equal, live, now_seconds
-from chalicelib.workers import context, missed
+from chalicelib.workers import context, missed, reconcile
 
 DEAD = "received a hundred times without success"
 ROUNDS = 10
@@ -39,8 +39,10 @@ def take() -> None:
     buried = sum(_drain(table, queue, bury) for queue, bury in BURIALS.items())
     everyone = connections.everyone(table)
     renewed, asked = _renew_all(table, everyone), missed.start_due(table, everyone)
-    if sent or buried or renewed or asked:
-        telemetry.note("sweep", retries=sent, dead_letters=buried, renewals=renewed, catch_ups=asked)
+    compared = reconcile.start_due(table, everyone)
+    if sent or buried or renewed or asked or compared:
+        done = {"retries": sent, "dead_letters": buried, "renewals": renewed, "catch_ups": asked, "passes": compared}
+        telemetry.note("sweep", **done)
 
 
 def _drain(table: Table, queue: str, bury: Callable[[Table, str], None]) -> int:

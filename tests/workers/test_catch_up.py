@@ -15,6 +15,7 @@ from chalicelib.settings import settings
 from chalicelib.store import aws, connections, jobs, rates
 from chalicelib.workers import jobs as worker
 from chalicelib.workers import missed, sweep
+from chalicelib.workers.rounds import Round
 from tests import drive
 from tests.api.client import Api, key_with
 from tests.faults import FaultTable, Killed
@@ -408,14 +409,14 @@ def test_a_recent_pass_begins_where_the_last_finished_one_ended(api: Api, pays: 
 def test_two_sweeps_begin_one_pass(api: Api, pays: stripe.Stripe, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = till(api, pays)
     age(api, connection, 5 * HOURS)
-    found, claim, begun = connections.everyone(api.table), missed._claim, [False]
+    found, claim, begun = connections.everyone(api.table), Round.claim, [False]
 
-    def another_first(*given: Any) -> bool:
-        monkeypatch.setattr(missed, "_claim", claim)
+    def another_first(turn: Round, *given: Any, **more: Any) -> bool:
+        monkeypatch.setattr(Round, "claim", claim)
         begun[0] = missed.start_due(api.table, found) == 1
-        return claim(*given)
+        return claim(turn, *given, **more)
 
-    monkeypatch.setattr(missed, "_claim", another_first)
+    monkeypatch.setattr(Round, "claim", another_first)
     assert missed.start_due(api.table, found) == 0 and begun == [True] and len(passes(api)) == 1
 
 

@@ -1,0 +1,116 @@
+"""By the clock: what no destination was told of is found within the hour, and every night once more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from chalicelib.model import instants
+from chalicelib.store import deliveries, jobs
+from chalicelib.store.deliveries import Duty
+from chalicelib.workers import jobs as worker
+from chalicelib.workers import reconcile, sweep
+from tests.api.client import Api, event, key_with, person
+from tests.schedule import replaced
+
+MINUTE = 60
+
+
+@pytest.fixture
+def api(memory_aws: dict[str, str]) -> Iterator[Api]:
+    yield Api(key_with("admin"))
+
+
+@pytest.fixture
+def sent() -> Iterator[list[Duty]]:
+    found: list[Duty] = []
+    with replaced((deliveries, "send", lambda duties, delay=0: found.extend(duties))):
+        yield found
+
+
+def later(minutes: int) -> Any:
+    """The clock of everything, so many minutes on."""
+    now = instants.now_ms() + minutes * MINUTE * 1000
+    seconds = now // 1000
+    return replaced((instants, "now_ms", lambda: now), (reconcile, "now_seconds", lambda: seconds))
+
+
+def passes(api: Api, kind: str) -> list[jobs.Job]:
+    return [each for each in jobs.newest(api.table, "", "", 50) if each.kind == kind]
+
+
+def finish(api: Api, kind: str) -> None:
+    for job in passes(api, kind):
+        while (found := jobs.get(api.table, job.id)) and found.status == jobs.RUNNING:
+            worker.run(api.table, job.id)
+
+
+def told(api: Api) -> str:
+    asked = {
+        "provider": "webhook",
+        "settings": {"url": "https://x.example/"},
+        "secrets": {"signing_secret": "whsec_" + "YWJj" * 8},
+    }
+    made: str = api.call("POST", "/v1/connections", 201, asked)["id"]
+    return made
+
+
+def known(api: Api, *numbers: int) -> None:
+    """Recorded, and by a mishap never planned: nobody runs the fan-out here."""
+    shop = api.connect()["id"]
+    for number in numbers:
+        api.record(
+            shop, event(number, f"2026-11-{number:02d}T10:00:00.000Z", person("email", f"jan{number}@example.nl"))
+        )
+
+
+def test_what_nobody_was_told_of_is_sent_within_the_hour_and_not_while_it_is_under_way(
+    api: Api, sent: list[Duty]
+) -> None:
+    partner = told(api)
+    known(api, 1, 2, 3)
+    sweep.take()
+    finish(api, "recent")
+    assert sent == [], "it may be under way"
+    with later(16):
+        sweep.take()
+        sweep.take()
+        assert len(passes(api, "recent")) == 2
+        finish(api, "recent")
+    assert {each.connection for each in sent} == {partner} and len(sent) == 3
+    drift = api.get("/v1/drift", connection=partner)["drift"]
+    assert [each["what"] for each in drift] == ["missing"] * 3
+    for duty in sent:
+        deliveries.delivered(api.table, duty, deliveries.Attempt(1, instants.now(), instants.now()), "", "x")
+    before = len(sent)
+    with later(32):
+        sweep.take()
+        finish(api, "recent")
+    assert len(sent) == before, "what was told is not told again"
+
+
+def test_every_night_each_destination_is_compared_whole(api: Api, sent: list[Duty]) -> None:
+    partner = told(api)
+    known(api, 4)
+    sweep.take()
+    assert passes(api, "reconcile") == [], "what was before it was there is asked for by a backfill"
+    with later(27 * 60):
+        sweep.take()
+        sweep.take()
+        (job,) = passes(api, "reconcile")
+        known(api, 5)
+        finish(api, "reconcile")
+        assert (job.params["connection"], job.kept) == (partner, jobs.SHORT_SECONDS)
+    assert [each.sort[:27] for each in sent] == ["E#2026-11-04T10:00:00.000Z#"[:27]], (
+        "and what has just arrived is let be"
+    )
+
+
+def test_a_pass_that_runs_holds_the_next_one_up(api: Api, sent: list[Duty]) -> None:
+    told(api)
+    sweep.take()
+    with later(16):
+        sweep.take()
+    assert len(passes(api, "recent")) == 1, "the first one is not over"

@@ -201,6 +201,8 @@ def checked(world: World, seen: Visit) -> None:
     eventually(lambda: world.who.in_step(found["id"]), 120)
     kept = [each for each in world.crm.kept() if each in {entry["id"] for entry in told}]
     assert sorted(kept) == sorted(each["id"] for each in told), "each once in the CRM, and the message too"
+    mine = {shown["id"], *shown["former_ids"]}
+    assert all(world.crm.owners_of(each["id"]) <= mine for each in told), "and on nobody else's record"
     partner = {each["data"]["id"] for each in world.partner.taken.values()} & {entry["id"] for entry in told}
     assert partner == {each["id"] for each in told if each["actor"] != "agent"}
     assert len(told_on_line(world, seen.user)) == 1

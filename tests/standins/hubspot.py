@@ -91,10 +91,19 @@ class HubSpot(Standin):
         }
 
     def kept(self) -> list[str]:
-        """Only what is on a contact's timeline: an activity without a contact shows nowhere."""
+        """Only what is on a contact's timeline: an activity without a contact shows nowhere. One that is on two
+        records, because its customer was two for a while, is one activity all the same."""
         with self.lock:
-            linked = [self.objects[kind][key]["properties"] for kind, key, _ in self.links]
+            linked = [self.objects[kind][key]["properties"] for kind, key in {link[:2] for link in self.links}]
         return [found["hub_event_id"] for found in linked]
+
+    def owners_of(self, event: str) -> set[str]:
+        """Our customer ids on the records that show this activity."""
+        with self.lock:
+            links = [
+                link for link in self.links if self.objects[link[0]][link[1]]["properties"]["hub_event_id"] == event
+            ]
+            return {self.objects["contacts"][contact]["properties"].get("hub_customer_id", "") for *_, contact in links}
 
     def lose(self, event: str) -> None:
         """Somebody deleted an activity by hand."""

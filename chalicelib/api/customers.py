@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib import destinations
 from chalicelib.api.answers import Call, Reply, next_cursor, wrong
-from chalicelib.context import candidates, conversations, decisions, overview, people, place, timeline
+from chalicelib.context import candidates, conversations, decisions, newest, overview, people, place, timeline
 from chalicelib.context.graph import Rules
 from chalicelib.context.record import rules_of
 from chalicelib.context.timeline import Wanted
@@ -17,12 +17,10 @@ from chalicelib.model.customer import Person
 from chalicelib.model.event import CHANNELS, TYPES, digest
 from chalicelib.model.identity import A3_VERIFIED
 from chalicelib.store import connections as registered
-from chalicelib.store import contacts, deliveries, events, organisation
+from chalicelib.store import contacts, deliveries, organisation
 from chalicelib.store.deliveries import ACTIVITY, Duty
 from chalicelib.store.table import Item, live
 
-LOOKED = 8
-"""Newest identities whose entries the screen-pop looks at: a request for each while they are short."""
 ORDERS = 5
 """Newest orders that the screen-pop shows."""
 SYNCED = 500
@@ -54,14 +52,14 @@ def shown_person(call: Call, id: str) -> Person:
 def whole(call: Call, person: Person) -> dict[str, Any]:
     """Everything but his history."""
     customer = person.customer
-    newest = _newest(call, person)
+    entries = newest.entries(call.table, person)
     return (
         brief(person)
         | {
             "former_ids": list(customer.former),
             "anonymous": person.anonymous,
             "verified": _verified(person),
-            "orders": _orders(newest, masked=not _verified(person)),
+            "orders": _orders(entries, masked=not _verified(person)),
             "fields": {
                 name: {"value": field.value, "at": field.at, "source": field.source}
                 for name, field in customer.fields.items()
@@ -72,16 +70,8 @@ def whole(call: Call, person: Person) -> dict[str, Any]:
             "conflicts": _conflicts(call, person),
             "candidates": [_candidate(each) for each in candidates.of_nodes(call.table, person.nodes)],
         }
-        | overview.told(newest, customer.preferred_channel)
+        | overview.told(entries, customer.preferred_channel)
     )
-
-
-def _newest(call: Call, person: Person) -> list[overview.Entry]:
-    """His newest entries, of the identities that were seen last."""
-    nodes = sorted(person.nodes, key=lambda node: str(person.nodes[node].get("last", "")), reverse=True)[:LOOKED]
-    items = timeline.page(call.table, {node: person.nodes[node] for node in nodes}, Wanted(overview.NEWEST)).items
-    names = conversations.named(call.table, items)
-    return [overview.Entry(events.from_item(item), item["pk"][2:], names.get(item.get("th", ""), "")) for item in items]
 
 
 def _verified(person: Person) -> bool:
@@ -90,10 +80,10 @@ def _verified(person: Person) -> bool:
     return any(each.assurance >= A3_VERIFIED and each.kind != "crm" for each in person.customer.identities)
 
 
-def _orders(newest: list[overview.Entry], *, masked: bool) -> list[dict[str, Any]]:
+def _orders(entries: list[overview.Entry], *, masked: bool) -> list[dict[str, Any]]:
     """His newest orders; of somebody who is not verified no more than that there are some."""
     found: dict[str, dict[str, Any]] = {}
-    for event in (entry.event for entry in newest if entry.event.type == "order"):
+    for event in (entry.event for entry in entries if entry.event.type == "order"):
         number = str(event.details.get("number") or event.object)
         told = {"number": number, "status": event.details.get("status"), "at": event.occurred_at}
         more = {} if masked else {"total": event.details.get("total"), "items": event.details.get("items")}

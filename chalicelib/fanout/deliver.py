@@ -25,7 +25,7 @@ from chalicelib.kit.destination import Destination
 from chalicelib.kit.retry import next_attempt
 from chalicelib.model import instants
 from chalicelib.model.connection import ACTIVE, DISABLED, UNAUTHORIZED, Connection
-from chalicelib.model.customer import Entry, Person
+from chalicelib.model.customer import Customer, Entry, Person
 from chalicelib.model.event import Event
 from chalicelib.model.message import Message
 from chalicelib.model.rule import Rule
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 EARLY_MS = 1500
 """A message this much before its row's due time is a stray copy."""
+PREFERRED, CHANNEL_KEPT_MS = "preferred_channel", 86_400_000
 ASK_AGAIN, REACHABLE_WITHIN_MS = 10.0, 600_000
 """Seconds at first, then ever longer: how a customer is reached may be told just after what he is to be told."""
 SLOW = "it answers slowly, and enough of us are asking"
@@ -51,8 +52,8 @@ SLOW_PAUSE = (2.0, 20.0)
 class Office:
     """What the duties of one batch share. `connection`: by id, read once a batch. For messages by
     rule: `rules`; `said`, a customer's newest entries; `link`, that brings him back to what an event
-    is about; `record`, which puts what was sent on his timeline. `known`: his history, whole or his newest
-    entries alone, for audiences."""
+    is about; `record`, which puts what was sent on his timeline. `preferred`: his channel, computed where
+    he named none. `known`: his history, whole or his newest entries alone, for audiences."""
 
     table: Table
     person_of: PersonOf
@@ -62,6 +63,7 @@ class Office:
     link: Callable[[Event], str] = lambda event: ""
     record: Callable[[Event, str], None] = lambda event, connection: None
     known: Callable[[Person, bool], Known] = lambda person, whole: Known()
+    preferred: Callable[[Person], str] = lambda person: person.customer.preferred_channel
 
 
 @dataclass(frozen=True)
@@ -339,7 +341,11 @@ def push_contact(post: Post, person: Person) -> str:
     Raises Busy while another worker holds the lease, DeliveryFailed as the destination answers.
     """
     contact = contacts.among(person.more.values(), post.connection.id, person.oldest)
-    if contact.remote and prints.in_step(post.connection, person.customer, contact.pushed):
+    old = _channel_is_old(post, person, contact)
+    seen = _with_channel(post, person) if old else person.customer
+    if contact.remote and prints.in_step(post.connection, seen, contact.pushed):
+        if old:
+            contacts.seen(post.table, contact)
         return contact.remote
     leased = contacts.lease(post.table, contact)
     if leased is None:
@@ -351,12 +357,25 @@ def push_contact(post: Post, person: Person) -> str:
         raise
 
 
+def _channel_is_old(post: Post, person: Person, contact: Contact) -> bool:
+    """Whether the channel that he uses most is to be computed anew: once a day, because it costs reads,
+    and always where a mapping shows it."""
+    if person.customer.preferred_channel or not contact.remote or post.connection.subscription.pseudonymous:
+        return False
+    shows = PREFERRED in str((post.connection.mapping or {}).get("contact", ""))
+    return shows or instants.now_ms() - instants.to_ms(contact.pushed_at) > CHANNEL_KEPT_MS
+
+
+def _with_channel(post: Post, person: Person) -> Customer:
+    return msgspec.structs.replace(person.customer, preferred_channel=post.office.preferred(person))
+
+
 def _pushed(post: Post, leased: Contact) -> str:
     person = post.person(leased.node, fresh=True)
     if person is None or post.destination.upsert_contact is None:
         contacts.release(post.table, leased)
         return leased.remote
-    customer = shown.customer(person.customer, post.connection)
+    customer = shown.customer(_with_channel(post, person), post.connection)
     known = leased.remote or _told_record(post, person)
     remote = post.destination.upsert_contact(post.http, customer, known)
     if not contacts.save(post.table, leased, remote, prints.fingerprint(post.connection, customer)):

@@ -13,6 +13,9 @@ from chalicelib.model.connection import Connection
 from chalicelib.model.customer import Customer, Field
 from chalicelib.model.event import digest
 
+CHANNEL = "~"
+"""Before the preferred channel. Where it is computed, and not what the customer said, it is known only to whoever
+computed it: it counts as unchanged until that is done again."""
 MAPPED = ">"
 """Before the print of a field that a mapping fills. A change of it is always pushed: nobody knows which field
 over there told us what it is made of."""
@@ -22,8 +25,8 @@ def fingerprint(connection: Connection, customer: Customer) -> str:
     """Of what this destination keeps of a customer as it is shown him: equal means there is nothing to push. First
     all but the fields, then each field, so that it shows which one changed, then each that its mapping fills."""
     reached = sorted(each.text for each in customer.identities if each.kind != "crm")
-    facts = [customer.id, reached, customer.preferred_channel, customer.satisfaction, connection.provider]
-    found = [_digest(facts)]
+    found = [_digest([customer.id, reached, customer.satisfaction, connection.provider])]
+    found += [f"{CHANNEL}{customer.preferred_channel}"] if customer.preferred_channel else []
     found += [f"{_short(name)}={_short(field.value)}" for name, field in sorted(_kept(connection, customer).items())]
     found += [f"{MAPPED}{_short(name)}={_digest(value)[:8]}" for name, value in sorted(customer.mapped.items())]
     return " ".join(found)
@@ -37,9 +40,16 @@ def in_step(connection: Connection, customer: Customer, pushed: str) -> bool:
     if wanted == pushed:
         return True
     changed = set(wanted.split()[1:]) ^ set(pushed.split()[1:])
+    if not customer.preferred_channel:
+        changed -= {f"{CHANNEL}{channel_of(pushed)}"}
     theirs = {_short(name) for name, field in _kept(connection, now).items() if field.source == connection.id}
     same = wanted.split()[:1] == pushed.split()[:1]
     return same and {each.partition("=")[0] for each in changed} <= theirs
+
+
+def channel_of(pushed: str) -> str:
+    """The preferred channel that was pushed, or empty."""
+    return next((each.removeprefix(CHANNEL) for each in pushed.split()[1:] if each.startswith(CHANNEL)), "")
 
 
 def unsaid(pushed: str, names: Collection[str]) -> str:

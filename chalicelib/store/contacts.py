@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from chalicelib.errors import Busy
 from chalicelib.model import instants
-from chalicelib.store.table import Item, Put, Table, equal
+from chalicelib.store.table import Item, Put, Table, Update, equal
 
 LEASE_MS = 30_000
 
@@ -72,6 +72,11 @@ def save(table: Table, contact: Contact, remote: str, pushed: str) -> bool:
         table.write(Put(pointer(contact.connection, remote, contact.node)))
     saved = Contact(contact.connection, contact.node, remote, pushed, instants.now())
     return table.write(Put(_item(saved, contact.ver + 1), equal(ver=contact.ver)))
+
+
+def seen(table: Table, contact: Contact) -> None:
+    """It was looked at whole today, and there was nothing to push."""
+    table.write(Update(key(contact.connection, contact.node), {"at": instants.now()}, when=equal(ver=contact.ver)))
 
 
 def pointer(connection: str, remote: str, node: str) -> Item:

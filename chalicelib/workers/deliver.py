@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from chalicelib import telemetry
+from chalicelib.context import newest
 from chalicelib.fanout.deliver import Office, deliver
 from chalicelib.model import instants
 from chalicelib.store import connections, deliveries, queues, rules
@@ -53,8 +54,8 @@ def _share(table: Table, batch: Batch, messages: list[Record]) -> None:
         letters.link(table),
         letters.recorder(table),
         audiences.known(table),
+        lambda person: newest.preferred_channel(table, person),
     )
-
     connection = office.connection(_connection(messages[0]["body"]))
     turns = Turns(table, connection) if connection else None
 

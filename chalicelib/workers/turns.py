@@ -22,6 +22,10 @@ SHARE_SECONDS = 35.0
 _slow: dict[str, float] = {}
 
 
+def forget() -> None:
+    _slow.clear()
+
+
 @dataclass
 class Turns:
     """Of one share: `crowded()` before each delivery, `took()` after it, `leave()` at the end."""

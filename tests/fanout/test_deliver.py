@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -432,6 +432,48 @@ def test_a_contact_is_pushed_when_it_changed_and_only_then(desk: Desk) -> None:
     record.record(desk.table, stamp(other, "con_voice", "voice"), "receipt", Organisation())
     desk.go(CONTACT)
     assert desk.system.people["r1"] is told, "a field that this system does not keep is no push"
+
+
+def test_the_channel_that_he_uses_most_goes_along_and_is_computed_once_a_day(desk: Desk) -> None:
+    computed, channel = [0], ["whatsapp"]
+
+    def preferred(person: Person) -> str:
+        computed[0] += 1
+        return person.customer.preferred_channel or channel[0]
+
+    def push() -> str:
+        return deliver(replace(desk.office(), preferred=preferred), desk.duty(CONTACT), tried=False)
+
+    assert push() == "delivered" and desk.system.people["r1"].preferred_channel == "whatsapp"
+    channel[0] = "email"
+    assert push() == "delivered" and computed == [1], "not computed again for each event"
+    now = instants.now_ms()
+    with replaced((instants, "now_ms", lambda: now + 25 * 3_600_000)):
+        assert push() == "delivered" and desk.system.people["r1"].preferred_channel == "email"
+        before = computed[0]
+        assert push() == "delivered" and computed == [before]
+    with replaced((instants, "now_ms", lambda: now + 50 * 3_600_000)):
+        told = desk.system.people["r1"]
+        assert [push(), push()] == ["delivered"] * 2 and computed == [before + 1] and desk.system.people["r1"] is told
+    said = msgspec.structs.replace(
+        EVENT, object="CA7", fields={"preferred_channel": "sms"}, occurred_at="2026-09-09T08:30:00.000Z"
+    )
+    record.record(desk.table, stamp(said, "con_voice", "voice"), "receipt", Organisation())
+    assert push() == "delivered" and desk.system.people["r1"].preferred_channel == "sms", "what he says counts at once"
+
+
+def test_a_mapping_that_shows_the_channel_is_no_push_every_time(desk: Desk) -> None:
+    desk.connect(mapping={"contact": {"way": "preferred_channel"}})
+    pushes = []
+
+    def push() -> str:
+        office = replace(desk.office(), preferred=lambda person: "whatsapp")
+        outcome = deliver(office, desk.duty(CONTACT), tried=False)
+        pushes.append(desk.system.people["r1"])
+        return outcome
+
+    assert [push() for _ in range(3)] == ["delivered"] * 3
+    assert pushes[0].mapped == {"way": "whatsapp"} and pushes[2] is pushes[0]
 
 
 def test_a_leased_contact_is_busy(desk: Desk) -> None:

@@ -17,9 +17,9 @@ from tests.schedule import MemoryTable, replaced
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    vars(turns)["_slow"].clear()
+    turns.forget()
     yield
-    vars(turns)["_slow"].clear()
+    turns.forget()
 
 
 def connection(**settings: int) -> Connection:

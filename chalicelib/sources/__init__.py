@@ -7,6 +7,7 @@ from functools import cache
 from importlib import import_module
 
 from chalicelib.errors import NotFound
+from chalicelib.kit import signatures  # noqa: F401  (every source verifies: part of the start, not of a first webhook)
 from chalicelib.kit.source import Source
 
 

@@ -85,6 +85,8 @@ CARRIER_MAPPING: Row = {
     "details": {"status": "status", "tracking": "parcel.barcode", "pickup_point": "pickup_point.name"},
     "provider_type": "status",
 }
+UNHURRIED = {"rate_limit": 1000}
+"""The systems around the demo take more than their vendors would."""
 
 
 @dataclass(frozen=True)
@@ -146,13 +148,15 @@ def desk(around: Systems, orders_of: str) -> Wanted:
 
 
 def crm(around: Systems) -> Wanted:
-    return Wanted("crm", "hubspot", {"base_url": around.crm.url}, {"access_token": hubspot.TOKEN})
+    return Wanted("crm", "hubspot", {"base_url": around.crm.url} | UNHURRIED, {"access_token": hubspot.TOKEN})
 
 
 def feed(around: Systems) -> Wanted:
     """No texts, no names: only what happens to orders, under a pseudonym."""
     wish = {"types": list(FEED_TYPES), "redact": True, "pseudonymous": True}
-    return Wanted("partner", "webhook", {"url": f"{around.feed.url}/in"}, {"signing_secret": partner.SECRET}, wish)
+    return Wanted(
+        "partner", "webhook", {"url": f"{around.feed.url}/in"} | UNHURRIED, {"signing_secret": partner.SECRET}, wish
+    )
 
 
 FEED_TYPES = ("order", "fulfilment", "return")

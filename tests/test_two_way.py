@@ -261,3 +261,26 @@ def test_two_records_that_an_agent_merged_are_one_customer_under_one_record(worl
 def test_a_change_that_another_secret_signed_is_refused(world: World) -> None:
     sent = changed(world.hook, change("deletion", "2026-09-06T10:00:00.000Z", objectId=1))
     assert Sent(sent.url, {**sent.headers, "X-HubSpot-Signature-v3": "AAAA"}, sent.body).go() == 401
+
+
+def test_a_storm_of_a_thousand_echoes_writes_nothing(world: World) -> None:
+    """A bulk edit in the CRM, or the CRM telling back all that it was told: with our mark, without it, and again."""
+    numbers = range(974020, 974030)
+    for number in numbers:
+        ordered(world, number, f"echo{number}@example.nl", "2026-09-01T10:00:00Z")
+        moved(world, number, f"echo{number}@example.nl", f"+3167{number:07d}", "2026-09-02T10:00:00Z")
+    records = {number: world.record(number) for number in numbers}
+    for number in numbers:
+        eventually(lambda number=number: phones(world, number) == (f"+3167{number:07d}",) * 2)
+    quiet(world)
+    before = world.writes(), len(world.desk.calls)
+    marked = {"changeSource": "INTEGRATION", "sourceId": APP}
+    for turn in range(10):
+        storm = [
+            phone_change(records[number], f"+3167{number:07d}", f"2026-09-03T10:{turn:02d}:{each:02d}.000Z", **more)
+            for number in numbers
+            for each, more in enumerate((marked, {}) * 5)
+        ]
+        world.tells(*storm)
+    quiet(world)
+    assert (world.writes(), len(world.desk.calls)) == before, "1,000 echoes, not one write anywhere"

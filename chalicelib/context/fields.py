@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from chalicelib.errors import Busy
-from chalicelib.model.customer import DENIED, Field
+from chalicelib.model.customer import Field, denies
 from chalicelib.model.event import Event
 from chalicelib.store.table import ABSENT, Item, Put, Table, equal
 
@@ -37,7 +37,7 @@ def newest(fields: Iterable[Field]) -> Field:
 def newest_consent(fields: Iterable[Field]) -> Field:
     """By time alone, so that no system's priority outlives a newer refusal; at one moment a refusal
     wins."""
-    return max(fields, key=lambda field: (field.at, field.value in DENIED, field.event, field.value))
+    return max(fields, key=lambda field: (field.at, denies(field.value), field.event, field.value))
 
 
 def merged(maps: Iterable[Mapping[str, Field]]) -> dict[str, Field]:

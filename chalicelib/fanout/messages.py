@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from chalicelib.kit.destination import Destination
 from chalicelib.model import instants
-from chalicelib.model.customer import DENIED, Customer
+from chalicelib.model.customer import Customer, denies
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import Identity
 from chalicelib.model.message import Message
@@ -126,11 +126,11 @@ def _touched(scene: Scene) -> bool:
 def _forbidden(scene: Scene) -> str:
     for channel in scene.destination.channels:
         field = scene.customer.fields.get(f"consent_{channel}")
-        denied = field is not None and field.value in DENIED
+        denied = field is not None and denies(field.value)
         if denied and field and (scene.rule.purpose != SERVICE or field.source == scene.connection):
             return f"he does not want this on {channel}"
     general = scene.customer.fields.get(f"consent_{scene.rule.purpose}")
-    return f"he does not want {scene.rule.purpose} messages" if general and general.value in DENIED else ""
+    return f"he does not want {scene.rule.purpose} messages" if general and denies(general.value) else ""
 
 
 def _channel(scene: Scene) -> str:

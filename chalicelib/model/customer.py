@@ -15,6 +15,11 @@ DENIED = frozenset({"denied", "deny", "no", "false", "opt-out", "unsubscribed"})
 GRANTED = frozenset({"granted", "grant", "allow", "allowed", "yes", "true", "opt-in", "subscribed"})
 
 
+def denies(value: str) -> bool:
+    """A no is a no however it is written; a yes (GRANTED) must be one of the words exactly."""
+    return value.strip().casefold() in DENIED
+
+
 class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     """One value about the customer with where it came from. Newest (priority, at, event) wins."""
 

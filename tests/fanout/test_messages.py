@@ -100,6 +100,7 @@ def test_an_answer_is_told_where_the_customer_chose() -> None:
         ({"now": NOW + 25 * 3_600_000}, "too long ago"),
         ({"customer": customer(consent_line="denied")}, "does not want this on line"),
         ({"customer": customer(consent_service="denied")}, "does not want service"),
+        ({"customer": customer(consent_service=" Unsubscribed")}, "does not want service"),
         ({"destination": sender(window_hours=24), "said": (ANSWER,)}, "window for free text is over"),
     ],
 )

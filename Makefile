@@ -18,10 +18,11 @@ N ?= 1000
 demo-load: $(STAMP)
 	@$(BIN)/python -m infra.demo --load $(N)
 
-# Files side by side, each in one process: what a file shares, such as a running hub, is made once.
+# Pure tests side by side, a file in one process; then the ones that run a whole hub, alone, because they are its load.
 AT_ONCE ?= -n auto --maxprocesses 4 --dist loadgroup
 test: $(STAMP)
-	$(BIN)/python -m pytest $(AT_ONCE) -m "not nightly"
+	$(BIN)/python -m pytest $(AT_ONCE) -m "not nightly and not embedded"
+	$(BIN)/python -m pytest -m "embedded and not nightly"
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -22,6 +22,7 @@ import msgspec
 
 from bench.meter import Change, Meter
 from chalicelib import destinations
+from chalicelib.fanout import outward
 from chalicelib.ingest.arrival import Arrival, to_message
 from chalicelib.model import instants
 from chalicelib.model.connection import Connection
@@ -32,7 +33,7 @@ from chalicelib.store import audiences, aws, connections, events, ids, organisat
 from chalicelib.store.codec import encode
 from chalicelib.store.deliveries import Duty
 from chalicelib.store.table import DynamoTable, Item
-from chalicelib.workers import context, deliver, fanout, turns
+from chalicelib.workers import context, deliver, fanout
 from infra.local.embedded import REGION, clean_env, ensure_stack, hub_env
 from infra.local.records import stream_record
 from tests.conftest import forget
@@ -225,7 +226,7 @@ class World:
     def deliver(self, *duties: Duty, receives: int = 1) -> Meter:
         """In a container that has just taken its share of each connection's requests, and finds none slow."""
         rates.forget()
-        turns.forget()
+        outward.forget()
         for connection in {duty.connection for duty in duties}:
             limit = destinations.load(self._provider(connection)).limit
             rates.take(self.table, connection, limit.requests, limit.seconds)

@@ -26,6 +26,7 @@ STATE = re.compile(r"_[a-z]\w*\Z")
 LARGE = ("test_source_conformance.py", "test_source_fuzz.py", "test_official_sdks.py")
 """Files of thousands of pure cases, which need not stay together."""
 PARTS = 6
+EMBEDDED = {"hub", "embedded_aws", "live_stage"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -33,6 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For runs of several processes: a file stays in one, but for the large ones."""
     for item in items:
         part = zlib.crc32(item.nodeid.encode()) % PARTS if item.path.name in LARGE else ""
+        if EMBEDDED & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.embedded)
         item.add_marker(pytest.mark.xdist_group(f"{item.path.name}{part}"))
 
 

@@ -141,7 +141,11 @@ def once(world: World, numbers: range) -> None:
     assert Counter(world.partner.kept()) == Counter(told)
     owners = Counter(row["hub_customer_id"] for row in world.crm.state()["contacts"].values())
     assert owners == Counter(each["id"] for each in people if each)
-    assert world.who.get("/v1/deliveries", status="parked")["deliveries"] == []
+    mine = [each["id"] for each in world.who.get("/v1/connections")["connections"]]
+    parked = [
+        each for id in mine for each in world.who.get("/v1/deliveries", status="parked", connection=id)["deliveries"]
+    ]
+    assert [(each["reason"], each["response_excerpt"]) for each in parked] == []
 
 
 def test_every_kind_of_outage_in_turn(world: World) -> None:

@@ -44,7 +44,7 @@ PREFERRED, CHANNEL_KEPT_MS = "preferred_channel", 86_400_000
 ASK_AGAIN, REACHABLE_WITHIN_MS = 10.0, 600_000
 """Seconds at first, then ever longer: how a customer is reached may be told just after what he is to be told."""
 SLOW = "it answers slowly, and enough of us are asking"
-SLOW_PAUSE = (2.0, 20.0)
+SLOW_PAUSE = (1.0, 10.0)
 """Seconds: not longer, because it may be fast again by then."""
 
 

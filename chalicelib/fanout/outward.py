@@ -21,6 +21,24 @@ if TYPE_CHECKING:
     from chalicelib.kit.http import Http
 
 Result = TypeVar("Result")
+SLOW_SECONDS = 1.0
+"""A request that takes longer tells that its system is slow, for as long as this container"""
+REMEMBERED_SECONDS = 60.0
+"""remembers it. Our own work does not count: a busy machine makes nobody else slow."""
+_slow: dict[str, float] = {}
+
+
+def slow(connection: str) -> bool:
+    return _slow.get(connection, 0.0) > time.monotonic()
+
+
+def note(connection: str, seconds: float) -> None:
+    if seconds > SLOW_SECONDS:
+        _slow[connection] = time.monotonic() + REMEMBERED_SECONDS
+
+
+def forget() -> None:
+    _slow.clear()
 
 
 def through(

@@ -123,6 +123,8 @@ class Http:
     """Section → fields that the connection's mapping fills: where a record is emptied, they are too."""
     pace: Callable[[], None] | None = None
     """Called before each request; raises Delayed where we have asked enough for now."""
+    timed: Callable[[float], None] | None = None
+    """Told the seconds that each request took, whatever became of it."""
 
     def request(
         self,
@@ -146,10 +148,18 @@ class Http:
             sending = {"Content-Type": "application/json", **sending}
         if self.pace:
             self.pace()
-        reply = self._exchange(method, self._url(path, params), checked(sending), payload)
+        reply = self._watched(method, self._url(path, params), checked(sending), payload)
         if 200 <= reply.status < 300 or reply.status in allow:
             return reply
         raise self.failure(reply)
+
+    def _watched(self, method: str, url: str, headers: dict[str, str], payload: bytes) -> Reply:
+        begun = time.monotonic()
+        try:
+            return self._exchange(method, url, headers, payload)
+        finally:
+            if self.timed:
+                self.timed(time.monotonic() - begun)
 
     def failure(
         self, reply: Reply, kind: type[DeliveryFailed] | None = None, why: str = "", after: float | None = None

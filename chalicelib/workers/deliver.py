@@ -4,7 +4,6 @@ so is what more than its few workers would do at a slow one."""
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -63,10 +62,7 @@ def _share(table: Table, batch: Batch, messages: list[Record]) -> None:
         nonlocal failing
         duty = msgspec.json.decode(message["body"], type=Duty)
         tried, crowded = receives(message) > 1, turns is not None and turns.crowded()
-        begun = time.monotonic()
         outcome = deliver(office, duty, tried=tried, failing=failing, crowded=crowded)
-        if turns:
-            turns.took(time.monotonic() - begun)
         if outcome == "unknown":
             failing = "not tried: the destination had just not answered"
 

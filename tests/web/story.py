@@ -62,7 +62,7 @@ class World:
     def settled(self, identity: str, entries: int) -> dict[str, Any]:
         def done() -> Any:
             found = self.who.customer(identity)
-            return found if found and len(self.who.entries(found["id"])) >= entries else None
+            return found if found and self.who.told(found["id"]) >= entries else None
 
         found: dict[str, Any] = eventually(done)
         return found

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from chalicelib.fanout import outward
 from chalicelib.model import instants
 from chalicelib.model.connection import Connection
 from chalicelib.store import slots
@@ -17,9 +18,9 @@ from tests.schedule import MemoryTable, replaced
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    turns.forget()
+    outward.forget()
     yield
-    turns.forget()
+    outward.forget()
 
 
 def connection(**settings: int) -> Connection:
@@ -47,8 +48,9 @@ def test_a_fast_system_costs_nothing_and_has_as_many_workers_as_come() -> None:
     table = MemoryTable()
     shares = [Turns(table, connection()) for _ in range(9)]
     assert not any(share.crowded() for share in shares)
+    outward.note("con", 0.9)
+    assert not any(share.crowded() for share in shares)
     for share in shares:
-        share.took(0.1)
         share.leave()
     assert table.rows == {}
 
@@ -56,12 +58,12 @@ def test_a_fast_system_costs_nothing_and_has_as_many_workers_as_come() -> None:
 def test_a_slow_one_keeps_two_until_one_leaves_and_is_forgiven() -> None:
     table = MemoryTable()
     shares = [Turns(table, connection()) for _ in range(3)]
-    shares[0].took(turns.SLOW_SECONDS + 1)
+    outward.note("con", outward.SLOW_SECONDS + 1)
     assert [share.crowded() for share in shares] == [False, False, True]
     assert not shares[0].crowded(), "who has a slot goes on"
     shares[0].leave()
     assert not shares[2].crowded()
-    later = time.monotonic() + turns.REMEMBERED_SECONDS + 1
+    later = time.monotonic() + outward.REMEMBERED_SECONDS + 1
     with replaced((time, "monotonic", lambda: later)):
         assert not Turns(table, connection()).crowded()
 

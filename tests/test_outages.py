@@ -38,7 +38,7 @@ OUTAGES: dict[str, dict[str, Any]] = {
 }
 """Half-open: `dribble` sends a byte now and then; `drop` and `truncate` did the work and do not say so."""
 CUSTOMERS = int(os.environ.get("DRAAD_OUTAGE_CUSTOMERS", "4"))
-FIRST, EVENTS_OF_ONE = 7000, 4
+FIRST, EVENTS_OF_ONE = 1000, 4
 
 
 class Watch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from chalicelib.errors import Paced, Unauthorized
@@ -81,7 +82,7 @@ def _http(connection: Connection, destination: Destination, plain: Secrets, base
     private = settings().allow_private_destinations
     http = destination.http(connection.settings, plain, base_url=base_url, allow_private=private)
     mapped = {name: tuple(outgoing.section(connection.mapping, name)) for name in destination.mapped}
-    return replace(http, pace=pace, mapped=mapped)
+    return replace(http, pace=pace, mapped=mapped, timed=partial(note, connection.id))
 
 
 @dataclass

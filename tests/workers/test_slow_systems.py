@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
+from chalicelib.errors import Unknown
 from chalicelib.fanout import outward
+from chalicelib.kit.destination import Destination
 from chalicelib.model import instants
 from chalicelib.model.connection import Connection
+from chalicelib.settings import settings
 from chalicelib.store import slots
 from chalicelib.workers import turns
 from chalicelib.workers.turns import Turns
 from tests.schedule import MemoryTable, replaced
+from tests.standins.server import Answer, Call, Standin
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +28,7 @@ def _fresh() -> Iterator[None]:
     outward.forget()
 
 
-def connection(**settings: int) -> Connection:
+def connection(**settings: int | str) -> Connection:
     return Connection(id="con", provider="test", ver=1, settings=dict(settings))
 
 
@@ -80,3 +85,35 @@ def test_a_share_ends_before_its_function_does() -> None:
     late = time.monotonic() + turns.SHARE_SECONDS + 1
     with replaced((time, "monotonic", lambda: late)):
         assert share.crowded()
+
+
+@pytest.mark.parametrize("mode", ["slow", "drop"])
+def test_the_way_out_tells_how_long_a_system_took_whatever_it_answered(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRAAD_ALLOW_PRIVATE_DESTINATIONS", "1")
+    settings.cache_clear()
+    with Echo() as echo, replaced((outward, "SLOW_SECONDS", 0.0 if mode == "drop" else 0.5)):
+        own = connection(base_url=echo.url)
+        if mode == "slow":
+            ask(own)
+            assert not outward.slow("con")
+        echo.behave(mode, delay=0.6)
+        with suppress(Unknown):
+            ask(own)
+        assert outward.slow("con") and not outward.slow("another")
+    settings.cache_clear()
+
+
+def ask(own: Connection) -> None:
+    outward.through(
+        MemoryTable(), own, Destination("test", "", lambda secrets, settings: {}), lambda http: http.request("GET")
+    )
+
+
+class Echo(Standin):
+    def reset(self) -> None:
+        pass
+
+    def answer(self, call: Call) -> Answer:
+        return Answer(200, {})

@@ -34,6 +34,7 @@ PLACES = {
     "botocore": ["chalicelib.store"],
     "pynamodb": ["chalicelib.store"],
     "phonenumbers": ["chalicelib.kit"],
+    "quotequail": ["chalicelib.kit"],
     "idna": ["chalicelib.kit"],
     "cryptography": ["chalicelib.kit"],
     "defusedxml": ["chalicelib.kit"],
@@ -42,7 +43,19 @@ PLACES = {
     "msgspec": ["chalicelib"],
 }
 """Every third-party library, and where it may be imported."""
-SLOW = ("requests", "urllib3", "pynamodb", "cryptography", "phonenumbers", "idna", "pydantic", "boto3", "botocore")
+SLOW = (
+    "requests",
+    "urllib3",
+    "pynamodb",
+    "cryptography",
+    "phonenumbers",
+    "quotequail",
+    "lxml",
+    "idna",
+    "pydantic",
+    "boto3",
+    "botocore",
+)
 """Never at module level: a function that needs it imports it."""
 
 

@@ -1,13 +1,15 @@
 """The text of a mail: what is new in a reply, and what an HTML body says. Total, and linear in any text.
 
-What somebody wrote is never dropped for a guess: a quotation ends the text only where nothing
-unquoted follows it, or where a mail program's own header of the quoted mail begins it.
+Where a quotation begins tells quotequail, which knows the mail programs of many languages
+(https://github.com/closeio/quotequail). What somebody wrote is never dropped for a guess: a
+quotation ends the text only where nothing unquoted follows it, or where a mail program's own header
+of the quoted mail begins it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from chalicelib.kit.lazily import pattern
 from chalicelib.kit.shape import unescaped
@@ -15,16 +17,10 @@ from chalicelib.kit.shape import unescaped
 LONGEST_TEXT = 20_000
 """What is longer is cut off: the receipt has it whole."""
 LONGEST_READ = 200_000
-LONGEST_ATTRIBUTION = 400
-_DIVIDERS = frozenset({"original message", "oorspronkelijk bericht", "origineel bericht", "original-nachricht"}) | {
-    "ursprüngliche nachricht",
-    "message d'origine",
-}
-_ON = ("on ", "op ", "am ", "le ")
-_WROTE = (" wrote", " schreef", " geschreven", " schrieb", " a écrit")
-_FROM = pattern(r"(?:from|van|von|de)\s?:", re.IGNORECASE)
-_SENT = pattern(r"(?:sent|date|verzonden|datum|gesendet|envoyé)\s?:", re.IGNORECASE)
-_SUBJECT = pattern(r"(?:subject|onderwerp|betreff|objet)\s?:", re.IGNORECASE)
+LONGEST_LINE, MOST_LINES = 300, 300
+"""Of which the library sees no more: its patterns take quadratic time in longer ones. Who writes more
+than that above a quotation keeps the quotation."""
+_HEADERS = {"from", "date", "subject"}
 _FORWARDED = pattern(r"\s{0,9}(?:fwd?|doorst|wg|tr)\s?:", re.IGNORECASE)
 _HIDDEN = [
     (pattern(start, re.IGNORECASE), pattern(end, re.IGNORECASE))
@@ -57,55 +53,35 @@ def forwarded(subject: str) -> bool:
 
 
 def fresh(text: str) -> str:
-    """Without the mails quoted below; the whole text where nothing stands above them."""
+    """Without the mails quoted below; the whole text where nothing stands above them, or where what
+    quotequail takes for one may as well be the sender's own words."""
+    from quotequail import unwrap
+
     lines = text.split("\n")
-    unquoted = [number for number, line in enumerate(lines) if line.strip() and not line.lstrip().startswith(">")]
-    last = max(unquoted, default=-1)
-    for number in range(len(lines)):
-        if _quotes_from(lines, number, last):
-            head = "\n".join(lines[:number]).strip()
-            ruled = head.endswith("_" * 10)
-            return (head.rstrip("_").rstrip() if ruled else head) or text
-    return text
+    marks = [">"] * 2 if lines[-1].lstrip().startswith(">") else []  # the library wants three marked lines
+    found = unwrap("\n".join([line[:LONGEST_LINE] for line in lines[:MOST_LINES]] + marks)) or {}
+    above = found.get("text_top", "")
+    number = above.count("\n") + 1
+    if not above or not _quoted(found, lines[number:]):
+        return text
+    own = lines[: number - 1] if found["type"] == "quote" and _attribution(lines[number - 1]) else lines[:number]
+    return "\n".join(own).strip() or text
 
 
-def _quotes_from(lines: Sequence[str], number: int, last: int) -> bool:
-    """Whether from this line on all is quotation. `last`: the last line that is not marked as one."""
-    line = lines[number].strip()
-    if not line or line.startswith(">"):
-        return bool(line) and number > last
-    divided = line.startswith("-") and line.strip("-– ").lower() in _DIVIDERS
-    return divided or _header_block(lines, number) or _attributed(lines, number, last)
-
-
-def _header_block(lines: Sequence[str], number: int) -> bool:
-    """From, Sent and Subject of the quoted mail, as Outlook and many phones write them."""
-    if not _FROM.match(_bare(lines[number])):
+def _quoted(found: Mapping[str, str], rest: Sequence[str]) -> bool:
+    """Whether all of `rest` is quotation: marked, or under a mail program's own header."""
+    if found.get("text_bottom"):
         return False
-    below = [_bare(line) for line in lines[number + 1 : number + 7]]
-    return any(map(_SENT.match, below)) and any(map(_SUBJECT.match, below))
-
-
-def _bare(line: str) -> str:
-    return line[:200].strip(" \t*")
-
-
-def _attributed(lines: Sequence[str], number: int, last: int) -> bool:
-    """Who wrote when, in up to three lines; then either his address or marked quotation proves it."""
-    for end in range(number + 1, min(number + 4, len(lines) + 1)):
-        joined = " ".join(line[:LONGEST_ATTRIBUTION].strip() for line in lines[number:end])
-        if _attribution(joined):
-            below = next((lines[at].lstrip() for at in range(end, len(lines)) if lines[at].strip()), "")
-            return last < end if below.startswith(">") else "@" in joined.partition("<")[2]
-    return False
+    head = [line.strip() for line in rest if line.strip()][:4]
+    if found["type"] == "forward":
+        return found.keys() >= _HEADERS or head[0].startswith("--")
+    marked = any(line.startswith(">") for line in head)
+    return marked or found["type"] == "quote" or "@" in " ".join(head[:2])
 
 
 def _attribution(line: str) -> bool:
-    low = line.lower()
-    if not low.endswith(":") or len(low) > LONGEST_ATTRIBUTION or not any(map(str.isdigit, low)):
-        return False
-    begun = low.startswith(_ON) and any(word in low for word in _WROTE)
-    return begun or " schreef op " in low or " wrote on " in low or (low[:4].isdigit() and low.endswith(">:"))
+    """A quotation's first line that the library does not know."""
+    return line.rstrip().endswith(">:") and "@" in line
 
 
 def text_of(markup: str) -> str:

@@ -39,6 +39,9 @@ OUTAGES: dict[str, dict[str, Any]] = {
 """Half-open: `dribble` sends a byte now and then; `drop` and `truncate` did the work and do not say so."""
 CUSTOMERS = int(os.environ.get("DRAAD_OUTAGE_CUSTOMERS", "4"))
 FIRST, EVENTS_OF_ONE = 1000, 4
+APART = 0.5
+"""Seconds between two customers: fewer webhooks than one small machine takes, so that what is measured is who
+waits for whom."""
 
 
 class Watch:
@@ -80,8 +83,10 @@ def flow(world: World, watch: Watch, numbers: range) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         for number in numbers:
+            begun = time.monotonic()
             keys = ("", "", f"order {number}", f"return {number}")
             list(pool.map(go, story(world, number), keys))
+            time.sleep(max(0.0, begun + APART - time.monotonic()))
 
 
 def partner_has_all(watch: Watch, numbers: range) -> bool:
@@ -115,9 +120,8 @@ def outages(world: World, customers: int) -> None:
         waits[name] = watch.waits(numbers)
         if name != "calm":
             spare(world, name)
-    numbers = range(FIRST, first)
-    eventually(lambda: complete(world, numbers), 240 + 2 * len(numbers), 1.0)
-    once(world, numbers)
+        eventually(lambda numbers=numbers: complete(world, numbers), 240 + 2 * len(numbers), 1.0)
+    once(world, range(FIRST, first))
     for name, told in waits.items():
         print(f"{name:10} p50 {quantiles(told, n=20)[9]:5.2f} s, p95 {quantiles(told, n=20)[-1]:5.2f} s at the partner")
 

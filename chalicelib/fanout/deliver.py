@@ -32,7 +32,19 @@ from chalicelib.model.rule import Rule
 from chalicelib.settings import settings
 from chalicelib.store import connections, contacts, deliveries, events, jobs
 from chalicelib.store.contacts import Contact
-from chalicelib.store.deliveries import AUDIENCE, CLAIMED, CONTACT, DELAYED, DELIVERED, PARKED, SKIPPED, Attempt, Duty
+from chalicelib.store.deliveries import (
+    ACTIVITY,
+    AUDIENCE,
+    CLAIMED,
+    CONTACT,
+    DELAYED,
+    DELIVERED,
+    MOVE,
+    PARKED,
+    SKIPPED,
+    Attempt,
+    Duty,
+)
 from chalicelib.store.table import Item, Key, Table, live
 
 if TYPE_CHECKING:
@@ -41,6 +53,8 @@ if TYPE_CHECKING:
 EARLY_MS = 1500
 """A message this much before its row's due time is a stray copy."""
 PREFERRED, CHANNEL_KEPT_MS = "preferred_channel", 86_400_000
+CROSSED_WITHIN_MS = 86_400_000
+"""So long systems send their webhooks again. What they tell later than that a look of reconciling finds."""
 ASK_AGAIN, REACHABLE_WITHIN_MS = 10.0, 600_000
 """Seconds at first, then ever longer: how a customer is reached may be told just after what he is to be told."""
 SLOW = "it answers slowly, and enough of us are asking"
@@ -80,6 +94,11 @@ class Post:
     @property
     def table(self) -> Table:
         return self.office.table
+
+    @property
+    def item(self) -> Item | None:
+        """The event; None for a duty about a customer, and where it is gone."""
+        return next((found for key in self.duty.event_keys if (found := live(self.found.get(key)))), None)
 
     @property
     def row(self) -> Item | None:
@@ -136,10 +155,10 @@ def _found(table: Table, duty: Duty) -> tuple[Duty, dict[Key, Item]]:
 
 
 def _settled(row: Item, duty: Duty) -> bool:
-    """Whether nothing is left to do now. A customer is never settled: his state may have changed."""
+    """Whether nothing is left to do now. A customer is never settled, nor whose an entry is: it may have changed."""
     if row["st"] == DELAYED:
         return instants.to_ms(row["due"]) > instants.now_ms() + EARLY_MS
-    return not duty.of_customer and row["st"] in (DELIVERED, PARKED, SKIPPED)
+    return duty.once and row["st"] in (DELIVERED, PARKED, SKIPPED)
 
 
 def _attempt(row: Item | None) -> Attempt:
@@ -170,7 +189,9 @@ def _posted(chance: _Chance, attempt: Attempt, tried: bool, begun: float) -> tup
             return post, _message_duty(post, attempt, begun)
         if post.duty.kind.startswith(AUDIENCE):
             return post, feed.tell(post)
-        return post, _push_duty(post) if post.duty.kind == CONTACT else _append_duty(post, attempt, tried, begun)
+        if post.duty.kind in (CONTACT, MOVE):
+            return post, _push_duty(post) if post.duty.kind == CONTACT else _move_duty(post)
+        return post, _append_duty(post, attempt, tried, begun)
 
     waited = (live(chance.found.get(chance.duty.key)) or {}).get("st") == DELAYED
     return outward.through(chance.office.table, chance.connection, chance.destination, sent, waited=waited)
@@ -182,7 +203,7 @@ def _attempted(chance: _Chance, attempt: Attempt, tried: bool) -> str:
         post, done = _posted(chance, attempt, tried, begun)
     except DeliveryFailed as failed:
         return _failed(chance, replace(attempt, ms=_since(begun)), failed)
-    if done and post.row and post.duty.of_customer:
+    if done and post.row and not post.duty.once:
         deliveries.delivered(post.table, post.duty, replace(attempt, ms=_since(begun)), done, "")
     return "delivered" if done else "dropped"
 
@@ -211,6 +232,21 @@ def still_there(office: Office, duty: Duty, *, waited: bool = False) -> bool | N
     return outward.through(office.table, connection, destination, seen, waited=waited)
 
 
+def shows(office: Office, connection: Connection, person: Person, remote: str, *, waited: bool = False) -> bool | None:
+    """Whether his record over there has what a push would write; None where the system cannot be asked.
+
+    Raises the delivery errors.
+    """
+    destination = destinations.load(connection.provider)
+    look = destination.shows_contact
+    if look is None:
+        return None
+    customer = shown.customer(person.customer, connection)
+    return outward.through(
+        office.table, connection, destination, lambda http: look(http, customer, remote), waited=waited
+    )
+
+
 def _since(begun: float) -> int:
     return int((time.monotonic() - begun) * 1000)
 
@@ -223,7 +259,7 @@ def _push_duty(post: Post) -> str:
 
 
 def _append_duty(post: Post, attempt: Attempt, tried: bool, begun: float) -> str:
-    item = next((found for key in post.duty.event_keys if (found := live(post.found.get(key)))), None)
+    item = post.item
     person = post.person() if item else None
     if item is None or person is None or not _may_know(post, person):
         return ""
@@ -231,6 +267,25 @@ def _append_duty(post: Post, attempt: Attempt, tried: bool, begun: float) -> str
     activity = _append(post, remote, entry_of(item, person, post.connection), attempt, tried)
     deliveries.delivered(post.table, post.duty, replace(attempt, ms=_since(begun)), remote, activity)
     return activity or "sent"
+
+
+def _move_duty(post: Post) -> str:
+    """What lies on another record than its customer's is brought there; what is gone or nobody's now stays."""
+    key = msgspec.structs.replace(post.duty, kind=ACTIVITY).key
+    row = live(post.table.get(key))
+    item = post.item
+    person = post.person() if row and item else None
+    move = post.destination.move_activity
+    if not row or not item or person is None or row["st"] != DELIVERED or not row.get("to") or move is None:
+        return STAYS
+    remote = push_contact(post, person)
+    if remote != row["to"]:
+        move(post.http, str(row.get("ref", "")), row["to"], remote, entry_of(item, person, post.connection))
+        deliveries.moved(post.table, key, row["to"], remote)
+    return remote
+
+
+STAYS = "it stays where it is"
 
 
 def _message_duty(post: Post, attempt: Attempt, begun: float) -> str:
@@ -273,7 +328,7 @@ def _scene(post: Post) -> messages.Scene | None:
     """None for a rule that is gone or off, and an event that is nobody's now."""
     wanted = post.duty.kind.removeprefix(messages.PREFIX)
     rule = next((each for each in post.office.rules() if each.id == wanted and each.on), None)
-    item = next((found for key in post.duty.event_keys if (found := live(post.found.get(key)))), None)
+    item = post.item
     person = post.office.person_of(post.duty.node) if rule and item else None
     if rule is None or item is None or person is None:
         return None
@@ -343,7 +398,7 @@ def push_contact(post: Post, person: Person) -> str:
     contact = contacts.among(person.more.values(), post.connection.id, person.oldest)
     old = _channel_is_old(post, person, contact)
     seen = _with_channel(post, person) if old else person.customer
-    if contact.remote and prints.in_step(post.connection, seen, contact.pushed):
+    if contact.remote and prints.in_step(post.connection, seen, contact.pushed) and not _crossed(post, seen, contact):
         if old:
             contacts.seen(post.table, contact)
         return contact.remote
@@ -355,6 +410,16 @@ def push_contact(post: Post, person: Person) -> str:
     except DeliveryFailed:
         contacts.release(post.table, leased)
         raise
+
+
+def _crossed(post: Post, customer: Customer, contact: Contact) -> bool:
+    """Whether our last push may have overwritten what that system told us of since: it was under way when
+    somebody typed it there."""
+    if post.destination.shows_contact is None:
+        return False
+    pushed = instants.to_ms(contact.pushed_at) if contact.pushed_at else 0
+    theirs = prints.overtaken(post.connection, customer, contact.pushed)
+    return any(0 <= pushed - instants.to_ms(field.at) < CROSSED_WITHIN_MS for field in theirs)
 
 
 def _channel_is_old(post: Post, person: Person, contact: Contact) -> bool:
@@ -375,12 +440,22 @@ def _pushed(post: Post, leased: Contact) -> str:
     if person is None or post.destination.upsert_contact is None:
         contacts.release(post.table, leased)
         return leased.remote
-    customer = shown.customer(_with_channel(post, person), post.connection)
-    known = leased.remote or _told_record(post, person)
-    remote = post.destination.upsert_contact(post.http, customer, known)
+    now = _with_channel(post, person)
+    customer = shown.customer(now, post.connection)
+    mine = leased.remote if contacts.belongs(post.table, leased, person.nodes) else ""
+    remote = mine or _told_record(post, person)
+    if not (mine and _there_already(post, now, customer, leased)):
+        remote = post.destination.upsert_contact(post.http, customer, remote)
     if not contacts.save(post.table, leased, remote, prints.fingerprint(post.connection, customer)):
         raise Busy("the lease ran out while the destination was answering")
     return remote
+
+
+def _there_already(post: Post, now: Customer, customer: Customer, leased: Contact) -> bool:
+    """Where only what that system told us itself may be missing, it is asked before anything is written."""
+    look = post.destination.shows_contact
+    known = prints.in_step(post.connection, now, leased.pushed)
+    return look is not None and known and look(post.http, customer, leased.remote)
 
 
 def _told_record(post: Post, person: Person) -> str:

@@ -11,7 +11,7 @@ from chalicelib.errors import Delayed, DeliveryFailed
 from chalicelib.fanout import outward
 from chalicelib.model.connection import Connection
 from chalicelib.store import contacts
-from chalicelib.store.deliveries import ACTIVITY, CONTACT, Duty
+from chalicelib.store.deliveries import ACTIVITY, CONTACT, MOVE, Duty
 from chalicelib.store.table import Delete, Table
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def forget(table: Table, connection: Connection, nodes: Sequence[str]) -> Told:
 
 def rows(table: Table, connection: str, nodes: Iterable[str], ids: Iterable[str], sorts: Iterable[str]) -> int:
     """Delete what was kept of deliveries to one connection, by the sort keys of the events."""
-    duties = [Duty(connection, ACTIVITY, "", sort) for sort in sorts]
+    duties = [Duty(connection, kind, "", sort) for sort in sorts for kind in (ACTIVITY, MOVE)]
     duties += [Duty(connection, CONTACT, node, id) for node in nodes for id in ids]
     found = table.batch_get([duty.key for duty in duties])
     for key in found:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from chalicelib import destinations
-from chalicelib.fanout import feed
+from chalicelib.fanout import feed, moves
 from chalicelib.fanout.messages import TALK, kind_of, sets_off
 from chalicelib.fanout.prints import unsaid
 from chalicelib.fanout.wants import wants_item
@@ -53,13 +53,15 @@ class PersonOf(Protocol):
 @dataclass
 class Planned:
     """`contacts`: duty → nodes of its customer. `changed`: nodes whose fields changed. `histories`:
-    nodes whose earlier entries are more than can be planned at once. `members`: duty of a feed →
+    nodes whose earlier entries are more than can be planned at once. `moved`: nodes whose customer is another
+    one now, and has several records somewhere, or had. `members`: duty of a feed →
     whether it goes at once, because consent may have changed."""
 
     activities: dict[Duty, None] = field(default_factory=dict)
     contacts: dict[Duty, Nodes] = field(default_factory=dict)
     changed: dict[str, None] = field(default_factory=dict)
     histories: dict[str, None] = field(default_factory=dict)
+    moved: dict[str, None] = field(default_factory=dict)
     members: dict[Duty, bool] = field(default_factory=dict)
 
     def contacts_alone(self) -> list[Duty]:
@@ -197,6 +199,9 @@ class Planner:
                     self._contacts(person, into)
                 for node in self._anonymous_before(nodes, before, person):
                     self.history(node, into)
+        if old is not None and (able := moves.movable(self.receivers)):
+            parts = dict(self.parts_of(old)), dict(self.parts_of(new))
+            into.moved.update(dict.fromkeys(moves.astray(self.table, able, self.person_of, *parts)))
 
     def _anonymous_before(self, nodes: Nodes, before: set[Nodes], person: Person) -> Iterable[str]:
         """Web and app nodes that this change joined to somebody: their entries went nowhere yet."""

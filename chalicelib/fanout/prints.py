@@ -47,6 +47,12 @@ def in_step(connection: Connection, customer: Customer, pushed: str) -> bool:
     return same and {each.partition("=")[0] for each in changed} <= theirs
 
 
+def overtaken(connection: Connection, customer: Customer, pushed: str) -> list[Field]:
+    """What this system told us itself, and we did not push: it may hold what we pushed instead."""
+    told = [(name, field) for name, field in _kept(connection, customer).items() if field.source == connection.id]
+    return [field for name, field in told if f"{_short(name)}={_short(field.value)}" not in pushed.split()]
+
+
 def channel_of(pushed: str) -> str:
     """The preferred channel that was pushed, or empty."""
     return next((each.removeprefix(CHANNEL) for each in pushed.split()[1:] if each.startswith(CHANNEL)), "")

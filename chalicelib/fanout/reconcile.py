@@ -8,6 +8,8 @@ A difference is kept as a drift item until it is gone:
 
 missing    the duty was never planned or its row is lost: planned anew
 gone       delivered, but the system does not have it any more: sent anew
+astray     delivered to the record of somebody else, who was this customer then: moved
+differs    a record over there does not show what it should: pushed anew
 extra      a record of somebody who is no customer of ours any more, or whose record is another
 """
 
@@ -24,7 +26,7 @@ from chalicelib.store import contacts, deliveries
 from chalicelib.store.deliveries import ACTIVITY, CONTACT, DELIVERED, PARKED, Duty
 from chalicelib.store.table import Delete, Item, Key, Put, Table, live, now_seconds
 
-MISSING, GONE, EXTRA = "missing", "gone", "extra"
+MISSING, GONE, EXTRA, ASTRAY, DIFFERS = "missing", "gone", "extra", "astray", "differs"
 KEPT_SECONDS = 30 * 86400
 
 
@@ -75,10 +77,10 @@ def superfluous(connection: Connection, item: Item, planner: Planner) -> str:
     """Why a contact of this connection should not be there; empty for one that should."""
     if item["sk"] != f"C#{connection.id}" or not item["pk"].startswith("N#") or not item.get("remote"):
         return ""
-    person = planner.person_of(item["pk"][2:], None, (item["sk"],))
+    person = planner.person_of(item["pk"][2:])
     if person is None:
         return "its customer is nobody's or erased"
-    mine = contacts.among(person.more.values(), connection.id, person.oldest)
+    mine = contacts.of(planner.table, connection.id, person.nodes, person.oldest)[0]
     return "" if mine.remote == item["remote"] else f"the customer has the record {mine.remote} too"
 
 
@@ -91,8 +93,15 @@ def note(table: Table, connection: str, what: str, sort: str, node: str, why: st
 
 def mended(table: Table, duties: Iterable[Duty]) -> None:
     """These are in step: what was noted of them is over."""
-    keys = [_key(duty.connection, what, duty.sort) for duty in duties for what in (MISSING, GONE)]
+    keys = [_key(duty.connection, what, duty.sort) for duty in duties for what in (MISSING, GONE, ASTRAY)]
     for key in table.batch_get(keys):
+        table.write(Delete(key))
+
+
+def alike(table: Table, connection: str, customer: str) -> None:
+    """His record shows what it should: what was noted of it is over."""
+    key = _key(connection, DIFFERS, customer)
+    if table.get(key):
         table.write(Delete(key))
 
 

@@ -55,6 +55,15 @@ class Destination:
     find_contact: Callable[[Http, Customer], str] | None = None
     find_activity: Callable[[Http, str, Entry], str] | None = None
     forget_contact: Callable[[Http, str], None] | None = None
+    move_activity: Callable[[Http, str, str, str, Entry], None] | None = None
+    """(http, activity, old record, new record, entry): what lies on one record lies on the other from now on.
+    Sent again it changes nothing, and an old record that is gone is no obstacle."""
+    merge_contacts: Callable[[Http, str, str], str] | None = None
+    """(http, record, another) → the one that is left of both; where they are one already, that one. Only where
+    a connection's `merge_policy` is "hard": most systems cannot undo it."""
+    shows_contact: Callable[[Http, Customer, str], bool] | None = None
+    """(http, customer, record): whether pushing him would change nothing there. A record that is gone
+    shows nothing."""
     send_message: Callable[[Http, Message], str] | None = None
     find_message: Callable[[Http, Message], str] | None = None
     """What was sent under this key, after an unknown outcome; empty: surely nothing. Without it, and where

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from chalicelib.errors import Busy
@@ -52,6 +52,25 @@ def among(items: Iterable[Item], connection: str, oldest: str) -> Contact:
     ranked = sorted(known, key=lambda contact: (contact.node != oldest, contact.node))
     mine = next((contact for contact in contacts if contact.node == oldest), Contact(connection, oldest))
     return ranked[0] if ranked else mine
+
+
+def of(table: Table, connection: str, nodes: Iterable[str], oldest: str) -> tuple[Contact, set[str]]:
+    """The customer's contact with these nodes, and every record that any of them has."""
+    items = table.batch_get([key(connection, node) for node in nodes]).values()
+    return among(items, connection, oldest), {item["remote"] for item in items if item.get("remote")}
+
+
+def belongs(table: Table, contact: Contact, nodes: Collection[str]) -> bool:
+    """Whether its record is that of a customer with these nodes. When that system made one record of two, and
+    they are two customers again, one of them has it."""
+    if not contact.remote:
+        return True
+    item = table.get(pointer_key(contact.connection, contact.remote))
+    owner = str(item["node"]) if item else contact.node
+    if owner == contact.node or owner in nodes:
+        return True
+    held = table.get(key(contact.connection, owner))
+    return held is None or held.get("remote") != contact.remote
 
 
 def lease(table: Table, contact: Contact) -> Contact | None:

@@ -18,6 +18,8 @@ from chalicelib.store import ids, queues
 from chalicelib.store.table import ALWAYS, Item, Key, Put, Table, Update, When, equal, live
 
 ACTIVITY, CONTACT = "activity", "contact"
+MOVE = "move"
+"""Brings an activity onto the record of whose it is now, after customers became one or came apart."""
 DELIVERED, DELAYED, PARKED, HELD, CLAIMED = "delivered", "delayed", "parked", "held", "claimed"
 AUDIENCE = "audience."
 """Kinds that begin so bring a feed up to date about one customer; the rest is the audience's id."""
@@ -47,6 +49,11 @@ class Duty(msgspec.Struct, frozen=True, rename={"connection": "c", "kind": "k", 
     def of_customer(self) -> bool:
         """About his state, whatever it is then, and no event."""
         return of_customer(self.kind)
+
+    @property
+    def once(self) -> bool:
+        """Whether what was done stays done; a customer's state, and whose an event is, may change again."""
+        return not self.of_customer and self.kind != MOVE
 
     @property
     def event_keys(self) -> list[Key]:
@@ -129,6 +136,11 @@ def skipped(table: Table, duty: Duty, attempt: Attempt) -> None:
 
 def held(table: Table, duty: Duty, attempt: Attempt) -> None:
     _keep(table, _row(duty, HELD, attempt) | {"gpk": f"HELD#{duty.connection}", "gsk": duty.key[1]})
+
+
+def moved(table: Table, key: Key, old: str, new: str) -> None:
+    """An activity lies on another record now. Whoever moved it elsewhere since knows better."""
+    table.write(Update(key, {"to": new}, when=equal(to=old)))
 
 
 def claim(table: Table, duty: Duty, attempt: Attempt, row: Item | None) -> bool:

@@ -90,6 +90,8 @@ def send(table: Table, planned: Planned) -> None:
     deliveries.send([duty for duty, at_once in planned.members.items() if not at_once], COALESCE_SECONDS)
     for node in planned.histories:
         jobs.start(table, "history", {"node": node})
+    if planned.moved:
+        jobs.start(table, "moves", {"nodes": list(planned.moved)})
 
 
 def _park(table: Table, record: dict[str, object], wrong: Exception) -> None:

@@ -3,6 +3,7 @@
 replay    receipts again through the context        params: receipts, or connection since until
 redrive   held and parked deliveries attempted again params: connection since until, states
 history   earlier entries of somebody who was anonymous until now   params: node
+moves     what was told of customers that are others now, onto their records    params: nodes
 plan      one stream record that failed             params: record {pk, sk}
 export    the customer that a privacy demand named    params: customer, demand
 redact    all that one account at a provider brought   params: connection, scope, at
@@ -205,6 +206,7 @@ KINDS: dict[str, Callable[[Table, Job], Turn]] = {
     "reconcile": reconcile.run,
     "backfill": reconcile.backfill,
     "recent": reconcile.recent,
+    "moves": reconcile.move,
     context.REST: _rest,
     "redact": redact.run,
     "export": _export,

@@ -18,7 +18,7 @@ from chalicelib.model.event import Event
 from chalicelib.model.identity import Identity
 from chalicelib.settings import settings
 from chalicelib.store import deliveries, organisation
-from chalicelib.store.deliveries import ACTIVITY, Duty
+from chalicelib.store.deliveries import ACTIVITY, MOVE, Duty
 from chalicelib.store.jobs import Job, Turn
 from chalicelib.store.table import Table
 from chalicelib.workers.fanout import receivers
@@ -64,7 +64,8 @@ def _here(table: Table, job: Job, rest: str) -> Turn:
 def _follow(table: Table, division: Division, done: Done) -> None:
     for connection in receivers(table):
         for sort, node in done.moved.items():
-            deliveries.follow(table, Duty(connection.id, ACTIVITY, node, sort), division.old)
+            for kind in (ACTIVITY, MOVE):
+                deliveries.follow(table, Duty(connection.id, kind, node, sort), division.old)
 
 
 def _there(table: Table, job: Job, rest: str) -> Turn:

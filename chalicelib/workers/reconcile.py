@@ -3,8 +3,9 @@
 backfill    every entry that the connection's subscription wants and that it does not have yet; where
             it keeps no history, the customers of those entries
 reconcile   the same, and told as drift; with `look`, the system itself is asked for what was
-            delivered, and what it does not have any more is sent again
+            delivered and what its records show: what it does not have any more is sent again
 recent      what arrived lately: what no destination was told of, though it wants it, is sent
+moves       the entries of customers that are others now, onto their records; reconciling does so too
 
 By itself the first runs each night for every destination, the last every quarter of an hour; both leave
 alone what arrived a moment ago, because it is still under way.
@@ -13,21 +14,22 @@ alone what arrived a moment ago, because it is still under way.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from chalicelib import destinations
 from chalicelib.context import resolve
 from chalicelib.errors import DeliveryFailed, Paced
-from chalicelib.fanout import deliver, reconcile
+from chalicelib.fanout import deliver, moves, reconcile
 from chalicelib.fanout.plan import Planner
-from chalicelib.fanout.reconcile import GONE, MISSING, Found
+from chalicelib.fanout.reconcile import ASTRAY, DIFFERS, GONE, MISSING, Found
 from chalicelib.model import instants
 from chalicelib.model.connection import ACTIVE, Connection
 from chalicelib.model.event import digest
-from chalicelib.store import connections, deliveries, jobs, receipts
-from chalicelib.store.deliveries import DELIVERED, Duty
+from chalicelib.store import connections, contacts, deliveries, jobs, receipts
+from chalicelib.store.deliveries import CONTACT, DELIVERED, Duty
 from chalicelib.store.jobs import Job, Turn, cursor, place
-from chalicelib.store.table import Delete, Key, Table, now_seconds
+from chalicelib.store.table import Delete, Item, Key, Table, now_seconds
 from chalicelib.workers.fanout import person_of, planner_of, remembered
 from chalicelib.workers.rounds import Round
 
@@ -37,6 +39,7 @@ LOOK = 25
 RECENT_SECONDS, UNDER_WAY = 900, 600
 """Of the recent pass; and how long what arrived may be under way before it counts as missing."""
 RECENTLY: Key = ("ORG", "recent")
+ENTRIES_END = "E#\U0010ffff"
 PATIENCE = 30.0
 """Seconds that a page waits, all in all, for what we may ask."""
 
@@ -65,15 +68,30 @@ def run(table: Table, job: Job) -> Turn:
     found = Found(reconcile.wanted(table, planner, items))
     _mend(table, connection, reconcile.compare(found))
     _lead(table, found)
+    _move(table, connection, planner, found)
     reconcile.mended(table, [duty for duty, row in found.due.items() if row and row["st"] == DELIVERED])
     if look:
-        _look(table, connection, planner, found)
+        patience = [PATIENCE]
+        _look(table, connection, planner, found, patience)
+        _look_at_records(table, connection, planner, page.items, found, patience)
     for item in page.items:
         if why := reconcile.superfluous(connection, item, planner):
             found.count(reconcile.EXTRA)
             reconcile.note(table, connection.id, reconcile.EXTRA, str(item["remote"]), item["pk"][2:], why)
     counts = _added(job.params.get("counts", {}), found.counts)
     return Turn(cursor(page.next), len(found.due), params=job.params | {"counts": counts})
+
+
+def move(table: Table, job: Job) -> Turn:
+    """A page of one node's entries at a time."""
+    nodes = list(job.params["nodes"])
+    number, _, after = (job.cursor or "0|E#").partition("|")
+    page = table.query(f"N#{nodes[int(number)]}", after=after, before=ENTRIES_END, limit=PAGE)
+    planner = planner_of(table)
+    duties = moves.misplaced(table, planner.person_of, reconcile.wanted(table, planner, page.items))
+    deliveries.send(duties)
+    following = f"{number}|{page.next[1]}" if page.next else f"{int(number) + 1}|E#"
+    return Turn(following if page.next or int(number) + 1 < len(nodes) else "", len(duties))
 
 
 def recent(table: Table, job: Job) -> Turn:
@@ -151,14 +169,22 @@ def _lead(table: Table, found: Found) -> None:
     deliveries.send([duty for duty, _ in waiting])
 
 
-def _look(table: Table, connection: Connection, planner: Planner, found: Found) -> None:
+def _move(table: Table, connection: Connection, planner: Planner, found: Found) -> None:
+    duties = moves.misplaced(table, planner.person_of, found.due)
+    for duty in duties:
+        reconcile.note(table, connection.id, ASTRAY, duty.sort, duty.node, "it lies on another record: moved now")
+    found.count(ASTRAY, len(duties))
+    deliveries.send(duties)
+
+
+def _look(table: Table, connection: Connection, planner: Planner, found: Found, patience: list[float]) -> None:
     """Ask for what was delivered. A system that cannot be asked, or not now, is left at that."""
-    office, patience = deliver.Office(table, planner.person_of, lambda _: connection), [PATIENCE]
+    office = deliver.Office(table, planner.person_of, lambda _: connection)
     delivered = [duty for duty, row in found.due.items() if row and row["st"] == DELIVERED]
     for duty in delivered:
         row = found.due[duty]
         try:
-            there = _seen(office, duty, patience)
+            there = _patiently(partial(deliver.still_there, office, duty), patience)
         except DeliveryFailed as failed:
             found.count("not looked at")
             if failed.outcome in ("unauthorized", "gone"):
@@ -171,12 +197,38 @@ def _look(table: Table, connection: Connection, planner: Planner, found: Found) 
             found.count(GONE)
 
 
-def _seen(office: deliver.Office, duty: Duty, patience: list[float]) -> bool | None:
+def _look_at_records(
+    table: Table, connection: Connection, planner: Planner, items: Sequence[Item], found: Found, patience: list[float]
+) -> None:
+    """Ask whether the records of a page show what they should."""
+    office = deliver.Office(table, planner.person_of, lambda _: connection)
+    for item in (each for each in items if each["sk"] == f"C#{connection.id}" and each.get("remote")):
+        person = planner.person_of(item["pk"][2:])
+        if person is None or contacts.of(table, connection.id, person.nodes, person.oldest)[0].node != item["pk"][2:]:
+            continue
+        try:
+            asked = partial(deliver.shows, office, connection, person, str(item["remote"]))
+            there = _patiently(asked, patience)
+        except DeliveryFailed as failed:
+            found.count("not looked at")
+            if failed.outcome in ("unauthorized", "gone"):
+                return
+            continue
+        if there is False:
+            found.count(DIFFERS)
+            reconcile.note(table, connection.id, DIFFERS, person.id, item["pk"][2:], "its record shows something else")
+            contacts.correct(table, connection.id, [item["pk"][2:]], lambda _: "")
+            deliveries.send([Duty(connection.id, CONTACT, person.oldest, person.id)])
+        elif there:
+            reconcile.alike(table, connection.id, person.id)
+
+
+def _patiently(ask: Callable[..., bool | None], patience: list[float]) -> bool | None:
     """As soon as our own pace allows; `patience`: what is left of the page's."""
     waited = False
     while True:
         try:
-            return deliver.still_there(office, duty, waited=waited)
+            return ask(waited=waited)
         except Paced as paced:
             wait = paced.retry_after or 0
             if wait > patience[0]:

@@ -61,6 +61,14 @@ COMMON = {
     ),
 }
 """Settings that the engine reads for every connection."""
+MERGE_POLICY = Setting(
+    "Records of who turns out to be one customer",
+    default="soft",
+    choices=("soft", "hard"),
+    help="soft: both stay, and the entries move to one of them; hard: the system makes one record of them, "
+    "which nobody can undo",
+)
+"""Of a destination that can merge records."""
 
 
 def listing(call: Call) -> Reply:
@@ -92,6 +100,8 @@ def fields_of(slug: str) -> tuple[dict[str, Setting], dict[str, Setting]]:
     """(settings, secrets) that a connection of this provider takes."""
     found = [each for each in declared(slug) if each]
     settings = {name: setting for each in found for name, setting in each.settings.items()}
+    if slug in destinations.slugs() and destinations.load(slug).merge_contacts:
+        settings["merge_policy"] = MERGE_POLICY
     if catches_up(slug):
         settings["catch_up"] = CATCH_UP
     return COMMON | settings, {name: setting for each in found for name, setting in each.secrets.items()}

@@ -19,7 +19,7 @@ from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.fields import DEFAULT_REGION, instant, phone, plain, present, scoped
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import merged
+from chalicelib.kit.outgoing import alike, merged
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import required, text
 from chalicelib.kit.signatures import hmac_signature
@@ -76,6 +76,33 @@ def find_activity(http: Http, remote: str, entry: Entry) -> str:
 
 def forget_contact(http: Http, remote: str) -> None:
     http.request("POST", f"{_objects(http)}/contacts/gdpr-delete", json={"objectId": remote}, allow=(404,))
+
+
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+    """First onto the new one: in between it is on both, and never on none."""
+    kind = kind_of(entry.event)
+    here = f"/crm/v4/objects/{kind}/{quote(activity, safe='')}/associations"
+    http.request("PUT", f"{here}/default/contacts/{quote(new, safe='')}")
+    http.request("DELETE", f"{here}/contacts/{quote(old, safe='')}", allow=(404,))
+
+
+def merge_contacts(http: Http, kept: str, other: str) -> str:
+    """https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/basic/merge-contacts"""
+    left = _id(_read(http, "contacts", other, {"properties": _customer_property(http)}))
+    if left in ("", kept):
+        return kept
+    told = {"primaryObjectId": kept, "objectIdToMerge": other}
+    return _own(http, http.request("POST", f"{_objects(http)}/contacts/merge", json=told))
+
+
+def shows_contact(http: Http, customer: Customer, remote: str) -> bool:
+    """An address that another record holds could not be written, so it is not missing."""
+    wanted = contact_properties(http, customer)
+    there = _read(http, "contacts", remote, {"properties": ",".join(sorted(wanted))}).get("properties") or {}
+    if not there or alike(there, wanted):
+        return bool(there)
+    email = wanted.get("email", "")
+    return alike(there, _without_address(wanted)) and bool(_holder(http, email, {}, _customer_property(http)))
 
 
 def kind_of(event: Event) -> str:
@@ -289,7 +316,7 @@ CHANGES = {
     "deletion": "system",
     "privacyDeletion": "system",
 }
-"""Of contacts. What came back because we wrote it yields nothing, but for a merge."""
+"""Of contacts. What came back because we wrote it yields nothing."""
 TELLS = {
     "phone": "phone",
     "email": "email",
@@ -325,10 +352,9 @@ def _change_of(told: Row) -> str:
 
 
 def _echoed(request: Request, told: Row) -> bool:
-    """By our own app. A setting says which that is; without it the values tell."""
+    """By our own app, its merges too. A setting says which that is; without it the values tell."""
     app = text(request.settings, "app_id")
-    ours = text(told, "changeSource") == "INTEGRATION" and app and app in text(told, "sourceId")
-    return bool(ours) and _change_of(told) != "merge"
+    return text(told, "changeSource") == "INTEGRATION" and bool(app) and app in text(told, "sourceId")
 
 
 def _changed(request: Request, told: Row, kind: str) -> Event:
@@ -387,6 +413,9 @@ DESTINATION = Destination(
     find_contact=find_contact,
     find_activity=find_activity,
     forget_contact=forget_contact,
+    move_activity=move_activity,
+    merge_contacts=merge_contacts,
+    shows_contact=shows_contact,
     keyed=True,
     changes=COMES_BACK,
     limit=Limit(100, 10.0),

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 EARLY_MS = 1500
 """A message this much before its row's due time is a stray copy."""
 PREFERRED, CHANNEL_KEPT_MS = "preferred_channel", 86_400_000
+HARD = "hard"
 CROSSED_WITHIN_MS = 86_400_000
 """So long systems send their webhooks again. What they tell later than that a look of reconciling finds."""
 ASK_AGAIN, REACHABLE_WITHIN_MS = 10.0, 600_000
@@ -279,8 +280,9 @@ def _move_duty(post: Post) -> str:
     if not row or not item or person is None or row["st"] != DELIVERED or not row.get("to") or move is None:
         return STAYS
     remote = push_contact(post, person)
-    if remote != row["to"]:
+    if remote != row["to"] and contacts.became(post.table, post.connection.id, row["to"]) != remote:
         move(post.http, str(row.get("ref", "")), row["to"], remote, entry_of(item, person, post.connection))
+    if remote != row["to"]:
         deliveries.moved(post.table, key, row["to"], remote)
     return remote
 
@@ -443,12 +445,26 @@ def _pushed(post: Post, leased: Contact) -> str:
     now = _with_channel(post, person)
     customer = shown.customer(now, post.connection)
     mine = leased.remote if contacts.belongs(post.table, leased, person.nodes) else ""
-    remote = mine or _told_record(post, person)
+    remote = _merged(post, person, mine) if mine else _told_record(post, person)
     if not (mine and _there_already(post, now, customer, leased)):
         remote = post.destination.upsert_contact(post.http, customer, remote)
     if not contacts.save(post.table, leased, remote, prints.fingerprint(post.connection, customer)):
         raise Busy("the lease ran out while the destination was answering")
     return remote
+
+
+def _merged(post: Post, person: Person, mine: str) -> str:
+    """One record of all that he has there, where the connection's owner wants that."""
+    merge = post.destination.merge_contacts if post.connection.settings.get("merge_policy") == HARD else None
+    if merge is None:
+        return mine
+    others = contacts.of(post.table, post.connection.id, person.nodes, person.oldest)[1] - {mine}
+    left = mine
+    for other in sorted(others):
+        left = merge(post.http, left, other)
+    if others:
+        contacts.adopt(post.table, post.connection.id, person.nodes, left, others)
+    return left
 
 
 def _there_already(post: Post, now: Customer, customer: Customer, leased: Contact) -> bool:

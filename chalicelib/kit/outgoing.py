@@ -25,6 +25,7 @@ CONTACT, ACTIVITY = "contact", "activity"
 MOST_FIELDS = 50
 """Of one section."""
 LONGEST_NAME = 200
+NUMBER = pattern(r"\+?[\d ().-]{7,20}\Z")
 DOT = pattern(r"(?<!\\)\.")
 SETTING = pattern(r"\{(\w+)\}")
 PART = pattern(r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?\Z")
@@ -76,6 +77,22 @@ def news(mapped: Mapping[str, Any], there: Any) -> Row:
 def shows(there: Any, value: Any) -> bool:
     """Whether a system shows this value; some show a number as text, or a text as a number."""
     return bool(there == value or (isinstance(value, str) and plain(there) == value))
+
+
+def alike(there: Any, wanted: Any) -> bool:
+    """Whether a row shows all of `wanted`, a row or a value, as far as systems keep what they are told: they may
+    change capitals, spaces, and how a number is written."""
+    if isinstance(wanted, Mapping):
+        row = there if isinstance(there, Mapping) else {}
+        return all(alike(row.get(name), value) for name, value in wanted.items())
+    if isinstance(wanted, str) and there is not None:
+        one, other = plain(there).strip().casefold(), wanted.strip().casefold()
+        return one == other or (NUMBER.match(other) is not None and _digits(one) == _digits(other))
+    return shows(there, wanted) or (not wanted and not there)
+
+
+def _digits(text: str) -> str:
+    return "".join(filter(str.isdigit, text))
 
 
 def tops(names: Iterable[str]) -> list[str]:

@@ -73,6 +73,13 @@ def belongs(table: Table, contact: Contact, nodes: Collection[str]) -> bool:
     return held is None or held.get("remote") != contact.remote
 
 
+def became(table: Table, connection: str, remote: str) -> str:
+    """The record that one is now, where that system made one of two; itself otherwise."""
+    item = table.get(pointer_key(connection, remote))
+    held = table.get(key(connection, str(item["node"]))) if item else None
+    return str(held.get("remote") or remote) if held else remote
+
+
 def lease(table: Table, contact: Contact) -> Contact | None:
     """Take the contact for half a minute; None when somebody has it. Read the state after this."""
     now = instants.now_ms()

@@ -58,6 +58,7 @@ class HubSpot(Standin):
         self.objects: dict[str, dict[str, Row]] = {kind: {} for kind in PROPERTIES}
         self.archived: dict[str, set[str]] = {kind: set() for kind in PROPERTIES}
         self.forgotten: list[str] = []
+        self.merged: dict[str, str] = {}
         self.links: set[tuple[str, str, str]] = set()
         self.known = {kind: set(names) for kind, names in PROPERTIES.items()}
         self.unique = {kind: {"hub_event_id"} for kind in ENGAGEMENTS} | {"contacts": {"hub_customer_id"}}
@@ -121,6 +122,17 @@ class HubSpot(Standin):
         linked = sorted((kind, key) for kind, key, other in self.links if other == contact)
         return [self.objects[kind][key]["properties"]["hub_event_id"] for kind, key in linked]
 
+    def people(self) -> list[str]:
+        with self.lock:
+            return [row["properties"].get("hub_customer_id", "") for row in self.objects["contacts"].values()]
+
+    def records_of(self, event: str) -> list[str]:
+        with self.lock:
+            found = [
+                link for link in self.links if self.objects[link[0]][link[1]]["properties"]["hub_event_id"] == event
+            ]
+            return sorted(contact for *_, contact in found)
+
     def add_contact(self, **properties: str) -> str:
         """A record that somebody made by hand."""
         with self.lock:
@@ -156,6 +168,8 @@ class HubSpot(Standin):
                 return self._batch_upsert(kind, call.json)
             case "POST", "gdpr-delete" if kind == "contacts":
                 return self._gdpr_delete(call.json)
+            case "POST", "merge" if kind == "contacts":
+                return self._merge(call.json)
             case "POST", "search":
                 return self._search(kind, call.json)
             case "POST", "":
@@ -218,7 +232,7 @@ class HubSpot(Standin):
         return Answer(201, self._make(kind, properties))
 
     def _get(self, kind: str, key: str, query: dict[str, str]) -> Answer:
-        row = self._find(kind, query["idProperty"], key) if "idProperty" in query else self.objects[kind].get(key)
+        row = self._find(kind, query["idProperty"], key) if "idProperty" in query else self._row(kind, key)
         if row is None:
             return _error(404, "OBJECT_NOT_FOUND", "Object not found.  objectId are usually numeric.")
         wanted = set(query.get("properties", "").split(",")) | {"hs_object_id", "createdate", "lastmodifieddate"}
@@ -231,7 +245,7 @@ class HubSpot(Standin):
 
     def _patch(self, kind: str, key: str, call: Call) -> Answer:
         named = call.query.get("idProperty")
-        row = self._find(kind, named, key) if named else self.objects[kind].get(key)
+        row = self._find(kind, named, key) if named else self._row(kind, key)
         properties = call.json.get("properties", {})
         if row is None:
             return _error(404, "OBJECT_NOT_FOUND", "Object not found.  objectId are usually numeric.")
@@ -262,6 +276,22 @@ class HubSpot(Standin):
         self.writes += 1
         return Answer(204)
 
+    def _merge(self, told: Any) -> Answer:
+        """One record is left; the id of the other still finds it."""
+        kept, other = (self._row("contacts", str(told.get(name))) for name in ("primaryObjectId", "objectIdToMerge"))
+        if kept is None or other is None:
+            return _error(404, "OBJECT_NOT_FOUND", "Object not found.")
+        if kept["id"] == other["id"]:
+            return _error(400, "VALIDATION_ERROR", f"Contact {other['id']} has already been merged")
+        kept["properties"] = {**other["properties"], **kept["properties"]}
+        self.links = {
+            (kind, each, kept["id"] if contact == other["id"] else contact) for kind, each, contact in self.links
+        }
+        del self.objects["contacts"][other["id"]]
+        self.merged[other["id"]] = kept["id"]
+        self.writes += 1
+        return Answer(200, kept)
+
     def _search(self, kind: str, told: Any) -> Answer:
         """The index lags: what is younger than `search_lag` seconds is not found yet."""
         horizon = time.monotonic() - self.search_lag
@@ -275,7 +305,8 @@ class HubSpot(Standin):
         if call.method == "GET" and not other:
             linked = [{"toObjectId": int(each)} for each in self.contacts_of(kind, key)]
             return Answer(200, {"results": linked})
-        if other not in self.objects["contacts"]:
+        other = str((self._row("contacts", other) or {}).get("id", ""))
+        if not other:
             return _error(404, "OBJECT_NOT_FOUND", f"No contact with ID {other} exists")
         if call.method == "DELETE":
             self.links.discard((kind, key, other))
@@ -335,6 +366,11 @@ class HubSpot(Standin):
                 return f"Contact already exists. Existing ID: {other['id']}"
             return f"Cannot set PropertyValueCoordinates: {other['id']} already has that value for {name}."
         return ""
+
+    def _row(self, kind: str, key: str) -> Row | None:
+        while kind == "contacts" and key in self.merged:
+            key = self.merged[key]
+        return self.objects[kind].get(key)
 
     def _find(self, kind: str, name: str, value: str) -> Row | None:
         fold = str.lower if name == "email" else str

@@ -118,6 +118,10 @@ class Standin:
         """Our customer id, or an empty text, of every contact that this system holds."""
         return []
 
+    def records_of(self, event: str) -> list[str]:
+        """The ids of the contacts on whose record this activity, by our event id, is seen."""
+        raise NotImplementedError
+
     def sent(self) -> list[str]:
         """The system's id of every message that went to a customer; one that went twice, twice."""
         return []

@@ -272,19 +272,26 @@ def _append_duty(post: Post, attempt: Attempt, tried: bool, begun: float) -> str
 
 def _move_duty(post: Post) -> str:
     """What lies on another record than its customer's is brought there; what is gone or nobody's now stays."""
-    key = msgspec.structs.replace(post.duty, kind=ACTIVITY).key
-    row = live(post.table.get(key))
+    row = live(post.table.get(msgspec.structs.replace(post.duty, kind=ACTIVITY).key))
     item = post.item
     person = post.person() if row and item else None
-    move = post.destination.move_activity
-    if not row or not item or person is None or row["st"] != DELIVERED or not row.get("to") or move is None:
+    if not row or not item or person is None or row["st"] != DELIVERED or not deliveries.lies(row):
         return STAYS
     remote = push_contact(post, person)
-    if remote != row["to"] and contacts.became(post.table, post.connection.id, row["to"]) != remote:
-        move(post.http, str(row.get("ref", "")), row["to"], remote, entry_of(item, person, post.connection))
-    if remote != row["to"]:
-        deliveries.moved(post.table, key, row["to"], remote)
+    if deliveries.lies(row) != [remote]:
+        deliveries.moving(post.table, row, remote)
+        _move(post, row, remote, entry_of(item, person, post.connection))
+        deliveries.moved(post.table, row, remote)
     return remote
+
+
+def _move(post: Post, row: Item, remote: str, entry: Entry) -> None:
+    """Off every record on which it may be: that of a move whose outcome is unknown too."""
+    move = post.destination.move_activity
+    lies = [contacts.became(post.table, post.connection.id, each) for each in deliveries.lies(row)]
+    for old in dict.fromkeys(each for each in lies if each != remote):
+        if move:
+            move(post.http, str(row.get("ref", "")), old, remote, entry)
 
 
 STAYS = "it stays where it is"
@@ -409,8 +416,8 @@ def push_contact(post: Post, person: Person) -> str:
         raise Busy("another worker pushes this contact")
     try:
         return _pushed(post, leased)
-    except DeliveryFailed:
-        contacts.release(post.table, leased)
+    except DeliveryFailed as failed:
+        contacts.release(post.table, leased, unsure=isinstance(failed, Unknown))
         raise
 
 

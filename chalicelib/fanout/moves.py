@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from chalicelib import destinations
 from chalicelib.model.connection import Connection
 from chalicelib.model.customer import Person
-from chalicelib.store import contacts
+from chalicelib.store import contacts, deliveries
 from chalicelib.store.deliveries import ACTIVITY, DELIVERED, MOVE, Duty
 from chalicelib.store.table import Item, Table
 
@@ -26,37 +26,35 @@ def movable(connections: Iterable[Connection]) -> list[Connection]:
     return [each for each in connections if destinations.load(each.provider).move_activity]
 
 
-def astray(table: Table, able: Iterable[Connection], person_of: Whose, before: Parts, after: Parts) -> list[str]:
-    """Nodes of customers that are others now, where some system has several records of one of them, or
-    they came apart."""
-    found = []
+def astray(table: Table, able: Iterable[Connection], whose: Whose, before: Parts, after: Parts) -> list[str]:
+    """Nodes of customers that came apart, or became one that has several records somewhere: which record is
+    his may have changed for all of them."""
+    found: dict[str, None] = {}
     for customer, nodes in before.items():
         for node in (each for each in nodes if each not in after.get(customer, ())):
-            person = person_of(node)
-            if person and not person.anonymous and _apart(table, able, nodes, list(person.nodes), person.oldest):
-                found.append(node)
-    return found
+            person = whose(node)
+            if person is None or person.anonymous:
+                continue
+            if not person.nodes.keys() >= set(nodes):
+                found.update(dict.fromkeys(nodes))
+            elif any(len(contacts.of(table, each.id, person.nodes, person.oldest)[1]) > 1 for each in able):
+                found.update(dict.fromkeys(person.nodes))
+    return list(found)
 
 
-def _apart(table: Table, able: Iterable[Connection], before: tuple[str, ...], nodes: list[str], oldest: str) -> bool:
-    if not set(before) <= set(nodes):
-        return True
-    return any(len(contacts.of(table, each.id, nodes, oldest)[1]) > 1 for each in able)
-
-
-def misplaced(table: Table, person_of: Whose, due: Mapping[Duty, Item | None]) -> list[Duty]:
+def misplaced(table: Table, whose: Whose, due: Mapping[Duty, Item | None]) -> list[Duty]:
     """What must move of `due`, duties with their rows."""
     records: dict[tuple[str, str], str] = {}
     found = []
     for duty, row in due.items():
-        lies = str(row.get("to", "")) if row and duty.kind == ACTIVITY and row["st"] == DELIVERED else ""
-        person = person_of(duty.node) if lies else None
+        lies = deliveries.lies(row) if row and duty.kind == ACTIVITY and row["st"] == DELIVERED else []
+        person = whose(duty.node) if lies else None
         if person is None:
             continue
         known = duty.connection, person.id
         if known not in records:
             records[known] = _record(table, duty.connection, person)
-        if records[known] != lies:
+        if lies != [records[known]]:
             found.append(Duty(duty.connection, MOVE, duty.node, duty.sort))
     return found
 

@@ -93,6 +93,7 @@ class Planner:
         if self.audiences:
             self._moved(image(record, "OldImage"), new, into)
         if new is None or not (self.receivers or self.rules):
+            self._gone(image(record, "OldImage"), into)
             return
         if new["pk"].startswith("N#") and new["sk"].startswith("E#"):
             if record["eventName"] == "INSERT":
@@ -199,9 +200,23 @@ class Planner:
                     self._contacts(person, into)
                 for node in self._anonymous_before(nodes, before, person):
                     self.history(node, into)
-        if old is not None and (able := moves.movable(self.receivers)):
-            parts = dict(self.parts_of(old)), dict(self.parts_of(new))
-            into.moved.update(dict.fromkeys(moves.astray(self.table, able, self.person_of, *parts)))
+        if old is not None:
+            self._left(dict(self.parts_of(old)), dict(self.parts_of(new)), into, whole="fwd" in new)
+
+    def _gone(self, old: Item | None, into: Planned) -> None:
+        """A cluster that another one took in whole, or an erased one."""
+        if old is not None and old["pk"].startswith("K#"):
+            self._left(dict(self.parts_of(old)), {}, into, whole=True)
+
+    def _left(self, before: moves.Parts, after: moves.Parts, into: Planned, *, whole: bool) -> None:
+        """Customers that came apart are two for the systems too. `whole`: the cluster went to another one as it was,
+        whose own change tells."""
+        there = {node for nodes in after.values() for node in nodes}
+        for nodes in () if whole else before.values():
+            for node in (each for each in nodes if each not in there):
+                self._contacts(self.person_of(node), into)
+        if able := moves.movable(self.receivers):
+            into.moved.update(dict.fromkeys(moves.astray(self.table, able, self.person_of, before, after)))
 
     def _anonymous_before(self, nodes: Nodes, before: set[Nodes], person: Person) -> Iterable[str]:
         """Web and app nodes that this change joined to somebody: their entries went nowhere yet."""

@@ -10,6 +10,8 @@ from chalicelib.model import instants
 from chalicelib.store.table import Item, Put, Table, Update, equal
 
 LEASE_MS = 30_000
+MOST_MERGES = 8
+"""So many times one record went into another, before we stop to follow."""
 
 
 @dataclass(frozen=True)
@@ -75,21 +77,27 @@ def belongs(table: Table, contact: Contact, nodes: Collection[str]) -> bool:
 
 def became(table: Table, connection: str, remote: str) -> str:
     """The record that one is now, where that system made one of two; itself otherwise."""
-    item = table.get(pointer_key(connection, remote))
-    held = table.get(key(connection, str(item["node"]))) if item else None
-    return str(held.get("remote") or remote) if held else remote
+    for _ in range(MOST_MERGES):
+        item = table.get(pointer_key(connection, remote)) or {}
+        if "into" not in item:
+            break
+        remote = str(item["into"])
+    return remote
 
 
 def lease(table: Table, contact: Contact) -> Contact | None:
-    """Take the contact for half a minute; None when somebody has it. Read the state after this."""
+    """Take the contact for half a minute; None when somebody has it. Read the state after this.
+
+    Who dies with it leaves it as never pushed: nobody knows what the record shows then.
+    """
     now = instants.now_ms()
     if contact.until > now:
         return None
-    taken = Contact(contact.connection, contact.node, contact.remote, contact.pushed, contact.pushed_at)
+    taken = Contact(contact.connection, contact.node, contact.remote, "", contact.pushed_at)
     leased = _item(taken, contact.ver + 1, until=now + LEASE_MS)
     if not table.write(Put(leased, equal(ver=contact.ver or None))):
         return None
-    return from_item(leased)
+    return replace(from_item(leased), pushed=contact.pushed)
 
 
 def save(table: Table, contact: Contact, remote: str, pushed: str) -> bool:
@@ -106,7 +114,8 @@ def seen(table: Table, contact: Contact) -> None:
 
 
 def pointer(connection: str, remote: str, node: str) -> Item:
-    """From a record over there back to whose it is, for what that system tells of it."""
+    """From a record over there back to whose it is, for what that system tells of it. One that went into another
+    record says so."""
     pk, sk = pointer_key(connection, remote)
     return {"pk": pk, "sk": sk, "node": node}
 
@@ -122,6 +131,7 @@ def adopt(table: Table, connection: str, nodes: Iterable[str], primary: str, mer
         contact = from_item(item)
         if contact.remote in gone:
             moved = Contact(connection, contact.node, primary, "", contact.pushed_at)
+            table.write(Put(pointer(connection, contact.remote, contact.node) | {"into": primary}))
             table.write(Put(_item(moved, contact.ver + 1), equal(ver=contact.ver)))
 
 
@@ -132,7 +142,7 @@ def correct(table: Table, connection: str, nodes: Iterable[str], change: Callabl
             item = table.get(key(connection, node))
             contact = from_item(item) if item else Contact(connection, node)
             changed = change(contact.pushed)
-            if changed == contact.pushed:
+            if changed == contact.pushed and contact.until <= instants.now_ms():
                 break
             row = _item(replace(contact, pushed=changed), contact.ver + 1, contact.until)
             if table.write(Put(row, equal(ver=contact.ver))):
@@ -141,7 +151,9 @@ def correct(table: Table, connection: str, nodes: Iterable[str], change: Callabl
             raise Busy("the contact changes all the time")
 
 
-def release(table: Table, contact: Contact) -> None:
+def release(table: Table, contact: Contact, *, unsure: bool = False) -> None:
+    """Nothing was pushed; `unsure`: or it was, and nobody knows."""
+    contact = replace(contact, pushed="") if unsure else contact
     table.write(Put(_item(contact, contact.ver + 1), equal(ver=contact.ver)))
 
 

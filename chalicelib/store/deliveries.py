@@ -138,9 +138,20 @@ def held(table: Table, duty: Duty, attempt: Attempt) -> None:
     _keep(table, _row(duty, HELD, attempt) | {"gpk": f"HELD#{duty.connection}", "gsk": duty.key[1]})
 
 
-def moved(table: Table, key: Key, old: str, new: str) -> None:
-    """An activity lies on another record now. Whoever moved it elsewhere since knows better."""
-    table.write(Update(key, {"to": new}, when=equal(to=old)))
+def lies(row: Item) -> list[str]:
+    """The record that shows this activity, and those to which a move began whose outcome nobody knows."""
+    return [str(row["to"]), *map(str, row.get("mv", ()))] if row.get("to") else []
+
+
+def moving(table: Table, row: Item, new: str) -> None:
+    """Before an activity is moved: it may lie there from now on."""
+    maybe = sorted({*lies(row)[1:], new} - {row["to"]})
+    table.write(Update((row["pk"], row["sk"]), {"mv": maybe}, when=equal(to=row["to"])))
+
+
+def moved(table: Table, row: Item, new: str) -> None:
+    """It lies there. Whoever moved it elsewhere since knows better."""
+    table.write(Update((row["pk"], row["sk"]), {"to": new}, remove=("mv",), when=equal(to=row["to"])))
 
 
 def claim(table: Table, duty: Duty, attempt: Attempt, row: Item | None) -> bool:

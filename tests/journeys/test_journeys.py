@@ -339,8 +339,12 @@ def test_a_wrong_link_is_a_conflict_then_forced_then_taken_back_and_replays_chan
     forced = who.call("POST", "/v1/links", 201, json=pair | {"force": True})
     assert len(forced["customers"]["after"]) == 1
     eventually(lambda: len(entries(cast, "shop:tc/300010")) == 8)
+    eventually(lambda: sorted(map(len, shown_on(cast, k))) == [0, 8], 30, 0.5)
     who.call("DELETE", f"/v1/links/{forced['id']}")
     settle(cast, [(JOURNEYS[0], k)], 20)
+    eventually(lambda: sorted(map(len, shown_on(cast, k))) == [3, 5], 30, 0.5)
+    for n, record in enumerate(shown_on(cast, k)):
+        assert sorted(record) == sorted(each["id"] for each in entries(cast, f"shop:tc/{300010 + n}"))
     for n in (0, 1):
         audit = who.get(f"/v1/customers/{shown(cast, f'shop:tc/{300010 + n}')['id']}/audit")["entries"]
         assert [each["action"] for each in audit if each["action"] in ("force", "undo")][:2] == ["undo", "force"]
@@ -351,6 +355,16 @@ def test_a_wrong_link_is_a_conflict_then_forced_then_taken_back_and_replays_chan
         eventually(lambda job=job: who.get(f"/v1/jobs/{job}")["status"] == "done")
     assert [entries(cast, f"shop:tc/{300010 + n}") for n in (0, 1)] == before
     settle(cast, [(JOURNEYS[0], k)], 20)
+
+
+def shown_on(cast: Cast, k: int) -> list[list[str]]:
+    """What the CRM shows on the record of each of the two, by our event ids."""
+    with cast.crm.lock:
+        rows = {
+            row["properties"].get("email") or row["properties"].get("phone"): key
+            for key, row in cast.crm.objects["contacts"].items()
+        }
+        return [cast.crm.events_of(rows[each]) for each in (f"+3165{k:07d}", f"ahmad{k}@example.nl")]
 
 
 def test_permuted_doubled_at_once_and_with_workers_killed(cast: Cast, hub: Hub) -> None:

@@ -6,7 +6,11 @@ its own. Neither is unique there: one search, of the table itself, tells who car
 his mail address; whoever has the address, is no colleague and carries no reference is adopted.
 
 An entry is a mail.message in the partner's history. Its Message-Id is ours and made of the event id, so that
-it is found again. It is made as a record, not posted: posting may notify followers.
+it is found again. It is made as a record, not posted: posting may notify followers. Only administrators may
+write which partner it is of: for other users a move makes it anew there, and then deletes it here.
+
+Partners are merged by the wizard that people use, whose source says what it refuses:
+https://github.com/odoo/odoo/blob/19.0/odoo/addons/base/wizard/base_partner_merge.py
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from chalicelib.errors import Delayed, DeliveryFailed, Rejected, Unauthorized, U
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import blanked, merged, tops
+from chalicelib.kit.outgoing import alike, blanked, merged, tops
 from chalicelib.kit.shape import count, kept, text
 from chalicelib.kit.signatures import keys_of
 from chalicelib.kit.source import Secrets, Setting
@@ -32,10 +36,13 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 FIELD_NAME = pattern(r"[a-z][a-z0-9_]{0,62}\Z")
 PARTNER, MESSAGE = "res.partner", "mail.message"
+MERGING = "base.partner.merge.automatic.wizard"
+ALSO_ARCHIVED = ["active", "in", [True, False]]
 POSITIONAL = {"create": ("vals_list",), "write": ("vals",)}
 """What JSON-RPC takes by its place, because the name differs between versions."""
-REFUSALS = (422, 500)
-REFUSED = frozenset({"AccessDenied", "AccessError", "SessionExpiredException"})
+REFUSALS = (403, 422, 500)
+NO_RIGHT = "AccessError"
+REFUSED = frozenset({"AccessDenied", NO_RIGHT, "SessionExpiredException"})
 PASSING = frozenset({"LockError", "ConcurrencyError", "PoolError"})
 SIDES = {"in": "from customer", "out": "to customer"}
 USER = "uid-"
@@ -67,7 +74,7 @@ def upsert_contact(http: Http, customer: Customer, remote: str) -> str:
     if partner is None:
         name = next(filter(None, (text(wanted, each) for each in ("name", "email", "phone"))), customer.id)
         return _created(http, PARTNER, wanted | {"name": name})
-    told = {name: value for name, value in wanted.items() if partner.get(name) != value}
+    told = {name: value for name, value in wanted.items() if _plain(partner.get(name)) != value}
     if told and _called(http, PARTNER, "write", {"vals": told}, [partner["id"]]) is not True:
         raise Unknown("a change was answered with something else")
     return text(partner, "id")
@@ -90,8 +97,7 @@ def find_activity(http: Http, remote: str, entry: Entry) -> str:
 def forget_contact(http: Http, remote: str) -> None:
     """Our entries, then the partner. One that bookings or a user hang on cannot go: it is emptied and archived."""
     _forget_messages(http, remote)
-    there = [["id", "=", _number(remote)], ["active", "in", [True, False]]]
-    if not _searched(http, PARTNER, there, ["id"]):
+    if not _searched(http, PARTNER, [["id", "=", _number(remote)], ALSO_ARCHIVED], ["id"]):
         return
     _, wrong = _answered(http, PARTNER, "unlink", {}, [_number(remote)])
     if wrong and not isinstance(_failure(http, wrong), Rejected):
@@ -112,6 +118,51 @@ def _forget_messages(http: Http, remote: str) -> None:
             return
         _called(http, MESSAGE, "unlink", {}, [each["id"] for each in found])
     raise Delayed("more entries than one erasure takes: the rest goes with the next attempt")
+
+
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+    """Wherever it lies: whoever merges partners by hand takes their entries along."""
+    if not _searched(http, PARTNER, [["id", "=", _number(new)], ALSO_ARCHIVED], ["id"]):
+        raise Rejected("this partner was deleted there: redrive once the customer has a new one")
+    ours = [["model", "=", PARTNER], ["message_id", "=", _mark(entry.event.id)]]
+    found = _searched(http, MESSAGE, ours, ["id", "res_id"])
+    if not found:
+        raise Rejected("this entry was deleted there")
+    elsewhere = [each["id"] for each in found if each.get("res_id") != _number(new)]
+    if len(elsewhere) == len(found) and _taken_along(http, elsewhere[0], new, entry):
+        elsewhere = elsewhere[1:]
+    if elsewhere:
+        _called(http, MESSAGE, "unlink", {}, elsewhere)
+
+
+def _taken_along(http: Http, message: int, new: str, entry: Entry) -> bool:
+    """Whether the very entry is on the new one; otherwise there is another of it."""
+    _, wrong = _answered(http, MESSAGE, "write", {"vals": {"res_id": _number(new)}}, [message])
+    if not wrong:
+        return True
+    if _kind(wrong) != NO_RIGHT:
+        raise _failure(http, wrong)
+    append_activity(http, new, entry)
+    return False
+
+
+def merge_contacts(http: Http, kept: str, other: str) -> str:
+    """One that people archived is not what is left, where the other is in use."""
+    both = [["id", "in", [_number(kept), _number(other)]], ALSO_ARCHIVED]
+    rows = _searched(http, PARTNER, both, ["id", "active"])
+    ranked = sorted(rows, key=lambda each: (not each.get("active"), text(each, "id") != kept))
+    left = text(ranked[0], "id") if ranked else kept
+    if len(ranked) == 2:
+        chosen = {"partner_ids": [[6, 0, [each["id"] for each in ranked]]], "dst_partner_id": _number(left)}
+        _called(http, MERGING, "action_merge", {}, [int(_created(http, MERGING, chosen))])
+    return left
+
+
+def shows_contact(http: Http, customer: Customer, remote: str) -> bool:
+    """One that was archived is not found by a push either."""
+    wanted = partner_fields(http, customer)
+    found = _searched(http, PARTNER, [["id", "=", _number(remote)]], list(dict.fromkeys(("id", *wanted))))
+    return any(alike({name: _plain(value) for name, value in each.items()}, wanted) for each in found)
 
 
 def partner_fields(http: Http, customer: Customer) -> Row:
@@ -206,7 +257,9 @@ def _answered(http: Http, model: str, method: str, told: Row, ids: list[int] | N
     if not _is_older(http.settings):
         body = ({"ids": ids} if ids else {}) | told
         answer = http.request("POST", f"json/2/{model}/{method}", json=body, allow=REFUSALS)
-        return (answer.json(), {}) if answer.status not in REFUSALS else (None, _wrong(answer.json(), answer.status))
+        if answer.status not in REFUSALS:
+            return answer.json(), {}
+        return None, _wrong(answer.told() if answer.status == 403 else answer.json(), answer.status)
     places = POSITIONAL.get(method, ())
     placed = [*([ids] if ids else []), *(told[name] for name in places)]
     named = {name: value for name, value in told.items() if name not in places}
@@ -229,14 +282,24 @@ def _wrong(told: Any, status: int) -> Row:
     return {"status": status, "name": text(told, "name"), "message": text(told, "message")}
 
 
+def _kind(wrong: Row) -> str:
+    return str(wrong["name"]).rpartition(".")[2]
+
+
 def _failure(http: Http, wrong: Row) -> DeliveryFailed:
     """By its name, if it has one: nothing was kept. A field that does not exist is a 500 there."""
     from chalicelib.kit.http import redacted
 
-    name, secrets = wrong["name"].rpartition(".")[2], {each for values in http.secrets.values() for each in values}
+    name, secrets = _kind(wrong), {each for values in http.secrets.values() for each in values}
     is_passing = name in PASSING or wrong["name"].startswith("psycopg2") or (not name and wrong["status"] >= 500)
-    kind = Unauthorized if name in REFUSED else Delayed if is_passing else Rejected
+    is_closed = name in REFUSED or wrong["status"] == 403
+    kind = Unauthorized if is_closed else Delayed if is_passing else Rejected
     return kind(f"HTTP {wrong['status']}: {name or 'refused'}", redacted(wrong["message"].encode(), secrets))
+
+
+def _plain(value: Any) -> Any:
+    """A record that a field names is shown as its number and name, and written as its number."""
+    return value[0] if isinstance(value, list) and len(value) == 2 and isinstance(value[1], str) else value
 
 
 def _of(remote: str) -> list[list[Any]]:
@@ -307,6 +370,9 @@ DESTINATION = Destination(
     find_contact=find_contact,
     find_activity=find_activity,
     forget_contact=forget_contact,
+    move_activity=move_activity,
+    merge_contacts=merge_contacts,
+    shows_contact=shows_contact,
     grant=grant,
     keyed=False,
     limit=Limit(60, 60.0),
@@ -345,11 +411,15 @@ DESTINATION = Destination(
         "the names of mistakes that pass by themselves: those of the database are taken for it",
         "limits: none are published; one a second is taken",
         "that deleting what bookings hang on is refused with a 422, or by the name of the mistake",
+        "the wizard that merges: its source and programs of others call it so, the documentation does not name it",
+        "since which version only administrators may move an entry: where it is refused, it is made anew",
     ),
     setup=(
         "The external API needs a plan that has it; a server of one's own always does.",
         "Add a user for the hub with the right to create contacts, and make an API key in his preferences.",
         "Enter the address, the database and the key; for jsonrpc his login too.",
+        "To merge partners (merge_policy hard) he must have Administration: Access Rights, because Odoo lets nobody else "
+        "merge those with different mail addresses. What is refused waits, and the partners stay two.",
         "Where people fill in the reference of contacts, add a text field to Contact and enter it as customer_field.",
         "Keys end, after three months at most for most users: put the day in somebody's calendar.",
     ),

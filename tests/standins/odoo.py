@@ -19,8 +19,10 @@ FIELDS = {
     | {"x_tier", "x_vip"},
     "mail.message": {"model", "res_id", "message_id", "message_type", "subtype_id", "is_internal", "date", "subject"}
     | {"body", "mail_activity_type_id", "author_id", "x_order"},
+    "base.partner.merge.automatic.wizard": {"partner_ids", "dst_partner_id", "state"},
 }
 COMPUTED = {"res.partner": {"id", "partner_share", "email_normalized"}, "mail.message": {"id"}}
+MERGING = "base.partner.merge.automatic.wizard"
 MESSAGE_TYPES = {"email", "comment", "notification", "email_outgoing", "auto_comment", "user_notification"}
 MARK = re.compile(r"<draad\.([a-z0-9]+)@draad\.invalid>\Z")
 PATH = re.compile(r"/json/2/(?P<model>[\w.]+)/(?P<method>\w+)\Z")
@@ -30,6 +32,7 @@ SIGNATURES = {
     "create": {"vals_list"},
     "write": {"vals"},
     "unlink": set(),
+    "action_merge": set(),
 }
 
 Row = dict[str, Any]
@@ -37,8 +40,9 @@ Row = dict[str, Any]
 
 class Odoo(Standin):
     """`json2`: whether it is a version that has it. `one_id`: whether creating one record answers its id alone.
-    `may_write`: whether the user has the right to. `wrong`: the name of the mistake of the next call of execute_kw or
-    JSON-2. `bookings`: partners on whom they hang."""
+    `may_write`: whether the user has the right to. `may_set`: whether he is an administrator of the settings.
+    `may_merge_any`: whether he is one of the access rights. `wrong`: the name of the mistake of the next call of
+    execute_kw or JSON-2. `bookings`: partners on whom they hang."""
 
     lie: Any = {"jsonrpc": "2.0", "id": 1, "status": "error"}
 
@@ -46,6 +50,8 @@ class Odoo(Standin):
         self.json2 = True
         self.one_id = False
         self.may_write = True
+        self.may_set = False
+        self.may_merge_any = True
         self.wrong = ""
         self.keys = {(LOGIN, KEY): UID}
         self.bookings: set[int] = set()
@@ -54,7 +60,7 @@ class Odoo(Standin):
         self._ids = itertools.count(501)
 
     def set(self, **told: Any) -> None:
-        for name in ("json2", "one_id", "may_write", "wrong"):
+        for name in ("json2", "one_id", "may_write", "may_set", "may_merge_any", "wrong"):
             if name in told:
                 with self.lock:
                     setattr(self, name, told.pop(name))
@@ -73,6 +79,12 @@ class Odoo(Standin):
         with self.lock:
             there = [row for row in self.rows["res.partner"].values() if row["active"] and row["partner_share"]]
         return [row["x_draad_id"] or row["ref"] or "" for row in there]
+
+    def records_of(self, event: str) -> list[str]:
+        with self.lock:
+            there = self.rows["res.partner"]
+            rows = [row for row in self.rows["mail.message"].values() if row["res_id"] in there]
+            return sorted(str(row["res_id"]) for row in rows if row["message_id"] == f"<draad.{event}@draad.invalid>")
 
     def add_partner(self, *, colleague: bool = False, **fields: Any) -> str:
         """One that somebody made by hand."""
@@ -118,7 +130,7 @@ class Odoo(Standin):
         told = call.json
         ids = told.pop("ids", [])
         told.pop("context", None)
-        if model not in FIELDS or method not in SIGNATURES:
+        if model not in FIELDS or not _has(model, method):
             return Answer(404, _mistake("werkzeug.exceptions.NotFound", f"no {model}.{method}"))
         if (method in ("create", "search_read") and ids) or set(told) - SIGNATURES[method]:
             return Answer(422, _mistake("werkzeug.exceptions.UnprocessableEntity", "wrong arguments"))
@@ -144,9 +156,9 @@ class Odoo(Standin):
         return self._executed(model, name, list(placed), dict(named))
 
     def _executed(self, model: str, method: str, placed: list[Any], named: Row) -> Answer:
-        if model not in FIELDS or method not in SIGNATURES:
+        if model not in FIELDS or not _has(model, method):
             return _rpc_error("builtins.AttributeError", f"no {model}.{method}")
-        ids = placed.pop(0) if method in ("write", "unlink") else []
+        ids = placed.pop(0) if method in ("write", "unlink", "action_merge") else []
         if method == "create":
             named["vals_list"] = placed.pop(0)
         if method == "write":
@@ -167,6 +179,8 @@ class Odoo(Standin):
             return None, "odoo.exceptions.AccessError", "You are not allowed to modify this"
         if any(key not in self.rows[model] for key in ids):
             return None, "odoo.exceptions.MissingError", "Record does not exist or has been deleted."
+        if method == "action_merge":
+            return self._merge(self.rows[model][ids[0]])
         return {"create": self._create, "write": self._write, "unlink": self._unlink}[method](model, ids, told)
 
     def _search(self, model: str, told: Row) -> tuple[Any, str, str]:
@@ -190,6 +204,9 @@ class Odoo(Standin):
         return (made[0] if self.one_id or not isinstance(values, list) else made), "", ""
 
     def _write(self, model: str, ids: list[int], told: Row) -> tuple[Any, str, str]:
+        if model == "mail.message" and {"model", "res_id"} & set(told["vals"]) and not self.may_set:
+            text = "Only administrators can modify 'model' and 'res_id' fields."
+            return None, "odoo.exceptions.AccessError", text
         if wrong := self._refusal(model, told["vals"], new=False):
             return None, *wrong
         for key in ids:
@@ -207,14 +224,45 @@ class Odoo(Standin):
                 del self.rows["mail.message"][number]
         return True, "", ""
 
+    def _merge(self, chosen: Row) -> tuple[Any, str, str]:
+        """Of those that are there yet; fewer than two are left as they are."""
+        ids = [key for _, _, told in chosen["partner_ids"] or [] for key in told if key in self.rows["res.partner"]]
+        rows = [self.rows["res.partner"][key] for key in ids]
+        done = {"type": "ir.actions.act_window", "res_model": MERGING, "res_id": chosen["id"], "view_mode": "form"}
+        if len(rows) < 2:
+            return done, "", ""
+        if len(rows) > 3:
+            return (
+                None,
+                "odoo.exceptions.UserError",
+                "For safety reasons, you cannot merge more than 3 contacts together.",
+            )
+        if not self.may_merge_any and len({row["email"] for row in rows}) > 1:
+            return None, "odoo.exceptions.UserError", "All contacts must have the same email."
+        left = next((row for row in rows if row["id"] == chosen["dst_partner_id"]), rows[-1])
+        for row in [row for row in rows if row is not left]:
+            self._merge_into(left, row)
+        return done, "", ""
+
+    def _merge_into(self, left: Row, other: Row) -> None:
+        left |= {name: value for name, value in other.items() if value and not left[name]}
+        for row in self.rows["mail.message"].values():
+            row["res_id"] = left["id"] if row["res_id"] == other["id"] else row["res_id"]
+        self._make("mail.message", {"model": "res.partner", "res_id": left["id"], "message_id": "<5.6.7-openerp@tc>"})
+        del self.rows["res.partner"][other["id"]]
+
     def _refusal(self, model: str, told: Row, *, new: bool) -> tuple[str, str] | None:
         if unknown := set(told) - FIELDS[model]:
             return "builtins.ValueError", f"Invalid field {min(unknown)!r} in {model!r}"
         if model == "res.partner":
             nameless = not told.get("name") if new else told.get("name", "-") in ("", False)
             return ("odoo.exceptions.UserError", "Contacts require a name") if nameless else None
+        if model == MERGING:
+            return None if _are_links(told) else ("builtins.ValueError", f"Wrong value for {model}.partner_ids")
         if told.get("message_type", "comment") not in MESSAGE_TYPES:
             return "builtins.ValueError", "Wrong value for mail.message.message_type"
+        if not new:
+            return None
         if told.get("res_id") not in self.rows["res.partner"] or not _is_moment(told.get("date", "")):
             return "odoo.exceptions.MissingError", "Record does not exist, or date is none"
         return None if _Tags(told.get("body", "")).closed else ("builtins.ValueError", "body")
@@ -224,6 +272,18 @@ class Odoo(Standin):
         row = empty | told | {"id": next(self._ids)}
         self.rows[model][row["id"]] = row
         return row
+
+
+def _has(model: str, method: str) -> bool:
+    return method in SIGNATURES and (method != "action_merge" or model == MERGING)
+
+
+def _are_links(told: Row) -> bool:
+    """The command that sets a list of records, and the number of one."""
+    links = told.get("partner_ids")
+    shaped = isinstance(links, list) and all(len(each) == 3 and each[:2] == [6, 0] for each in links)
+    numbers = [told.get("dst_partner_id"), *(key for each in links for key in each[2])] if shaped else [None]
+    return all(isinstance(each, int) for each in numbers)
 
 
 class _Tags(HTMLParser):

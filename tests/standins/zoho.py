@@ -24,7 +24,7 @@ FIELDS = {
     "Calls": {"Subject", "Call_Type", "Call_Start_Time", "Call_Duration", "Outbound_Call_Status", "Who_Id"}
     | {"Description", "Call_Result"},
     "Tasks": {"Subject", "Status", "Due_Date", "Who_Id", "Description"},
-    "Notes": {"Note_Title", "Note_Content"},
+    "Notes": {"Note_Title", "Note_Content", "Parent_Id"},
 }
 MANDATORY = {
     "Contacts": ("Last_Name",),
@@ -48,6 +48,7 @@ QUERY = re.compile(
 )
 TOKEN = re.compile(r"\s*(\(|\)|=|,|'[^'\\]*'|\w+)")
 PATH = re.compile(r"/crm/v8/(?P<module>\w+)(?:/(?P<id>[^/]+))?(?:/(?P<more>\w+))?\Z")
+MERGE = re.compile(r"/crm/v8/Contacts/(?P<id>\d+)/actions/merge\Z")
 MARK = re.compile(r"^draad:([a-z0-9]+)\s*\Z", re.MULTILINE)
 
 Row = dict[str, Any]
@@ -55,8 +56,9 @@ Row = dict[str, Any]
 
 class Zoho(Standin):
     """`refused`: the status under which a row is refused, 400 or 202. `unique_mail`: whether the account lets nobody
-    share a mail address. `limit`: calls in 10 seconds. `tokens_left`: tokens that
-    may still be asked for."""
+    share a mail address. `limit`: calls in 10 seconds. `tokens_left`: tokens that may still be asked for.
+    `merges_later`: whether a merge is put off until time goes by. `notes_stay`: whether a note says that it was moved
+    and was not."""
 
     lie: Any = {"code": "INTERNAL_ERROR", "message": "lies with a 200", "status": "error"}
 
@@ -65,6 +67,10 @@ class Zoho(Standin):
         self.unique_mail = False
         self.limit = 0
         self.tokens_left = 10
+        self.merges_later = False
+        self.notes_stay = False
+        self.merging: dict[str, str] = {}
+        self.jobs: dict[str, list[Row]] = {}
         self.tokens = {ACCESS}
         self.rows: dict[str, dict[str, Row]] = {module: {} for module in FIELDS}
         self.bin: dict[str, Row] = {}
@@ -74,7 +80,7 @@ class Zoho(Standin):
         self._recent: deque[float] = deque()
 
     def set(self, **told: Any) -> None:
-        for name in ("refused", "unique_mail", "limit", "tokens_left"):
+        for name in ("refused", "unique_mail", "limit", "tokens_left", "merges_later", "notes_stay"):
             if name in told:
                 with self.lock:
                     setattr(self, name, told.pop(name))
@@ -97,6 +103,20 @@ class Zoho(Standin):
     def people(self) -> list[str]:
         with self.lock:
             return [row.get(KEY) or "" for row in self.rows["Contacts"].values()]
+
+    def records_of(self, event: str) -> list[str]:
+        with self.lock:
+            rows = [row for module in ("Calls", "Tasks", "Notes") for row in self.rows[module].values()]
+            mine = [row for row in rows if row["Who_Id"]["id"] in self.rows["Contacts"]]
+            texts = [(row["Who_Id"]["id"], row.get("Description") or row.get("Note_Content") or "") for row in mine]
+        return sorted(contact for contact, text in texts if (mark := MARK.search(text)) and mark[1] == event)
+
+    def settle(self) -> None:
+        with self.lock:
+            for other, kept in self.merging.items():
+                self._merged(kept, other)
+                self.jobs[kept] = [each | {"status": "COMPLETED"} for each in self.jobs[kept]]
+            self.merging.clear()
 
     def add_contact(self, **fields: Any) -> str:
         """One that somebody made by hand."""
@@ -125,6 +145,10 @@ class Zoho(Standin):
             return self._coql(str(call.json.get("select_query", "")))
         if call.path == "/crm/v8/settings/recycle_bin" and call.method == "DELETE":
             return self._purge(call.query.get("ids", "").split(","))
+        if call.path == "/crm/v8/settings/fields" and call.method == "GET":
+            return self._fields(call.query.get("module", ""))
+        if merge := MERGE.match(call.path):
+            return self._merge(call, merge["id"])
         found = PATH.match(call.path)
         if found is None or found["module"] not in FIELDS:
             return _error(400, "INVALID_MODULE", "the module name given seems to be invalid")
@@ -166,6 +190,8 @@ class Zoho(Standin):
                 return self._insert("Notes", call.json, {"Who_Id": {"id": key}})
             case "GET", key, "Notes":
                 return self._notes(key, call.query)
+            case "GET", key, "" if key and module in ("Contacts", "Notes"):
+                return self._one(module, key, call.query)
             case "PUT", key, "":
                 return self._change(module, key, call.json)
             case "DELETE", "", "":
@@ -203,6 +229,8 @@ class Zoho(Standin):
         told, wrong = self._told(body)
         if wrong or (wrong := self._wrong(module, told, row)):
             return self._row(wrong)
+        if parent := told.pop("Parent_Id", None):
+            told |= {} if self.notes_stay else {"Who_Id": {"id": parent["id"]}}
         row |= told
         return Answer(200, {"data": [_done(row)]})
 
@@ -221,13 +249,25 @@ class Zoho(Standin):
         if unknown := set(told) - FIELDS[module]:
             return _refusal("INVALID_DATA", "no such field", api_name=min(unknown))
         missing = [name for name in MANDATORY[module] if not told.get(name) and not (own or {}).get(name)]
-        missing += ["Call_Duration"] if module == "Calls" and _without_length(told) else []
+        missing += ["Call_Duration"] if module == "Calls" and _without_length((own or {}) | told) else []
         if missing:
             return _refusal("MANDATORY_NOT_FOUND", "required field not found", api_name=missing[0])
         for name, value in told.items():
             if name in SHAPES and not SHAPES[name].match(str(value)):
                 return _refusal("INVALID_DATA", "invalid data", api_name=name)
+        if own is not None and module != "Contacts" and (wrong := self._wrong_change(told, own)):
+            return _refusal("INVALID_DATA", "invalid data", api_name=wrong)
         return self._clash(module, told, own) if module == "Contacts" else {}
+
+    def _wrong_change(self, told: Row, own: Row) -> str:
+        """What an entry may not become: a call of another type, or one of a contact that is not there."""
+        if told.get("Call_Type", own.get("Call_Type")) != own.get("Call_Type"):
+            return "Call_Type"
+        parent = told.get("Parent_Id")
+        if parent is not None and (not isinstance(parent, dict) or parent.get("module") != {"api_name": "Contacts"}):
+            return "Parent_Id"
+        whose = (parent or told.get("Who_Id") or own["Who_Id"]).get("id")
+        return "" if whose in self.rows["Contacts"] or not {"Parent_Id", "Who_Id"} & told.keys() else "Who_Id"
 
     def _clash(self, module: str, told: Row, own: Row | None) -> Row:
         for name in (KEY, *(["Email"] if self.unique_mail else [])):
@@ -235,6 +275,61 @@ class Zoho(Standin):
             if other is not None:
                 return _refusal("DUPLICATE_DATA", "duplicate data", api_name=name, duplicate_record={"id": other["id"]})
         return {}
+
+    def _one(self, module: str, key: str, query: dict[str, str]) -> Answer:
+        row = self.rows[module].get(key)
+        if row is None:
+            return _error(400, "INVALID_DATA", "the id given seems to be invalid")
+        if module == "Notes":
+            parent = {"module": {"api_name": "Contacts", "id": "131"}, "name": None, "id": row["Who_Id"]["id"]}
+            row = {name: value for name, value in row.items() if name != "Who_Id"} | {"Parent_Id": parent}
+        names = query["fields"].split(",") if "fields" in query else [*FIELDS[module]]
+        return Answer(200, {"data": [{name: row.get(name) for name in {*names, "id"}}]})
+
+    def _fields(self, module: str) -> Answer:
+        if module not in FIELDS:
+            return _error(400, "INVALID_MODULE", "the module name given seems to be invalid")
+        unique = {KEY, *(["Email"] if self.unique_mail else [])}
+        rows = [
+            {"api_name": name, "unique": {"casesensitive": "1"} if name in unique else {}} for name in FIELDS[module]
+        ]
+        return Answer(200, {"fields": rows})
+
+    def _merge(self, call: Call, kept: str) -> Answer:
+        if call.method == "GET":
+            jobs = self.jobs.get(kept, [])
+            return Answer(200, {"merge": jobs}) if jobs else Answer(204)
+        told = call.json.get("merge") if call.method == "POST" else None
+        if not isinstance(told, list) or len(told) != 1 or set(told[0]) - {"data", "master_record_fields"}:
+            return _error(400, "INVALID_DATA", "merge: one")
+        ids = [each.get("id") for each in told[0].get("data", [])]
+        if not 1 <= len(ids) <= 2:
+            return Answer(400, {"merge": [_refusal("LIMIT_EXCEEDED", "one or two", api_name="data")]})
+        gone = [each for each in (kept, *ids) if each not in self.rows["Contacts"]]
+        if gone or kept in ids or any(each in self.merging for each in (kept, *ids)):
+            kind = "INVALID_DATA" if gone else "NOT_ALLOWED"
+            return Answer(400, {"merge": [_refusal(kind, "the id given seems to be invalid", api_name="id")]})
+        return self._merged_now(kept, ids) if not self.merges_later else self._merged_later(kept, ids)
+
+    def _merged_later(self, kept: str, ids: list[str]) -> Answer:
+        job = str(next(self._ids))
+        self.merging |= dict.fromkeys(ids, kept)
+        self.jobs.setdefault(kept, []).append({"job_id": job, "status": "RUNNING"})
+        told = {"code": "SCHEDULED", "details": {"job_id": job}, "message": "scheduled", "status": "success"}
+        return Answer(202, {"merge": [told]})
+
+    def _merged_now(self, kept: str, ids: list[str]) -> Answer:
+        for each in ids:
+            self._merged(kept, each)
+        told = {"code": "SUCCESS", "details": {"id": kept}, "message": "merged", "status": "success"}
+        return Answer(200, {"merge": [told]})
+
+    def _merged(self, kept: str, other: str) -> None:
+        """The master's values stay; what hangs on the other comes along, and it is gone for good."""
+        for module in ("Calls", "Tasks", "Notes"):
+            for row in self.rows[module].values():
+                row["Who_Id"] = {"id": kept} if row["Who_Id"]["id"] == other else row["Who_Id"]
+        del self.rows["Contacts"][other]
 
     def _notes(self, key: str, query: dict[str, str]) -> Answer:
         if "fields" not in query or int(query.get("per_page", "200")) > 200:

@@ -14,7 +14,7 @@ answer also says on which host the account lives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -25,7 +25,7 @@ from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
 from chalicelib.kit.jwt import claims_of
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import merged, shows
+from chalicelib.kit.outgoing import alike, merged, shows
 from chalicelib.kit.shape import kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.signing import rsa_sha256
@@ -45,6 +45,8 @@ PHONES = ("MobilePhones", "OfficePhones", "PrivatePhones", "OtherPhones")
 MAX_TEXT = 2000
 MAX_FORMER = 10
 PAGE, MAX_PAGES = 100, 20
+EARLIEST = "1970-01-01T00:00:00Z"
+Same = Callable[[Any, Any], bool]
 
 
 def grant(http: Http) -> Token:
@@ -74,10 +76,7 @@ def upsert_contact(http: Http, customer: Customer, remote: str) -> str:
 
 
 def append_activity(http: Http, remote: str, entry: Entry) -> str:
-    person = _person(http, remote)
-    if not person:
-        raise Rejected("this person was deleted there: redrive once the customer has a new one")
-    told = appointment(http, person, entry)
+    told = appointment(http, _present(http, remote), entry)
     answer = http.request("POST", _path(http, "Appointment"), params=_only("AppointmentId"), json=told)
     return _own(answer.json(), "AppointmentId")
 
@@ -99,6 +98,35 @@ def forget_contact(http: Http, remote: str) -> None:
     for each in _appointments(http, remote):
         http.request("DELETE", _path(http, f"Appointment/{_part(each)}"), allow=(404,))
     http.request("DELETE", _path(http, f"Person/{_part(remote)}"), allow=(404,))
+
+
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+    """With the company of the new person, as the vendor asks; with none where he has none."""
+    person, path = _present(http, new), _path(http, f"Appointment/{_part(activity)}")
+    told = [_put("/Person", {"PersonId": person["PersonId"]}), _put("/Contact", companies(person).get("Contact"))]
+    _own(_patched(http, path, "AppointmentId", told), "AppointmentId")
+
+
+def merge_contacts(http: Http, kept: str, other: str) -> str:
+    """https://docs.superoffice.com/en/api/reference/restful/agent/Person_Agent/v1PersonAgent_Merge.html"""
+    there = [person for each in (kept, other) if (person := _person(http, each))]
+    if len(there) < 2:
+        return text(there[0], "PersonId") if there else kept
+    told = {
+        "SourcePersonId": there[1]["PersonId"],
+        "DestinationPersonId": there[0]["PersonId"],
+        "MoveAfterDate": EARLIEST,
+        "DeleteSource": True,
+        "ReplaceEmptyFieldsOnDestination": True,
+    }
+    http.request("POST", _path(http, "Agents/Person/Merge"), json=told)
+    return kept
+
+
+def shows_contact(http: Http, customer: Customer, remote: str) -> bool:
+    """What a push would change says it; another customer's id, which it leaves alone, is not missing."""
+    person = _person(http, remote)
+    return bool(person) and not changes(http, person, customer, alike)
 
 
 def new_person(http: Http, customer: Customer) -> Row:
@@ -129,11 +157,12 @@ def custom_fields(http: Http, customer: Customer) -> Row:
     return {text(http.settings, "customer_field"): customer.id} | told
 
 
-def changes(http: Http, person: Row, customer: Customer) -> list[Row]:
-    """What is known and not there yet; what an agent added stays, and so does another customer's id."""
+def changes(http: Http, person: Row, customer: Customer, same: Same = shows) -> list[Row]:
+    """What is known and not there yet; what an agent added stays, and so does another customer's id. `same`: how
+    a value there and ours are compared."""
     wanted = merged({**names(customer), "CustomFields": custom_fields(http, customer)}, customer.mapped)
     custom = wanted.pop("CustomFields", {})
-    told = [_put(f"/{_step(name)}", value) for name, value in wanted.items() if not shows(person.get(name), value)]
+    told = [_put(f"/{_step(name)}", value) for name, value in wanted.items() if not same(person.get(name), value)]
     address, phone = _address(customer), _phone(customer)
     if address and address not in _addresses(person):
         told.append(_put("/Emails/-", {"Value": address}))
@@ -142,7 +171,7 @@ def changes(http: Http, person: Row, customer: Customer) -> list[Row]:
     owner = text(person, "CustomFields", text(http.settings, "customer_field"))
     for name, value in custom.items():
         taken = value == customer.id and owner not in ("", *customer.former)
-        if not taken and not shows(pick(person, "CustomFields", name), value):
+        if not taken and not same(pick(person, "CustomFields", name), value):
             told.append(_put(f"/CustomFields/{_step(name)}", value))
     return told
 
@@ -156,10 +185,10 @@ def appointment(http: Http, person: Row, entry: Entry) -> Row:
     event = entry.event
     seconds = event.details.get("duration")
     length = int(seconds * 1000) if isinstance(seconds, int | float) and 0 <= seconds < 10**7 else 0
-    task, company = _task(http, event), pick(person, "Contact", "ContactId")
+    task = _task(http, event)
     told = kept(
         Person={"PersonId": person["PersonId"]},
-        Contact={"ContactId": company} if company else {},
+        **companies(person),
         Description=description(entry),
         StartDate=event.occurred_at,
         EndDate=instants.from_ms(instants.to_ms(event.occurred_at) + length),
@@ -168,6 +197,12 @@ def appointment(http: Http, person: Row, entry: Entry) -> Row:
         CustomFields={text(http.settings, "event_field"): event.id},
     )
     return merged(told, entry.mapped)
+
+
+def companies(person: Row) -> Row:
+    """The company of an appointment with this person; nothing where he has none."""
+    company = pick(person, "Contact", "ContactId")
+    return {"Contact": {"ContactId": company}} if company else {}
 
 
 def description(entry: Entry) -> str:
@@ -268,18 +303,23 @@ def _person(http: Http, remote: str) -> Row:
     return found
 
 
+def _present(http: Http, remote: str) -> Row:
+    person = _person(http, remote)
+    if not person:
+        raise Rejected("this person was deleted there: redrive once the customer has a new one")
+    return person
+
+
 def _updated(http: Http, person: Row, customer: Customer) -> str:
     remote = text(person, "PersonId")
     if told := changes(http, person, customer):
-        answer = http.request(
-            "PATCH",
-            _path(http, f"Person/{_part(remote)}"),
-            params=_only("PersonId"),
-            json=told,
-            headers={"Content-Type": "application/json-patch+json"},
-        )
-        _own(answer.json(), "PersonId")
+        _own(_patched(http, _path(http, f"Person/{_part(remote)}"), "PersonId", told), "PersonId")
     return remote
+
+
+def _patched(http: Http, path: str, name: str, told: list[Row]) -> Any:
+    headers = {"Content-Type": "application/json-patch+json"}
+    return http.request("PATCH", path, params=_only(name), json=told, headers=headers).json()
 
 
 def _put(path: str, value: Any) -> Row:
@@ -354,6 +394,9 @@ DESTINATION = Destination(
     find_contact=find_contact,
     find_activity=find_activity,
     forget_contact=forget_contact,
+    move_activity=move_activity,
+    merge_contacts=merge_contacts,
+    shows_contact=shows_contact,
     grant=grant,
     grant_url=_login,
     keyed=False,
@@ -397,6 +440,9 @@ DESTINATION = Destination(
         "eq on a user-defined text column and on email/emailAddress, and a quote doubled in its value",
         "person/personId as a column of the archive FindAppointment",
         "add with /Emails/- in a JSON Patch: the reference shows the path, no example of these arrays",
+        "add with /Person and /Contact on a follow-up, and null for a company that it has no more",
+        "that a merge takes along every follow-up and moves it to the company of the person who is left",
+        "what becomes of addresses and numbers of the person that a merge deletes: ours are told again afterwards",
         "moments with Z are read as UTC, whatever the tenant's time zone",
         "that a deleted person answers a GET with 404",
         "which errors of content are answered with 500: they are tried again for three days",
@@ -408,6 +454,8 @@ DESTINATION = Destination(
         "Convert the app's RSA key from XML to PEM and enter it as private_key.",
         "Add a text field to persons and one to follow-ups, publish them, and enter their prog-ids. Hide them from "
         "agents: whoever clears them loses the link.",
+        "Persons that are merged (merge_policy hard) become one, and the other is deleted: the system user needs the right "
+        "to merge contacts, and SuperOffice merges no users of one's own company.",
         "Read the ids of follow-up types from GET /MDOList/task and enter them in tasks.",
     ),
     docs="https://docs.superoffice.com/en/api/reference/restful/rest/Person/index.html",

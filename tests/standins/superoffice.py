@@ -57,7 +57,8 @@ Row = dict[str, Any]
 
 
 class SuperOffice(Standin):
-    """`tickets`: those that are taken now. `needs_company`: the preference MandatoryContactOnPerson."""
+    """`tickets`: those that are taken now. `needs_company`: the preference MandatoryContactOnPerson. `colleagues`:
+    persons who are users."""
 
     lie: Any = {"Error": True, "ErrorType": "SoException", "Message": "lies with a 200"}
 
@@ -67,6 +68,7 @@ class SuperOffice(Standin):
         self.persons: dict[str, Row] = {}
         self.appointments: dict[str, Row] = {}
         self.forgotten: list[str] = []
+        self.colleagues: set[str] = set()
         self._ids = itertools.count(501)
         self._given = itertools.count(1)
 
@@ -93,6 +95,12 @@ class SuperOffice(Standin):
         with self.lock:
             return [each["CustomFields"].get(PERSON_FIELD, "") for each in self.persons.values()]
 
+    def records_of(self, event: str) -> list[str]:
+        with self.lock:
+            mine = [each for each in self.appointments.values() if each["CustomFields"].get(EVENT_FIELD) == event]
+            shown = [str((each["Person"] or {}).get("PersonId")) for each in mine]
+            return sorted(each for each in shown if each in self.persons)
+
     def add_person(self, **told: Any) -> str:
         """One that somebody made by hand."""
         with self.lock:
@@ -112,6 +120,8 @@ class SuperOffice(Standin):
         scheme, _, ticket = call.headers.get("authorization", "").partition(" ")
         if scheme != "SOTicket" or ticket not in self.tickets or call.headers.get("so-apptoken") != SECRET:
             return _refusal(401, "SoInvalidTicketException", "Invalid ticket or application token")
+        if call.path == f"/{TENANT}/api/v1/Agents/Person/Merge" and call.method == "POST":
+            return self._merge(call.json)
         found = PATH.match(call.path)
         if found is None:
             return _refusal(404, "NotFound", "No HTTP resource was found")
@@ -151,8 +161,8 @@ class SuperOffice(Standin):
                 return Answer(200, rows[key])
             case "POST", False:
                 return self._create(kind, call)
-            case "PATCH", True if kind == "person":
-                return self._patch(rows[key], call)
+            case "PATCH", True:
+                return self._patch(kind, rows[key], call)
             case "DELETE", True:
                 return self._delete(kind, key)
         return _refusal(405, "MethodNotAllowed", "The requested resource does not support this method")
@@ -206,19 +216,43 @@ class SuperOffice(Standin):
             return "It ends before it starts, or says too much"
         return "" if "Task" not in told or told["Task"].get("TaskListItemId") in TASKS else "No such task"
 
-    def _patch(self, row: Row, call: Call) -> Answer:
+    def _patch(self, kind: str, row: Row, call: Call) -> Answer:
         if call.headers.get("content-type") != "application/json-patch+json" or not isinstance(call.json, list):
             return _refusal(415, "UnsupportedMediaType", "JSON Patch is a list")
         changed = json.loads(json.dumps(row))
         for each in call.json:
             if not _applied(changed, each):
                 return _refusal(400, "JsonPatchException", f"Cannot apply {each.get('op')} to {each.get('path')}")
-        wrong = self._wrong("person", {name: changed[name] for name in changed if name in PERSON})
+        known, name = PERSON if kind == "person" else APPOINTMENT, f"{kind.title()}Id"
+        wrong = self._wrong(kind, {each: changed[each] for each in changed if each in known})
         if wrong:
             return _refusal(400, "SoIllegalOperationException", wrong)
         row.clear()
         row.update(changed)
-        return Answer(200, {"PersonId": row["PersonId"]} if call.query.get("$select") == "PersonId" else row)
+        return Answer(200, {name: row[name]} if call.query.get("$select") == name else row)
+
+    def _merge(self, told: Row) -> Answer:
+        """Follow-ups after the date come along, with the company of whoever is left."""
+        source, left = (self.persons.get(str(told.get(f"{each}PersonId"))) for each in ("Source", "Destination"))
+        if source is None or left is None or source is left:
+            return _refusal(400, "SoIllegalOperationException", "No such persons, or one only")
+        if str(source["PersonId"]) in self.colleagues:
+            return _refusal(400, "SoIllegalOperationException", "Users cannot be merged")
+        if not MOMENT.match(told.get("MoveAfterDate", "")):
+            return _refusal(400, "SoIllegalOperationException", "MoveAfterDate is required")
+        for each in self.appointments.values():
+            mine = (each["Person"] or {}).get("PersonId") == source["PersonId"]
+            if mine and each["StartDate"] > told["MoveAfterDate"]:
+                company = (left["Contact"] or {}).get("ContactId")
+                each |= {"Person": {"PersonId": left["PersonId"]}}
+                each |= {"Contact": {"ContactId": company} if company else None}
+        if told.get("ReplaceEmptyFieldsOnDestination"):
+            left |= {name: source[name] for name in ("Firstname", "Lastname") if not left[name]}
+        if told.get("DeleteSource"):
+            del self.persons[str(source["PersonId"])]
+        else:
+            source["Retired"] = True
+        return Answer(204)
 
     def _delete(self, kind: str, key: str) -> Answer:
         if self._rows(kind).pop(key, None) is not None and kind == "person":

@@ -22,7 +22,7 @@ from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.fields import DEFAULT_REGION, phone
 from chalicelib.kit.grant import Token
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import blanked, merged
+from chalicelib.kit.outgoing import alike, blanked, merged, tops
 from chalicelib.kit.shape import kept, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.source import Secrets, Setting
@@ -42,6 +42,8 @@ MAX_TEXT = 16_384
 MAX_ROWS = 1_000
 SESSION_SECONDS = 300
 TRIES = 4
+OTHER_NAME = "party.replace name "
+"""What the warning is called that two parties which are to be one have different names."""
 BLANK = "****"
 """What Tryton's own erasing leaves of a number, an address or an identifier."""
 
@@ -99,11 +101,43 @@ def forget_contact(http: Http, remote: str) -> None:
     _blank(http, "party.identifier", family, "code", {"type": None})
     filled = [name for name in http.mapped.get("contact", ()) if name != "name"]
     if party.get("active"):
-        _write(http, key, blanked({"active": False}, filled, None))
+        _write(http, PARTY, key, blanked({"active": False}, filled, None))
     session = _call(http, "wizard.party.erase.create")
     number = session[0] if isinstance(session, list) and session else 0
     _call(http, "wizard.party.erase.execute", number, {"ask": {"party": int(key)}}, "erase")
     _call(http, "wizard.party.erase.delete", number)
+
+
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+    _write(http, _model(http), activity, {_party_field(http): _reference(http, new)})
+
+
+def merge_contacts(http: Http, kept: str, other: str) -> str:
+    """By Tryton's own replacing, which leaves notes where they are: ours go first, so that all is done once it is.
+    What is out of use is not replaced, and replaces none that is in use."""
+    there = [party for each in (kept, other) if (party := _party(http, each))]
+    there.sort(key=lambda party: not party.get("active"))
+    if not there:
+        return kept
+    left, last = text(there[0], "id"), text(there[-1], "id")
+    if left != last:
+        _take_along(http, last, left)
+        if there[-1].get("active"):
+            _replace(http, int(last), int(left))
+    return left
+
+
+def shows_contact(http: Http, customer: Customer, remote: str) -> bool:
+    """A party out of use takes no changes: it shows him while it holds his id, which erasing takes."""
+    if not (party := _party(http, remote)):
+        return False
+    if not party.get("active"):
+        wanted: Domain = [["party", "=", int(text(party, "id"))], ["code", "=", customer.id], ALSO_INACTIVE]
+        return bool(_search(http, "party.identifier", wanted, "code"))
+    values = _changes(http, party, customer)
+    fields = list(dict.fromkeys(("name", *tops(customer.mapped))))
+    rows = _search(http, PARTY, [["id", "=", int(text(party, "id"))]], *fields) if values else []
+    return not values or any(alike(row, values) for row in rows)
 
 
 def note_text(entry: Entry) -> str:
@@ -173,19 +207,23 @@ def _family(http: Http, key: int) -> list[int]:
 
 
 def _completed(http: Http, party: Row, customer: Customer) -> str:
+    key = text(party, "id")
+    values = _changes(http, party, customer) if party.get("active") else {}
+    if values:
+        _tolerated(http, f"model.{PARTY}.write", [[int(key)]], values)
+    return key
+
+
+def _changes(http: Http, party: Row, customer: Customer) -> Row:
+    """What a push writes: what a mapping found, and what is known and not there."""
     key, name = text(party, "id"), _name(customer)
-    if not party.get("active"):
-        return key
     wanted: Domain = [["party", "=", int(key)], ALSO_INACTIVE]
     ways = _search(http, "party.contact_mechanism", wanted, "type", "value")
     codes = [text(row, "code") for row in _search(http, "party.identifier", wanted, "code")]
     values = _lacking(http, customer, ways, codes)
     if name and name != text(party, "name"):
         values["name"] = name
-    values = merged(values, customer.mapped)
-    if values:
-        _tolerated(http, f"model.{PARTY}.write", [[int(key)]], values)
-    return key
+    return merged(values, customer.mapped)
 
 
 def _lacking(http: Http, customer: Customer, ways: list[Row], codes: list[str]) -> Row:
@@ -231,6 +269,30 @@ def _name(customer: Customer) -> str:
     return fields.get("name") or f"{fields.get('first_name', '')} {fields.get('last_name', '')}".strip()
 
 
+def _take_along(http: Http, party: str, to: str) -> None:
+    wanted: Domain = [[_party_field(http), "=", _reference(http, party)], [_text_field(http), "like", f"%{MARK}%"]]
+    found: list[Row] = [{}] * MAX_ROWS
+    while len(found) == MAX_ROWS:
+        if found := _search(http, _model(http), wanted, "id"):
+            moved = {_party_field(http): _reference(http, to)}
+            _call(http, f"model.{_model(http)}.write", [row["id"] for row in found], moved)
+
+
+def _replace(http: Http, party: int, by: int) -> None:
+    """Other names are what one expects of two that were taken for two. Any other warning is for people."""
+    session = _call(http, "wizard.party.replace.create")
+    number = session[0] if isinstance(session, list) and session else 0
+    asked = ("wizard.party.replace.execute", number, {"ask": {"source": party, "destination": by}}, "replace")
+    told = _asked(http, *asked)
+    kind, *words = _error(told) or [""]
+    warning = str(words[0][0]) if words and isinstance(words[0], list) and words[0] else ""
+    if kind == "UserWarning" and warning.startswith(OTHER_NAME):
+        _call(http, "model.res.user.warning.skip", warning)
+        told = _asked(http, *asked)
+    _result(http, told)
+    _call(http, "wizard.party.replace.delete", number)
+
+
 def _drop(http: Http, model: str, wanted: Domain) -> None:
     found: list[Row] = [{}] * MAX_ROWS
     while len(found) == MAX_ROWS:
@@ -266,8 +328,8 @@ def _made(model: str, made: Any) -> str:
     return found
 
 
-def _write(http: Http, key: str, values: Row) -> None:
-    _call(http, f"model.{PARTY}.write", [int(key)], values)
+def _write(http: Http, model: str, key: str, values: Row) -> None:
+    _call(http, f"model.{model}.write", [int(key) if key.isdigit() else 0], values)
 
 
 def _call(http: Http, method: str, *params: Any) -> Any:
@@ -302,8 +364,9 @@ def _result(http: Http, told: Any) -> Any:
 def _said(http: Http, named: list[Any]) -> str:
     from chalicelib.kit.http import redacted
 
-    words = next((each[0] for each in named if isinstance(each, list) and each), "")
-    return redacted(str(words).encode(), [value for several in http.secrets.values() for value in several])
+    words = next((each for each in named if isinstance(each, list)), [])
+    said = " ".join(each for each in words if isinstance(each, str) and each)
+    return redacted(said.encode(), [value for several in http.secrets.values() for value in several])
 
 
 def _path(http: Http, rest: str) -> str:
@@ -349,6 +412,9 @@ DESTINATION = Destination(
     find_contact=find_contact,
     find_activity=find_activity,
     forget_contact=forget_contact,
+    move_activity=move_activity,
+    merge_contacts=merge_contacts,
+    shows_contact=shows_contact,
     keyed=False,
     limit=Limit(100, 10.0),
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
@@ -383,7 +449,10 @@ DESTINATION = Destination(
     ),
     setup=(
         "Create a user for the hub that may read, create and change parties, their identifiers and contact mechanisms, "
-        "and create, read and delete notes and attachments. To erase, it must be in the group Party Administration.",
+        "and create, read, change and delete notes and attachments. To erase, and to merge parties (merge_policy hard), it "
+        "must be in the group Party Administration.",
+        "Merging replaces one party by the other, as people do it, whatever their names; parties with different tax "
+        "identifiers are left to people. Agents' own notes stay on the replaced party, as Tryton leaves them.",
         "So that files of erased attachments go, set store_prefix in [attachment]: the cleaner of 8.2.1 fails without. It "
         "comes once a month, and waits retention_days (90).",
         "Enter its login and password, the address of the server and the name of the database.",

@@ -49,8 +49,12 @@ class RuleBroken(Exception):
     """What Tryton's own rules refuse: a UserError in a 200."""
 
 
+class Warned(Exception):
+    """What Tryton wants to have confirmed: a UserWarning in a 200, with its name and its words."""
+
+
 class Tryton(Standin):
-    """`may_erase`: whether the user is in the group that may. `fails`: the error, by its class, that
+    """`may_erase`: whether the user is in the group that may, and may replace too. `fails`: the error, by its class, that
     every call is answered with. `expired`: whether the session has ended. `none`: numbers and addresses
     that are none, for the libraries that Tryton asks. `collides`: how many new parties find their code taken
     by another that was made at the same moment."""
@@ -63,6 +67,7 @@ class Tryton(Standin):
         self.collides = 0
         self.rows: dict[str, dict[int, Row]] = {model: {} for model in MODELS}
         self.wizards: set[int] = set()
+        self.skipped: list[str] = []
         self.files: dict[str, str] = {}
         self._last = dict.fromkeys(MODELS, 0)
 
@@ -90,6 +95,12 @@ class Tryton(Standin):
                 codes = [each["code"] for each in self.rows["party.identifier"].values() if each["party"] == key]
                 found += [",".join(codes)] if row["active"] else []
             return found
+
+    def records_of(self, event: str) -> list[str]:
+        with self.lock:
+            told = [(row["resource"].split(",")[1], row["message"]) for row in self.rows["ir.note"].values()]
+            told += [(str(row["party"]), row["told"]) for row in self.rows["tc.contact_moment"].values()]
+            return sorted(party for party, words in told if (words or "").endswith(f"draad:{event}"))
 
     def add_party(self, name: str = "", mail: str = "", code: str = "", phone: str = "") -> str:
         """One that somebody made by hand."""
@@ -159,12 +170,17 @@ class Tryton(Standin):
             "delete": self._delete,
         }
         *params, context = told["params"]
+        if told["method"] == "model.res.user.warning.skip":
+            self.skipped.append(params[0])
+            return Answer(200, {"id": told["id"], "result": None})
         if not isinstance(context, dict) or (kind == "model" and name not in verbs):
             return _page(403, "Forbidden")
         if kind == "model" and model not in MODELS:
             return Answer(200, {"id": told["id"], "error": [f"'{model}'", ""]})
         try:
-            found = verbs[name](model, *params) if kind == "model" else self._wizard(name, *params)
+            found = verbs[name](model, *params) if kind == "model" else self._wizard(model, name, *params)
+        except Warned as warned:
+            return Answer(200, {"id": told["id"], "error": ["UserWarning", [*warned.args, ""]]})
         except RuleBroken as broken:
             return Answer(200, {"id": told["id"], "error": ["UserError", [str(broken), "", None]]})
         except KeyError as unknown:
@@ -226,6 +242,10 @@ class Tryton(Standin):
                         self._make(CHILDREN[name], {**each, "party": key})
             elif name not in row:
                 raise KeyError(name)
+            elif name == "resource" and not self._there(value):
+                raise RuleBroken(f'A value is required for field "Resource" in record "({key})" of "{model}".')
+            elif (model, name) == ("tc.contact_moment", "party") and value not in self.rows["party.party"]:
+                raise RuleBroken('The value of field "Party" does not exist.')
             else:
                 row[name] = int(value) if isinstance(value, bool) else value
         if model in COMPACT and COMPACT[model] in told:
@@ -255,18 +275,41 @@ class Tryton(Standin):
                 raise RuleBroken(f'You are trying to delete records "{key}" of "{model}" that don\'t exist.')
             self.files.pop(row.get("file_id", ""), None)
 
-    def _wizard(self, name: str, *params: Any) -> Any:
+    def _wizard(self, wizard: str, name: str, *params: Any) -> Any:
         if not self.may_erase:
-            raise RuleBroken('You are not allowed to execute wizard "party.erase".')
+            raise RuleBroken(f'You are not allowed to execute wizard "{wizard}".')
         if name == "create":
             self.wizards.add(len(self.wizards) + 1)
             return [len(self.wizards), "ask", "end"]
         if params[0] not in self.wizards:
             raise RuleBroken("no such wizard session")
-        return self._erase(params[1]["ask"]["party"]) if name == "execute" and params[2] == "erase" else None
+        if name != "execute":
+            return None
+        doing: dict[str, Callable[..., Row]] = {"party.erase": self._erase, "party.replace": self._replace}
+        return doing[wizard](**params[1]["ask"]) if params[2] == wizard.removeprefix("party.") else None
 
-    def _erase(self, key: int) -> Row:
-        for each in self._family(key):
+    def _replace(self, source: int, destination: int) -> Row:
+        """Notes stay where they are. A warning that was skipped is given again the next time."""
+        for each in (source, destination):
+            if each not in self.rows["party.party"]:
+                raise RuleBroken(f'You are trying to read records "{each}" of "Party" that don\'t exist.')
+        names = [self.rows["party.party"][each]["name"] for each in (source, destination)]
+        taxes = [self._tax(each) for each in (source, destination)]
+        for kind, (one, other) in (("name", names), ("tax_identifier", taxes)):
+            warning = f"party.replace {kind} {source} {destination}"
+            if one != other and warning not in self.skipped:
+                raise Warned(warning, f'Parties have different {kind}s: "{one}" vs "{other}".')
+        self.skipped = [each for each in self.skipped if not each.endswith(f" {source} {destination}")]
+        self.replace_party(str(source), str(destination))
+        return {}
+
+    def _tax(self, party: int) -> str:
+        rows = self.rows["party.identifier"].values()
+        mine = [row["code"] for row in rows if row["party"] == party and row["active"] and row["type"] == "eu_vat"]
+        return str(mine[0]) if mine else ""
+
+    def _erase(self, party: int) -> Row:
+        for each in self._family(party):
             self._erase_one(each)
         return {}
 

@@ -78,12 +78,13 @@ def forget_contact(http: Http, remote: str) -> None:
     http.request("POST", f"{_objects(http)}/contacts/gdpr-delete", json={"objectId": remote}, allow=(404,))
 
 
-def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> str:
     """First onto the new one: in between it is on both, and never on none."""
     kind = kind_of(entry.event)
     here = f"/crm/v4/objects/{kind}/{quote(activity, safe='')}/associations"
     http.request("PUT", f"{here}/default/contacts/{quote(new, safe='')}")
     http.request("DELETE", f"{here}/contacts/{quote(old, safe='')}", allow=(404,))
+    return activity
 
 
 def merge_contacts(http: Http, kept: str, other: str) -> str:

@@ -120,7 +120,7 @@ def _forget_messages(http: Http, remote: str) -> None:
     raise Delayed("more entries than one erasure takes: the rest goes with the next attempt")
 
 
-def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> str:
     """Wherever it lies: whoever merges partners by hand takes their entries along."""
     if not _searched(http, PARTNER, [["id", "=", _number(new)], ALSO_ARCHIVED], ["id"]):
         raise Rejected("this partner was deleted there: redrive once the customer has a new one")
@@ -129,21 +129,21 @@ def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -
     if not found:
         raise Rejected("this entry was deleted there")
     elsewhere = [each["id"] for each in found if each.get("res_id") != _number(new)]
-    if len(elsewhere) == len(found) and _taken_along(http, elsewhere[0], new, entry):
-        elsewhere = elsewhere[1:]
-    if elsewhere:
-        _called(http, MESSAGE, "unlink", {}, elsewhere)
+    there = next((text(each, "id") for each in found if each["id"] not in elsewhere), "")
+    there = there or _taken_along(http, elsewhere[0], new, entry)
+    if spare := [each for each in elsewhere if str(each) != there]:
+        _called(http, MESSAGE, "unlink", {}, spare)
+    return there
 
 
-def _taken_along(http: Http, message: int, new: str, entry: Entry) -> bool:
-    """Whether the very entry is on the new one; otherwise there is another of it."""
+def _taken_along(http: Http, message: int, new: str, entry: Entry) -> str:
+    """The entry that is on the new one: itself, or another of it where it may not go."""
     _, wrong = _answered(http, MESSAGE, "write", {"vals": {"res_id": _number(new)}}, [message])
     if not wrong:
-        return True
+        return str(message)
     if _kind(wrong) != NO_RIGHT:
         raise _failure(http, wrong)
-    append_activity(http, new, entry)
-    return False
+    return append_activity(http, new, entry)
 
 
 def merge_contacts(http: Http, kept: str, other: str) -> str:

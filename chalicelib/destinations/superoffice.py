@@ -100,11 +100,11 @@ def forget_contact(http: Http, remote: str) -> None:
     http.request("DELETE", _path(http, f"Person/{_part(remote)}"), allow=(404,))
 
 
-def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> str:
     """With the company of the new person, as the vendor asks; with none where he has none."""
     person, path = _present(http, new), _path(http, f"Appointment/{_part(activity)}")
     told = [_put("/Person", {"PersonId": person["PersonId"]}), _put("/Contact", companies(person).get("Contact"))]
-    _own(_patched(http, path, "AppointmentId", told), "AppointmentId")
+    return _own(_patched(http, path, "AppointmentId", told), "AppointmentId")
 
 
 def merge_contacts(http: Http, kept: str, other: str) -> str:

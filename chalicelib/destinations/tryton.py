@@ -108,8 +108,9 @@ def forget_contact(http: Http, remote: str) -> None:
     _call(http, "wizard.party.erase.delete", number)
 
 
-def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> str:
     _write(http, _model(http), activity, {_party_field(http): _reference(http, new)})
+    return activity
 
 
 def merge_contacts(http: Http, kept: str, other: str) -> str:

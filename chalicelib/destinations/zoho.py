@@ -106,7 +106,7 @@ def forget_contact(http: Http, remote: str) -> None:
     _delete(http, "Contacts", [_number(remote)])
 
 
-def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> str:
     """A note is looked at afterwards: of those, only a change of title and text is documented."""
     module, whose = module_of(http, entry.event), {"id": _number(new)}
     note = module == "Notes"
@@ -115,6 +115,7 @@ def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -
     _made(http, *_sent(http, "PUT", path, told, {}))
     if note and _parents(http, path) != [new]:
         raise Rejected("Zoho says that this note was moved, and left it where it was")
+    return activity
 
 
 def merge_contacts(http: Http, kept: str, other: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from chalicelib import destinations
+from chalicelib import destinations, telemetry
 from chalicelib.errors import Busy, Delayed, DeliveryFailed, Gone, Paced, Rejected, Unauthorized, Unknown
 from chalicelib.fanout import feed, messages, outward, prints, shown
 from chalicelib.fanout.audiences import Known
@@ -280,18 +280,19 @@ def _move_duty(post: Post) -> str:
     remote = push_contact(post, person)
     if deliveries.lies(row) != [remote]:
         deliveries.moving(post.table, row, remote)
-        _move(post, row, remote, entry_of(item, person, post.connection))
-        deliveries.moved(post.table, row, remote)
+        activity = _moved(post, row, remote, entry_of(item, person, post.connection))
+        deliveries.moved(post.table, row, remote, activity)
     return remote
 
 
-def _move(post: Post, row: Item, remote: str, entry: Entry) -> None:
-    """Off every record on which it may be: that of a move whose outcome is unknown too."""
-    move = post.destination.move_activity
+def _moved(post: Post, row: Item, remote: str, entry: Entry) -> str:
+    """Off every record on which it may be: that of a move whose outcome is unknown too. Answers its id."""
+    move, activity = post.destination.move_activity, str(row.get("ref", ""))
     lies = [contacts.became(post.table, post.connection.id, each) for each in deliveries.lies(row)]
     for old in dict.fromkeys(each for each in lies if each != remote):
         if move:
-            move(post.http, str(row.get("ref", "")), old, remote, entry)
+            activity = move(post.http, activity, old, remote, entry)
+    return activity
 
 
 STAYS = "it stays where it is"
@@ -453,7 +454,7 @@ def _pushed(post: Post, leased: Contact) -> str:
     customer = shown.customer(now, post.connection)
     mine = leased.remote if contacts.belongs(post.table, leased, person.nodes) else ""
     remote = _merged(post, person, mine) if mine else _told_record(post, person)
-    if not (mine and _there_already(post, now, customer, leased)):
+    if not (mine and _there_already(post, now, customer, replace(leased, remote=remote))):
         remote = post.destination.upsert_contact(post.http, customer, remote)
     if not contacts.save(post.table, leased, remote, prints.fingerprint(post.connection, customer)):
         raise Busy("the lease ran out while the destination was answering")
@@ -461,16 +462,20 @@ def _pushed(post: Post, leased: Contact) -> str:
 
 
 def _merged(post: Post, person: Person, mine: str) -> str:
-    """One record of all that he has there, where the connection's owner wants that."""
+    """One record of all that he has there, where the connection's owner wants that. Those that the system refuses
+    to make one stay two: that is no reason to tell him nothing."""
     merge = post.destination.merge_contacts if post.connection.settings.get("merge_policy") == HARD else None
     if merge is None:
         return mine
     others = contacts.of(post.table, post.connection.id, person.nodes, person.oldest)[1] - {mine}
     left = mine
     for other in sorted(others):
-        left = merge(post.http, left, other)
-    if others:
-        contacts.adopt(post.table, post.connection.id, person.nodes, left, others)
+        try:
+            left = merge(post.http, left, other)
+        except Rejected as refused:
+            telemetry.warn("records stay two", connection=post.connection.id, reason=refused.reason)
+            continue
+        contacts.adopt(post.table, post.connection.id, person.nodes, left, {mine, other} - {left})
     return left
 
 

@@ -55,9 +55,9 @@ class Destination:
     find_contact: Callable[[Http, Customer], str] | None = None
     find_activity: Callable[[Http, str, Entry], str] | None = None
     forget_contact: Callable[[Http, str], None] | None = None
-    move_activity: Callable[[Http, str, str, str, Entry], None] | None = None
-    """(http, activity, old record, new record, entry): what lies on one record lies on the other from now on.
-    Sent again it changes nothing, and an old record that is gone is no obstacle."""
+    move_activity: Callable[[Http, str, str, str, Entry], str] | None = None
+    """(http, activity, old record, new record, entry) → the activity's id from now on: what lies on one record lies
+    on the other. Sent again it changes nothing, and an old record that is gone is no obstacle."""
     merge_contacts: Callable[[Http, str, str], str] | None = None
     """(http, record, another) → the one that is left of both; where they are one already, that one. Only where
     a connection's `merge_policy` is "hard": most systems cannot undo it."""

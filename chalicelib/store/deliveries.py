@@ -149,9 +149,10 @@ def moving(table: Table, row: Item, new: str) -> None:
     table.write(Update((row["pk"], row["sk"]), {"mv": maybe}, when=equal(to=row["to"])))
 
 
-def moved(table: Table, row: Item, new: str) -> None:
-    """It lies there. Whoever moved it elsewhere since knows better."""
-    table.write(Update((row["pk"], row["sk"]), {"to": new}, remove=("mv",), when=equal(to=row["to"])))
+def moved(table: Table, row: Item, new: str, activity: str) -> None:
+    """It lies there, by this id. Whoever moved it elsewhere since knows better."""
+    change = {"to": new, "ref": activity}
+    table.write(Update((row["pk"], row["sk"]), change, remove=("mv",), when=equal(to=row["to"])))
 
 
 def claim(table: Table, duty: Duty, attempt: Attempt, row: Item | None) -> bool:

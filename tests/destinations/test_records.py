@@ -44,7 +44,8 @@ class Two:
         move = self.case.destination.move_activity
         assert move is not None
         before = len(self.case.standin.calls)
-        move(self.case.http(), self.activity, old, new, self.entry)
+        self.activity = move(self.case.http(), self.activity, old, new, self.entry)
+        assert self.activity
         assert len(self.case.standin.calls) - before <= MOST_REQUESTS
 
     def merge(self, kept: str, other: str) -> str:

@@ -100,9 +100,11 @@ def test_an_entry_of_odoo_stays_the_same_one_only_where_an_administrator_moves_i
     for may_set in (True, False):
         two = pair("odoo", **settings)
         two.case.standin.set(may_set=may_set)
+        before = two.activity
         two.move(two.one, two.other)
         assert two.records == [two.other]
-        assert (int(two.activity) in two.case.standin.state()["mail.message"]) is may_set
+        assert (two.activity == before) is may_set
+        assert int(two.activity) in two.case.standin.state()["mail.message"], "the id that we keep is the one there"
         two.move(two.other, two.one)
         assert two.records == [two.one]
         assert two.case.standin.kept() == [two.entry.event.id]

@@ -68,10 +68,10 @@ class System:
         self.on[entry.event.id] = remote
         return self._done(f"a-{entry.event.id}")
 
-    def move(self, http: Any, activity: str, old: str, new: str, entry: Entry) -> None:
+    def move(self, http: Any, activity: str, old: str, new: str, entry: Entry) -> str:
         assert activity == f"a-{entry.event.id}" and new in self.people
         self.on[entry.event.id] = new
-        self._done("")
+        return self._done(activity)
 
     def merge(self, http: Any, kept: str, other: str) -> str:
         if other in self.people:

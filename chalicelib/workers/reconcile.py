@@ -68,8 +68,8 @@ def run(table: Table, job: Job) -> Turn:
     found = Found(reconcile.wanted(table, planner, items))
     _mend(table, connection, reconcile.compare(found))
     _lead(table, found)
-    _move(table, connection, planner, found)
     reconcile.mended(table, [duty for duty, row in found.due.items() if row and row["st"] == DELIVERED])
+    _move(table, connection, planner, found)
     if look:
         patience = [PATIENCE]
         _look(table, connection, planner, found, patience)
@@ -192,9 +192,16 @@ def _look(table: Table, connection: Connection, planner: Planner, found: Found, 
             continue
         if there is False and row:
             reconcile.note(table, connection.id, GONE, duty.sort, duty.node, "the system does not have it any more")
+            _anew(table, planner, duty)
             table.write(Delete((row["pk"], row["sk"])))
             deliveries.send([duty])
             found.count(GONE)
+
+
+def _anew(table: Table, planner: Planner, duty: Duty) -> None:
+    """With his record: it may be gone as well."""
+    if person := planner.person_of(duty.node):
+        contacts.correct(table, duty.connection, person.nodes, lambda _: "")
 
 
 def _look_at_records(

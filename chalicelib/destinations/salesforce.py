@@ -5,6 +5,7 @@ asked, by SOQL, for records with our ids and for the one free record with the cu
 that is adopted. So is what a duplicate rule names, if it is free and has the customer's phone number;
 otherwise ours is saved in spite of rules that only alert, and against a blocking one without what
 others have too. An activity is a task, upserted by an external id field that holds the event id.
+Records are never merged: its SOAP API can, this one cannot.
 
 A refusal is a list of codes, which say more than the status: 403 is also what a spent daily limit gets.
 """
@@ -21,7 +22,7 @@ from chalicelib.kit import fields
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import merged
+from chalicelib.kit.outgoing import alike, merged
 from chalicelib.kit.shape import count, kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.source import Secrets, Setting
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 HOST = pattern(r"[a-z0-9-]+(\.[a-z0-9-]+)+\Z")
 NAME = pattern(r"[A-Za-z]\w{0,79}\Z", re.ASCII)
+PATH = pattern(r"[A-Za-z]\w{0,79}(\.[A-Za-z]\w{0,79}){0,4}\Z", re.ASCII)
 SESSION_SECONDS = 3600
 LIMIT_PAUSE = 900.0
 """Seconds: the limit is of a day, and comes free little by little."""
@@ -91,6 +93,22 @@ def forget_contact(http: Http, remote: str) -> None:
     answer = _ask(http, "DELETE", f"sobjects/Contact/{_part(remote)}")
     if answer.status != 404:
         _done(http, answer)
+
+
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+    """A task hangs on one contact: the same change takes it off the old one, whether that is there or not."""
+    _done(http, _ask(http, "PATCH", f"sobjects/Task/{_part(activity)}", json={"WhoId": new}))
+
+
+def shows_contact(http: Http, customer: Customer, remote: str) -> bool:
+    """A rule may keep out an address and a number that another record has too: those are not missing. So where
+    rules only alert, it goes unnoticed that somebody took such a one away. An address that is refused in itself
+    is missing each time."""
+    wanted = contact_row(http, customer)
+    there = _record(http, remote, wanted)
+    if not there or alike(there, wanted):
+        return bool(there)
+    return alike(there, _less(wanted, _shared(http))) and _elsewhere(http, remote, wanted)
 
 
 def contact_row(http: Http, customer: Customer) -> Row:
@@ -218,8 +236,7 @@ def _insisted(http: Http, path: str, row: Row, customer: Customer, answer: Reply
     force = False
     for _ in range(MOST_TRIES):
         codes = _codes(answer)
-        shared = ("Email",) if WRONG_ADDRESS in codes else ("Email", _phone_field(http))
-        less = {name: value for name, value in row.items() if name not in shared}
+        less = _less(row, ("Email",) if WRONG_ADDRESS in codes else _shared(http))
         if MISSING in codes and "LastName" not in row:
             row = {**row, "LastName": str(row.get("Email") or row.get(_phone_field(http)) or customer.id)}
         elif DUPLICATES in codes and not force:
@@ -230,6 +247,32 @@ def _insisted(http: Http, path: str, row: Row, customer: Customer, answer: Reply
             break
         answer = _send(http, path, row, force=force)
     return answer
+
+
+def _shared(http: Http) -> tuple[str, ...]:
+    """What a duplicate rule goes by."""
+    return "Email", _phone_field(http)
+
+
+def _less(row: Row, names: Iterable[str]) -> Row:
+    return {name: value for name, value in row.items() if name not in names}
+
+
+def _record(http: Http, remote: str, wanted: Row) -> Row:
+    """What it has of these fields, those of a related record too; empty where it is gone."""
+    names = [each for each in _paths(wanted) if PATH.match(each)]
+    return next(iter(_rows(http, "Contact", ["Id", *names], f"Id = {_literal(remote)}")), {})
+
+
+def _paths(row: Row) -> Iterator[str]:
+    for name, value in row.items():
+        yield from (f"{name}.{each}" for each in _paths(value)) if isinstance(value, dict) else [name]
+
+
+def _elsewhere(http: Http, remote: str, wanted: Row) -> bool:
+    """Whether another record has the address or the number."""
+    same = [f"{name} = {_literal(str(wanted[name]))}" for name in _shared(http) if wanted.get(name)]
+    return any(text(each, "Id") != remote for each in _rows(http, "Contact", ["Id"], " OR ".join(same)))
 
 
 def _first(answer: Reply) -> str:
@@ -374,6 +417,8 @@ DESTINATION = Destination(
     find_contact=find_contact,
     find_activity=find_activity,
     forget_contact=forget_contact,
+    move_activity=move_activity,
+    shows_contact=shows_contact,
     grant=grant,
     grant_url=_my_domain,
     keyed=True,
@@ -408,6 +453,8 @@ DESTINATION = Destination(
         "the seconds that a token lasts, which the answer does not tell: an hour is taken, and a 401 asks anew",
         "the form of a refused login when too many were made: by its text",
         "orgs with person accounts",
+        "with shared activities, that a change of WhoId takes the task off the contact it named before",
+        "that a task which is archived, after a year, can still be moved",
         "requests a day: 100,000 is taken, each license adds to it",
     ),
     setup=(

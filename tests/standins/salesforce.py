@@ -18,7 +18,7 @@ CUSTOMER, EVENT = "Hub_Customer_Id__c", "Hub_Event_Id__c"
 MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+\Z")
 PATH = re.compile(r"/services/data/v(?P<version>\d\d)\.0/(?P<kind>query|composite/sobjects|sobjects/(?P<rest>.+))\Z")
 QUERY = re.compile(
-    r"SELECT (?P<names>[\w, ]+) FROM (?P<table>\w+) WHERE (?P<wanted>.+?)( ORDER BY CreatedDate)?( LIMIT (?P<limit>\d+))?\Z"
+    r"SELECT (?P<names>[\w., ]+) FROM (?P<table>\w+) WHERE (?P<wanted>.+?)( ORDER BY CreatedDate)?( LIMIT (?P<limit>\d+))?\Z"
 )
 TERM = re.compile(r"(\w+) (?:IN \((.*)\)|= ('(?:[^'\\]|\\.)*')|!= (null))\Z")
 LITERAL = re.compile(r"'((?:[^'\\]|\\.)*)'")
@@ -35,7 +35,7 @@ CHOICES = {
 }
 EXTERNAL = {"Contact": CUSTOMER, "Task": EVENT}
 PREFIX = {"Contact": "003", "Task": "00T"}
-ACCOUNTS = {"001000000000000042"}
+ACCOUNTS = {"001000000000000042": {"Tc_Key__c": "K1"}}
 MOST_DELETED = 200
 
 Row = dict[str, Any]
@@ -77,6 +77,10 @@ class Salesforce(Standin):
         with self.lock:
             return [each.get(CUSTOMER) or "" for each in self.rows["Contact"].values()]
 
+    def records_of(self, event: str) -> list[str]:
+        with self.lock:
+            return [each["WhoId"] for each in self.rows["Task"].values() if each.get(EVENT) == event and each["WhoId"]]
+
     def add_contact(self, **fields: str) -> str:
         """A record that somebody made by hand."""
         with self.lock:
@@ -85,6 +89,10 @@ class Salesforce(Standin):
     def remove_contact(self, id: str) -> None:
         with self.lock:
             self._delete("Contact", id)
+
+    def remove_task(self, id: str) -> None:
+        with self.lock:
+            self._delete("Task", id)
 
     def add_task(self, **fields: str) -> str:
         with self.lock:
@@ -210,13 +218,13 @@ class Salesforce(Standin):
         if found is None or found["table"] not in self.rows:
             return _error(400, "MALFORMED_QUERY", f"unexpected token: {soql}")
         names, table = found["names"].split(", "), found["table"]
-        known = {*LENGTHS[table], "Id"}
+        known = {*LENGTHS[table], "Id", *(f"Account.{name}" for each in ACCOUNTS.values() for name in each)}
         terms = [[TERM.match(each) for each in part.split(" AND ")] for part in found["wanted"].split(" OR ")]
         flat = [each for part in terms for each in part]
         if not all(flat) or not {*names, *(each[1] for each in flat if each)} <= known:
             return _error(400, "INVALID_FIELD", f"No such column on entity '{table}': {soql}")
         rows = [each for each in self.rows[table].values() if any(all(_holds(t, each) for t in p) for p in terms)]
-        shown = [{"attributes": {"type": table}, **{name: each.get(name) for name in names}} for each in rows]
+        shown = [{"attributes": {"type": table}, **_selected(each, names)} for each in rows]
         limited = shown[: int(found["limit"] or 2000)]
         return Answer(200, {"totalSize": len(limited), "done": True, "records": limited})
 
@@ -241,6 +249,13 @@ class Salesforce(Standin):
         key = f"{PREFIX[table]}{next(self._ids):015d}"
         self.rows[table][key] = {"Id": key, **fields}
         return self.rows[table][key]
+
+
+def _selected(row: Row, names: list[str]) -> Row:
+    account = ACCOUNTS.get(row.get("AccountId") or "")
+    of_account = [name.partition(".")[2] for name in names if "." in name]
+    related = {"attributes": {"type": "Account"}, **{name: account[name] for name in of_account}} if account else None
+    return {name: row.get(name) for name in names if "." not in name} | ({"Account": related} if of_account else {})
 
 
 def _holds(term: re.Match[str] | None, row: Row) -> bool:

@@ -20,7 +20,7 @@ from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import merged
+from chalicelib.kit.outgoing import alike, merged
 from chalicelib.kit.shape import count, kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.source import Secrets, Setting
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 COLUMN = pattern(r"[a-z][a-z0-9_]{0,99}\Z")
 ENVIRONMENT = pattern(r"https://[a-z0-9-]+(\.[a-z0-9-]+)+\Z")
+GUID = pattern(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 TENANT = pattern(r"[A-Za-z0-9.-]{1,100}\Z")
 AUTHORITY = "https://login.microsoftonline.com"
 API = "/api/data/v9.2"
@@ -41,6 +42,8 @@ NEW, THERE = {"If-None-Match": "*"}, {"If-Match": "*"}
 WHOLE = {"Prefer": "return=representation"}
 SHOWN = "contactid,merged,_masterid_value"
 DUPLICATE = "0x80040333"
+BIND = "@odata.bind"
+CONTACT = "Microsoft.Dynamics.CRM.contact"
 MAX_NAME, MAX_EMAIL, MAX_PHONE, MAX_SUBJECT, MAX_DESCRIPTION = 50, 100, 50, 200, 2_000
 MAX_MAIL = 100_000
 MAX_IDS = 20
@@ -90,8 +93,48 @@ def find_activity(http: Http, remote: str, entry: Entry) -> str:
 
 
 def forget_contact(http: Http, remote: str) -> None:
-    """What regards a contact is deleted with it, unless somebody changed that relationship."""
+    """What regards a contact is deleted with it, unless somebody changed that relationship. Rows that were merged
+    into it go first: they keep his name, and without it nothing says that they were his."""
+    if not GUID.match(remote):
+        raise Rejected("the id of a contact is a GUID")
+    for each in _contacts(http, {"$select": "contactid", "$filter": f"_masterid_value eq {remote}"}):
+        forget_contact(http, text(each, "contactid"))
     http.request("DELETE", _row_path("contacts", remote), allow=(404,))
+
+
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+    """Whom it regards, and who took part in it, in one change."""
+    kind = kind_of(entry.event)
+    row, names = activity_row(kind, new, entry), (f"regardingobjectid_contact_{kind}{BIND}", f"{kind}_activity_parties")
+    told = {name: row[name] for name in names if name in row}
+    query, headers = {"$select": "activityid"}, {**THERE, **WHOLE}
+    answer = http.request("PATCH", _row_path(f"{kind}s", activity), json=told, params=query, headers=headers)
+    if not text(answer.json(), "activityid"):
+        raise Unknown("an activity was answered without its row")
+
+
+def merge_contacts(http: Http, kept: str, other: str) -> str:
+    """https://learn.microsoft.com/power-apps/developer/data-platform/webapi/merge-entity-using-web-api"""
+    left, away = (_live(_contact(http, each, SHOWN)) for each in (kept, other))
+    if not left or not away or left == away:
+        return left or away or kept
+    both = {"Target": left, "Subordinate": away}
+    told = {name: {"contactid": each, "@odata.type": CONTACT} for name, each in both.items()}
+    answer = http.request("POST", f"{API}/Merge", json={**told, "PerformParentingChecks": False})
+    if answer.status != 204:
+        raise Unknown(f"HTTP {answer.status} to a merge: 204 is what says that it was made")
+    return left
+
+
+def shows_contact(http: Http, customer: Customer, remote: str) -> bool:
+    """Not where it was merged into another: a push goes on with that one."""
+    wanted = contact_row(http, customer)
+    bound = {name.removesuffix(BIND): str(value) for name, value in wanted.items() if name.endswith(BIND)}
+    plain = {name: value for name, value in wanted.items() if not name.endswith(BIND)}
+    expanded = {"$expand": ",".join(bound)} if bound else {}
+    there = _contact(http, remote, ",".join([SHOWN, *plain]), expanded)
+    here = bool(there) and pick(there, "merged") is not True
+    return here and alike(there, plain) and all(_is_bound(pick(there, name), bound[name]) for name in bound)
 
 
 def kind_of(event: Event) -> str:
@@ -197,19 +240,28 @@ def _known(http: Http, customer: Customer) -> Iterator[str]:
     emails = [f"emailaddress1 eq {_literal(each)}" for each in sorted(_emails(customer))[:MAX_IDS]]
     wanted += [f"({key} eq null and statecode eq 0 and ({' or '.join(emails)}))"] if emails else []
     query = {"$select": f"contactid,{key}", "$filter": " or ".join(wanted), "$orderby": "createdon asc", "$top": "50"}
-    answer = http.request("GET", f"{API}/contacts", params=query).json()
-    if not isinstance(pick(answer, "value"), list):
-        raise Unknown("a query was answered without its rows")
-    rows = objects(answer, "value")
+    rows = _contacts(http, query)
     found = sorted((each for each in rows if text(each, key) in ours), key=lambda each: ours.index(text(each, key)))
     free = [each for each in rows if not text(each, key)]
     yield from (text(each, "contactid") for each in found or (free if len(free) == 1 else []))
 
 
+def _contacts(http: Http, query: Mapping[str, str]) -> list[Row]:
+    answer = http.request("GET", f"{API}/contacts", params=query).json()
+    if not isinstance(pick(answer, "value"), list):
+        raise Unknown("a query was answered without its rows")
+    return objects(answer, "value")
+
+
 def _update(http: Http, known: str, row: Row) -> str:
-    """The row's id, or that of the one that it was merged into; nothing when it is gone."""
+    """The row's id, or that of the one that it was merged into, which is told too; nothing when it is gone."""
     answer = _write(http, _row_path("contacts", known), row, THERE)
-    return "" if answer.status == 404 else _own(answer)
+    if answer.status == 404:
+        return ""
+    found = _own(answer)
+    if found == text(answer.json(), "contactid"):
+        return found
+    return _update(http, found, {name: row[name] for name in row if name != _column(http, "customer_column")})
 
 
 def _write(http: Http, path: str, row: Row, headers: Mapping[str, str]) -> Reply:
@@ -237,6 +289,23 @@ def _own(answer: Reply) -> str:
 def _live(row: Any) -> str:
     merged = pick(row, "merged") is True and text(row, "_masterid_value")
     return merged or text(row, "contactid")
+
+
+def _is_bound(row: Any, reference: str) -> bool:
+    """Whether a mapping's reference, `/accounts(<id>)` or by a key of it, is to this row."""
+    values = [each for each in row.values() if isinstance(each, str) and each] if isinstance(row, dict) else []
+    return any(f"({each})".lower() in reference.lower() or f"='{each}'" in reference for each in values)
+
+
+def _contact(http: Http, remote: str, columns: str, more: Mapping[str, str] | None = None) -> Row:
+    """Empty where it is gone."""
+    params = {"$select": columns, **(more or {})}
+    answer = http.request("GET", _row_path("contacts", remote), params=params, allow=(404,))
+    if answer.status == 404:
+        return {}
+    if not text(answer.json(), "contactid"):
+        raise Unknown("a contact was answered without its row")
+    return dict(answer.json())
 
 
 def _read(http: Http, path: str, columns: str) -> Any:
@@ -309,6 +378,9 @@ DESTINATION = Destination(
     find_contact=find_contact,
     find_activity=find_activity,
     forget_contact=forget_contact,
+    move_activity=move_activity,
+    merge_contacts=merge_contacts,
+    shows_contact=shows_contact,
     grant=grant,
     grant_url=_authority,
     keyed=True,
@@ -350,6 +422,7 @@ DESTINATION = Destination(
         "statecode and statuscode at creation: where they are ignored, a second request completes the activity",
         "that a contact which was merged into another can still be changed, and answers with its masterid",
         "an email that is created as sent or received, without the other party",
+        "that a completed activity can be given to another contact: older versions refuse to change one",
         "the status of a hit of a duplicate rule: 412 or 500, told by its code",
         "that a second create with one key is a 412 also when both come at the same moment",
         "requests of one user on one server in five minutes: 6,000 is taken; a 429 names its own wait",
@@ -360,6 +433,8 @@ DESTINATION = Destination(
         "Add a text column of 100 to contacts for the customer id, and one to phone calls, emails and tasks for the "
         "event id, with a publisher whose prefix is hub; otherwise enter their names in the settings.",
         "Define an alternate key on each of the four columns, and wait until its index is active.",
+        "merge_policy: hard needs the privilege Merge too, and to share contacts. The row that is merged away stays, "
+        "inactive, until the customer is erased.",
     ),
     docs="https://learn.microsoft.com/power-apps/developer/data-platform/webapi/update-delete-entities-using-web-api",
 )

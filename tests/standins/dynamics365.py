@@ -36,7 +36,12 @@ GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 BY_KEY = re.compile(r"(\w+)='((?:[^']|'')*)'\Z")
 BIND = re.compile(r"/contacts\(([0-9a-f-]{36})\)\Z")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\Z")
-EQUALS = re.compile(r"(\w+) eq (?:'((?:[^']|'')*)'|(null)|(\d+))")
+EQUALS = re.compile(r"(\w+) eq (?:'((?:[^']|'')*)'|([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})|(null)|(\d+))")
+CONTACT = "Microsoft.Dynamics.CRM.contact"
+REGION = "tc_region"
+"""A lookup of contacts."""
+REGIONS = {"00000000-0000-0000-0000-0000000000a1": "noord", "00000000-0000-0000-0000-0000000000a2": "zuid"}
+READ_ONLY = {"contactid", "activityid", "merged", "_masterid_value", "_regardingobjectid_value"}
 
 Row = dict[str, Any]
 
@@ -81,6 +86,13 @@ class Dynamics365(Standin):
         with self.lock:
             return [each.get("hub_customerid") or "" for each in self.rows["contacts"].values() if not each["merged"]]
 
+    def records_of(self, event: str) -> list[str]:
+        """Of whom it regards and of its parties: it is on the timeline of each of them."""
+        with self.lock:
+            rows = [each for table in TABLES if table != "contacts" for each in self.rows[table].values()]
+            found = {each for row in rows if row.get("hub_eventid") == event for each in _people(row)}
+            return sorted(each for each in found if each in self.rows["contacts"])
+
     def add_contact(self, **columns: Any) -> str:
         """A row that somebody made by hand."""
         with self.lock:
@@ -90,9 +102,14 @@ class Dynamics365(Standin):
         with self.lock:
             self._delete("contacts", self.rows["contacts"][id])
 
+    def close_contact(self, id: str) -> None:
+        """Somebody deactivated it."""
+        with self.lock:
+            self.rows["contacts"][id] |= {"statecode": 1, "statuscode": 2}
+
     def merge_contacts(self, id: str, into: str) -> None:
         with self.lock:
-            self.rows["contacts"][id] |= {"merged": True, "_masterid_value": into, "statecode": 1}
+            self._absorb(self.rows["contacts"][into], self.rows["contacts"][id])
 
     def expire(self) -> None:
         with self.lock:
@@ -107,6 +124,8 @@ class Dynamics365(Standin):
             wait = {"Retry-After": "37"}
             text = "Number of requests exceeded the limit of 6000 over time window of 300 seconds."
             return Answer(429, _error(429, "0x80072322", text).body, wait)
+        if call.path.endswith("/Merge"):
+            return self._merge(call)
         found = PATH.match(call.path)
         if found is None or found["table"] not in TABLES:
             return _error(404, "0x80060888", f"Resource not found for the segment: {call.path}")
@@ -193,7 +212,9 @@ class Dynamics365(Standin):
             wrong = self._wrong(table, name, value)
             if wrong is not None:
                 return {}, wrong
-            if name.endswith("@odata.bind"):
+            if name == f"{REGION}@odata.bind":
+                columns[REGION] = _region(value)
+            elif name.endswith("@odata.bind"):
                 columns["_regardingobjectid_value"] = BIND.findall(value)[0]
             else:
                 columns[name] = value
@@ -209,6 +230,8 @@ class Dynamics365(Standin):
             return self._unbound(value)
         if name == f"{kind}_activity_parties" and kind in ("phonecall", "email"):
             return next(filter(None, (self._wrong_party(each) for each in value)), None)
+        if name == f"{REGION}@odata.bind" and table == "contacts":
+            return None if _region(value) else _error(404, "0x80040217", f"tc_region {value} Does Not Exist")
         if name in TEXTS[table]:
             fits = isinstance(value, str) and len(value) <= TEXTS[table][name]
             return None if fits else _error(400, "0x80044331", f"A validation error occurred. The length of '{name}'")
@@ -233,12 +256,42 @@ class Dynamics365(Standin):
         there = found is not None and found[1] in self.rows["contacts"]
         return None if there else _error(404, "0x80040217", f"contact With Id = {value} Does Not Exist")
 
+    def _merge(self, call: Call) -> Answer:
+        told = call.json if call.method == "POST" else {}
+        ends = [told.get(name) for name in ("Target", "Subordinate")]
+        typed = all(isinstance(each, dict) and each.get("@odata.type") == CONTACT for each in ends)
+        named = {"Target", "Subordinate", "UpdateContent", "PerformParentingChecks"}
+        if not typed or set(told) - named or not isinstance(told.get("PerformParentingChecks"), bool):
+            return _error(400, "0x80048d19", "Error identified in Payload provided by the user for Entity :''")
+        rows = [self.rows["contacts"].get(each["contactid"]) for each in ends]
+        if rows[0] is None or rows[1] is None:
+            return _error(404, "0x80040217", f"contact With Id = {ends} Does Not Exist")
+        if rows[0] is rows[1]:
+            return _error(400, "0x80040203", "Merge cannot be performed on master and sub-entities that are identical.")
+        if idle := [each for each in rows if each["statecode"] != 0]:
+            return _error(400, "0x80040203", f"entity:contact-{idle[0]['contactid']} is deactive")
+        self._absorb(rows[0], rows[1])
+        return Answer(204)
+
+    def _absorb(self, target: Row, away: Row) -> None:
+        """What hung on one hangs on the other, which takes over what it had not, but no key; the row itself stays."""
+        names = set(TEXTS["contacts"]) - {KEYS["contacts"]}
+        target |= {name: value for name, value in away.items() if name in names and not target.get(name)}
+        away |= {"merged": True, "_masterid_value": target["contactid"], "statecode": 1, "statuscode": 2}
+        for kind in (each for each in TABLES if each != "contacts"):
+            for row in self.rows[kind].values():
+                if row.get("_regardingobjectid_value") == away["contactid"]:
+                    row["_regardingobjectid_value"] = target["contactid"]
+                for party in row.get(f"{TABLES[kind]}_activity_parties", ()):
+                    bound = party["partyid_contact@odata.bind"]
+                    party["partyid_contact@odata.bind"] = bound.replace(away["contactid"], target["contactid"])
+
     def _list(self, table: str, call: Call) -> Answer:
         wanted = call.query.get("$filter", "")
         if call.method != "GET" or table != "contacts" or not wanted:
             return _error(405, "0x80060888", "The requested resource does not support this method")
         names = {each[0] for each in EQUALS.findall(wanted)}
-        if not names <= {*TEXTS[table], "statecode"} or EQUALS.sub("", wanted).strip("() andor"):
+        if not names <= {*TEXTS[table], "statecode", "_masterid_value"} or EQUALS.sub("", wanted).strip("() andor"):
             return _error(400, "0x8006088a", f"Could not find a property: {wanted}")
         rows = [each for each in self.rows[table].values() if _holds(wanted, each)]
         shown = [self._shown(table, each, call, 200).body for each in rows[: int(call.query.get("$top", "5000"))]]
@@ -247,10 +300,13 @@ class Dynamics365(Standin):
     def _shown(self, table: str, row: Row, call: Call, status: int) -> Answer:
         if call.method == "PATCH" and "return=representation" not in call.headers.get("prefer", ""):
             return Answer(204, headers={"OData-EntityId": f"{self.url}/api/data/v9.2/{table}({row[_id(table)]})"})
-        names = call.query.get("$select", "").split(",")
-        return Answer(
-            status, {"@odata.etag": 'W/"1"', _id(table): row[_id(table)]} | {n: row.get(n) for n in names if n}
-        )
+        names = [each for each in call.query.get("$select", "").split(",") if each]
+        expanded = [each for each in call.query.get("$expand", "").split(",") if each]
+        known = {*TEXTS[table], *MOMENTS, *NUMBERS, *READ_ONLY, "tc_vip", "directioncode"}
+        if wrong := [*(set(names) - known), *(set(expanded) - {REGION})]:
+            return _error(400, "0x80060888", f"Could not find a property named '{wrong[0]}'")
+        shown = {name: _expanded(row.get(name)) for name in expanded} | {name: row.get(name) for name in names}
+        return Answer(status, {"@odata.etag": 'W/"1"', _id(table): row[_id(table)]} | shown)
 
     def _find(self, table: str, name: str, value: str) -> Row | None:
         return next((each for each in self.rows[table].values() if each.get(name) == value), None)
@@ -274,6 +330,24 @@ class Dynamics365(Standin):
         return self.rows[table][key]
 
 
+def _region(reference: str) -> str:
+    """The id of the region that is named, by id or by name; empty where there is none."""
+    named = {f"/tc_regions({key})": key for key in REGIONS} | {
+        f"/tc_regions(tc_name='{name}')": key for key, name in REGIONS.items()
+    }
+    return named.get(reference, "")
+
+
+def _expanded(key: str | None) -> Row | None:
+    return {"tc_regionid": key, "tc_name": REGIONS[key]} if key else None
+
+
+def _people(row: Row) -> list[str]:
+    parties = [each for name in row if name.endswith("_activity_parties") for each in row[name]]
+    bound = [BIND.findall(each["partyid_contact@odata.bind"])[0] for each in parties]
+    return [str(row.get("_regardingobjectid_value")), *bound]
+
+
 def _id(table: str) -> str:
     return "contactid" if table == "contacts" else "activityid"
 
@@ -284,9 +358,11 @@ def _holds(wanted: str, row: Row) -> bool:
     def compared(term: re.Match[str]) -> str:
         held = row.get(term[1])
         if term[3]:
-            return str(held is None)
+            return str(held == term[3])
         if term[4]:
-            return str(held == int(term[4]))
+            return str(held is None)
+        if term[5]:
+            return str(held == int(term[5]))
         return str(str(held or "").lower() == term[2].replace("''", "'").lower())
 
     return bool(eval(EQUALS.sub(compared, wanted), {"__builtins__": {}}))

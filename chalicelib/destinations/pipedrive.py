@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import blanked, merged, news
+from chalicelib.kit.outgoing import alike, blanked, merged, news, path
 from chalicelib.kit.shape import count, kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of
 from chalicelib.kit.source import Secrets, Setting
@@ -41,6 +41,8 @@ MAX_TEXT = 20_000
 PAGES = {"activities": 10, "notes": 10, "callLogs": 40}
 NEWEST = 100
 MOST_IDS = 100
+MOST_KEYS = 15
+"""Custom fields that may be asked for by name."""
 PATHS = {"activities": "api/v2/activities", "notes": "v1/notes", "callLogs": "v1/callLogs"}
 LISTS = {
     "activities": {"sort_by": "add_time", "sort_direction": "desc", "limit": "500"},
@@ -60,7 +62,7 @@ OUTCOMES = {
 
 
 def upsert_contact(http: Http, customer: Customer, remote: str) -> str:
-    person = _mine(_read(http, [remote]), customer) if remote else None
+    person = _mine(_read(http, [remote], customer.mapped), customer) if remote else None
     person = person or _mine(_owned(http, customer), customer) or _adoptable(http, customer)
     if person is None:
         return _id(_kept_row(http, "POST", "api/v2/persons", new_person(http, customer)))
@@ -69,11 +71,8 @@ def upsert_contact(http: Http, customer: Customer, remote: str) -> str:
 
 
 def append_activity(http: Http, remote: str, entry: Entry) -> str:
-    path, told = activity(http, remote, entry)
-    made = _kept_row(http, "POST", path, merged(told, entry.mapped))
-    if text(made, "person_id") != remote:
-        raise Unknown("an activity was answered without its person")
-    return _id(made)
+    where, told = activity(http, remote, entry)
+    return _id(_hung_on(remote, _kept_row(http, "POST", where, merged(told, entry.mapped))))
 
 
 def find_contact(http: Http, customer: Customer) -> str:
@@ -96,6 +95,30 @@ def forget_contact(http: Http, remote: str) -> None:
     emptied = blanked(emptied, http.mapped.get("contact", ()), None) | {"name": ERASED, "phones": []}
     _gone(http, "PATCH", f"api/v2/persons/{quote(remote, safe='')}", emptied)
     _gone(http, "DELETE", f"api/v2/persons/{quote(remote, safe='')}")
+
+
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+    kind = kind_of(http, entry.event)
+    if kind == "callLogs":
+        _move_log(http, old, new, entry)
+        return
+    where, method = f"{PATHS[kind]}/{quote(activity, safe='')}", "PUT" if kind == "notes" else "PATCH"
+    told = {"person_id": _number(new)} if kind == "notes" else {"participants": _participants(http, where, old, new)}
+    _hung_on(new, _kept_row(http, method, where, told))
+
+
+def merge_contacts(http: Http, kept: str, other: str) -> str:
+    """https://pipedrive.readme.io/docs/merging-two-persons"""
+    there = {_id(each) for each in _read(http, [kept, other])}
+    if not {kept, other} <= there:
+        return other if other in there else kept
+    _kept_row(http, "PUT", f"v1/persons/{_number(other)}/merge", {"merge_with_id": _number(kept)})
+    return kept
+
+
+def shows_contact(http: Http, customer: Customer, remote: str) -> bool:
+    person = _mine(_read(http, [remote], customer.mapped), customer)
+    return person is not None and alike(person, changes(http, person, customer))
 
 
 def kind_of(http: Http, event: Event) -> str:
@@ -123,6 +146,32 @@ def activity(http: Http, remote: str, entry: Entry) -> tuple[str, Row]:
         done=True,
         note=_body(entry),
     )
+
+
+def _participants(http: Http, where: str, old: str, new: str) -> list[Row]:
+    """Those whom an agent added stay: the list is replaced as a whole."""
+    listed = objects(_found(http.request("GET", where).json()), "participants")
+    others = [text(each, "person_id") for each in listed]
+    told = [{"person_id": _number(each), "primary": False} for each in others if each not in ("", old, new)]
+    return [{"person_id": _number(new), "primary": True}, *told]
+
+
+def _move_log(http: Http, old: str, new: str, entry: Entry) -> None:
+    """A call log cannot be changed: another one is made, then the old one deleted."""
+    logs = [each for each in _pages(http, "callLogs", {}) if _is_marked(each, entry.event.id)]
+    if not logs:
+        raise Rejected("the call log is not there any more")
+    if not any(text(each, "person_id") == new for each in logs):
+        append_activity(http, new, entry)
+    for each in logs:
+        if text(each, "person_id") in ("", old):
+            _gone(http, "DELETE", f"{PATHS['callLogs']}/{quote(_id(each), safe='')}")
+
+
+def _hung_on(remote: str, row: Row) -> Row:
+    if text(row, "person_id") != remote:
+        raise Unknown("an activity was answered without its person")
+    return row
 
 
 def call_log(remote: str, entry: Entry) -> Row:
@@ -161,7 +210,7 @@ def changes(http: Http, person: Row, customer: Customer) -> Row:
         listed = objects(person, field)
         if value and _folded(value) not in [_folded(text(each, "value")) for each in listed]:
             told[field] = _with(listed, value)
-    return merged(told, news(customer.mapped, person))
+    return merged(merged(told, dict.fromkeys(customer.mapped)), news(customer.mapped, person))
 
 
 def _ours(http: Http, customer: Customer) -> Row:
@@ -234,19 +283,22 @@ def _searched(http: Http, term: str, field: str) -> list[str]:
     return [_id(pick(each, "item")) for each in objects(found, "items") if _id(pick(each, "item"))]
 
 
-def _read(http: Http, ids: list[str]) -> list[Row]:
-    """The records themselves; deleted ones are not among them."""
+def _read(http: Http, ids: list[str], mapped: Iterable[str] = ()) -> list[Row]:
+    """The records themselves, with what a mapping fills; deleted ones are not among them."""
     numbers = [each for each in dict.fromkeys(ids) if each.isdigit()][:MOST_IDS]
-    return _persons(http, {"ids": ",".join(numbers)}) if numbers else []
+    return _persons(http, {"ids": ",".join(numbers)}, mapped) if numbers else []
 
 
 def _newest(http: Http) -> list[Row]:
     return _persons(http, {"sort_by": "add_time", "sort_direction": "desc", "limit": str(NEWEST)})
 
 
-def _persons(http: Http, query: Row) -> list[Row]:
-    wanted = ",".join(filter(None, (_field(http), text(http.settings, "channel_field"))))
-    found = _found(http.request("GET", "api/v2/persons", params=query | {"custom_fields": wanted}).json())
+def _persons(http: Http, query: Row, mapped: Iterable[str] = ()) -> list[Row]:
+    ways = [way for way in map(path, mapped) if way[0] == "custom_fields"]
+    keys = [_field(http), text(http.settings, "channel_field"), *(each for way in ways for each in way[1:2])]
+    wanted = list(dict.fromkeys(filter(None, keys)))
+    named = {"custom_fields": ",".join(wanted)} if len(wanted) <= MOST_KEYS else {}
+    found = _found(http.request("GET", "api/v2/persons", params=query | named).json())
     there = [each for each in found if isinstance(each, dict) and each.get("is_deleted") is not True]
     return [each | {"owner": _owner(http, each)} for each in there]
 
@@ -261,11 +313,16 @@ def _plain(value: Any) -> str:
 
 
 def _listed(http: Http, kind: str, remote: str) -> Iterator[Row]:
-    """Everything of one kind that hangs on this person, newest first, page by page."""
-    query: Row = dict(LISTS[kind]) | ({} if kind == "callLogs" else {"person_id": remote})
+    """Everything of one kind that hangs on this person, newest first."""
+    found = _pages(http, kind, {} if kind == "callLogs" else {"person_id": remote})
+    return (each for each in found if text(each, "person_id") == remote)
+
+
+def _pages(http: Http, kind: str, narrowed: Row) -> Iterator[Row]:
+    query: Row = dict(LISTS[kind]) | narrowed
     for _ in range(PAGES[kind]):
         answer = http.request("GET", PATHS[kind], params=query).json()
-        yield from (each for each in _found(answer) or [] if text(each, "person_id") == remote)
+        yield from _found(answer) or []
         following = _following(answer)
         if not following:
             return
@@ -382,6 +439,9 @@ DESTINATION = Destination(
     find_contact=find_contact,
     find_activity=find_activity,
     forget_contact=forget_contact,
+    move_activity=move_activity,
+    merge_contacts=merge_contacts,
+    shows_contact=shows_contact,
     keyed=False,
     limit=Limit(20, 2.0),
     outcomes={402: Unauthorized, 403: Delayed},
@@ -417,6 +477,9 @@ DESTINATION = Destination(
         "a 403 is taken for a block after too many requests, and tried again; missing rights end as parked",
         "that a deleted person answers with 404 or 410, or is left out of a list by ids",
         "the order in which call logs are listed, and that note and person_id are in the list",
+        "that the participants of an activity are replaced as a whole",
+        "that a call log leaves nothing behind when it moves: it is made again on the other person, and then deleted",
+        "that v1 goes on: notes, call logs and merging are there only",
         "the burst limit of each plan: 20 requests in 2 seconds is taken; the daily budget of tokens is shared by all apps",
     ),
     setup=(

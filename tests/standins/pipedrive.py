@@ -50,6 +50,8 @@ NOW = "2026-09-03 12:00:00"
 MARK = re.compile(r"draad:([a-z0-9]+)")
 CLOCK = re.compile(r"[0-9]{2}:[0-5][0-9]\Z")
 PATH = re.compile(r"/(?:api/)?(?P<version>v1|v2)/(?P<kind>\w+)(?:/(?P<id>[^/]+))?\Z")
+MERGE = re.compile(r"/v1/persons/(?P<id>[^/]+)/merge\Z")
+MOST_KEYS = 15
 
 Row = dict[str, Any]
 
@@ -96,15 +98,40 @@ class Pipedrive(Standin):
         with self.lock:
             return [row["custom_fields"].get(CUSTOMER_FIELD) or "" for row in self._there("persons")]
 
+    def records_of(self, event: str) -> list[str]:
+        """By any participant: an activity is seen with each of them."""
+        with self.lock:
+            persons = {row["id"] for row in self._there("persons")}
+            rows = [row for kind in list(self.rows)[1:] for row in self._there(kind)]
+            told = [row for row in rows if (mark := MARK.search(_text(row))) and mark[1] == event]
+            found = {each for row in told for each in _people(row)}
+            return [str(each) for each in sorted(found & persons)]
+
     def add_person(self, customer: str = "", **fields: Any) -> str:
         """One that somebody made by hand, long enough ago for the search to know it."""
         with self.lock:
             custom = {CUSTOMER_FIELD: customer} if customer else {}
             return str(self._make("persons", _person(fields | {"custom_fields": custom}), known=True)["id"])
 
-    def remove_person(self, id: str) -> None:
+    def set_field(self, id: str, key: str, value: Any) -> None:
         with self.lock:
-            self.rows["persons"][id]["is_deleted"] = True
+            self.rows["persons"][id]["custom_fields"][key] = value
+
+    def remove_person(self, id: str) -> None:
+        self.remove("persons", id)
+
+    def remove(self, kind: str, id: str) -> None:
+        with self.lock:
+            self.rows[kind][id]["is_deleted"] = True
+
+    def add_participant(self, activity: str, person: int) -> None:
+        with self.lock:
+            self.rows["activities"][activity]["participants"].append({"person_id": person, "primary": False})
+
+    def copy_call_log(self, id: str, person: int) -> None:
+        """As when a move was made by half."""
+        with self.lock:
+            self._make("callLogs", self.rows["callLogs"][id] | {"person_id": person})
 
     def add_note(self, **fields: Any) -> None:
         """What an agent wrote."""
@@ -123,6 +150,8 @@ class Pipedrive(Standin):
             return _error(401, "unauthorized access", "ERR_UNAUTHORIZED")
         if self._limited():
             return Answer(429, {"success": False, "error": "request over limit"}, {"x-ratelimit-reset": "2"})
+        if merging := MERGE.match(call.path):
+            return self._merge(merging["id"], call.json) if call.method == "PUT" else _error(405, "Method not allowed")
         found = PATH.match(call.path)
         if found is None or found["version"] != VERSIONS.get(found["kind"]):
             return _error(404, "Unknown method .")
@@ -153,6 +182,8 @@ class Pipedrive(Standin):
 
     def _list(self, kind: str, key: str, call: Call) -> Answer:
         query = call.query
+        if len(query.get("custom_fields", "").split(",")) > MOST_KEYS:
+            return _error(400, "Validation failed: custom_fields", "ERR_BAD_REQUEST")
         if set(query) - QUERIES[kind] or not 0 < int(query.get("limit", 100)) <= (50 if kind == "callLogs" else 500):
             return _error(400, "Validation failed: query", "ERR_BAD_REQUEST")
         rows = sorted(self._there(kind), key=lambda row: row.get("add_time", NOW))
@@ -194,24 +225,48 @@ class Pipedrive(Standin):
         if kind == "persons":
             self.created += 1
             told = _person(told)
-        if kind == "activities":
-            primary = [each["person_id"] for each in told.get("participants", []) if each.get("primary")]
-            told = told | {"person_id": primary[0] if primary else None}
-        row = self._make(kind, {"person_id": None} | told)
+        row = self._make(kind, {"person_id": None} | _linked(told))
         return Answer(201, {"success": True, "data": self._shown(kind, row, {})})
 
-    def _patch(self, kind: str, key: str, call: Call) -> Answer:
+    def _show(self, kind: str, key: str, call: Call) -> Answer:
         row = self.rows[kind].get(key)
-        if kind not in ("persons", "activities"):
+        if row is None or row["is_deleted"]:
+            return _error(404, f"{kind} not found", "ERR_NOT_FOUND")
+        return Answer(200, {"success": True, "data": self._shown(kind, row, call.query)})
+
+    def _patch(self, kind: str, key: str, call: Call) -> Answer:
+        """Of each version's own method; call logs are never changed."""
+        row = self.rows[kind].get(key)
+        if CHANGED_BY.get(kind) != call.method:
             return _error(405, "Method not allowed")
         if row is None or row["is_deleted"]:
             return _error(404, f"{kind} not found", "ERR_NOT_FOUND")
         if wrong := self._refusal(kind, call.json, new=False):
             return _error(400, wrong, "ERR_BAD_REQUEST")
-        told = dict(call.json)
-        row["custom_fields"] = row.get("custom_fields", {}) | told.pop("custom_fields", {})
+        told = _linked(dict(call.json))
+        if kind == "persons":
+            told["custom_fields"] = row["custom_fields"] | told.get("custom_fields", {})
         row |= told
         return Answer(200, {"success": True, "data": self._shown(kind, row, {})})
+
+    def _merge(self, key: str, told: Any) -> Answer:
+        """The one of the address is removed; the other has priority, and gets all that hung on both."""
+        kept = told.get("merge_with_id") if isinstance(told, dict) else None
+        if not isinstance(kept, int) or str(kept) == key:
+            return _error(400, "Validation failed: merge_with_id", "ERR_BAD_REQUEST")
+        one, other = self.rows["persons"].get(str(kept)), self.rows["persons"].get(key)
+        if one is None or other is None or one["is_deleted"] or other["is_deleted"]:
+            return _error(404, "Person not found", "ERR_NOT_FOUND")
+        one["custom_fields"] = other["custom_fields"] | {n: v for n, v in one["custom_fields"].items() if v}
+        for name in ("emails", "phones"):
+            values = {each["value"] for each in one[name]}
+            one[name] += [each | {"primary": False} for each in other[name] if each["value"] not in values]
+        for row in (row for kind in list(self.rows)[1:] for row in self._there(kind)):
+            row |= {"person_id": kept} if row["person_id"] == other["id"] else {}
+            for each in row.get("participants", []):
+                each |= {"person_id": kept} if each["person_id"] == other["id"] else {}
+        other["is_deleted"] = True
+        return Answer(200, {"success": True, "data": {"id": kept, "name": one["name"], "merge_what_id": other["id"]}})
 
     def _delete(self, kind: str, key: str, call: Call) -> Answer:
         row = self.rows[kind].get(key)
@@ -227,7 +282,9 @@ class Pipedrive(Standin):
             return "'person_id' is a read-only field. Add a primary participant to set 'person_id' instead."
         if unknown := set(told) - KNOWN[kind]:
             return f"Validation failed: {sorted(unknown)}: unknown"
-        people = [told.get("person_id"), *(each.get("person_id") for each in told.get("participants", []))]
+        if wrong := [each for each in told.get("participants", []) if set(each) - {"person_id", "primary"}]:
+            return f"Validation failed: participants: {wrong}"
+        people = _people(told)
         if any(not isinstance(each, int) or not self._is_there(each) for each in people if each is not None):
             return "Validation failed: person_id"
         return str(REFUSALS[kind](self, told, new))
@@ -253,9 +310,9 @@ class Pipedrive(Standin):
         return "" if isinstance(told.get("done", True), bool) else "Validation failed: done"
 
     def _wrong_note(self, told: Row, new: bool) -> str:
-        if not told.get("content") or not told.get("person_id"):
+        if new and not (told.get("content") and told.get("person_id")):
             return "Note must be linked, and have content"
-        return "" if _is_moment(told.get("add_time", "")) else "add_time: YYYY-MM-DD HH:MM:SS"
+        return "" if _is_moment(told.get("add_time", NOW)) else "add_time: YYYY-MM-DD HH:MM:SS"
 
     def _wrong_call_log(self, told: Row, new: bool) -> str:
         if told.get("outcome") not in OUTCOMES or not told.get("to_phone_number"):
@@ -274,6 +331,17 @@ class Pipedrive(Standin):
 
 def _person(told: Row) -> Row:
     return {"name": "", "emails": [], "phones": [], "custom_fields": {}} | told
+
+
+def _linked(told: Row) -> Row:
+    """An activity hangs on its primary participant."""
+    if "participants" not in told:
+        return told
+    return told | {"person_id": next((each["person_id"] for each in told["participants"] if each.get("primary")), None)}
+
+
+def _people(told: Row) -> list[Any]:
+    return [told.get("person_id"), *(each.get("person_id") for each in told.get("participants", []))]
 
 
 def _matches(row: Row, fields: set[str], term: str, query: dict[str, str]) -> bool:
@@ -302,6 +370,7 @@ def _error(status: int, message: str, code: str = "") -> Answer:
 
 VERSIONS = {"persons": "v2", "activities": "v2", "notes": "v1", "callLogs": "v1"}
 KNOWN = {"persons": PERSON, "activities": ACTIVITY, "notes": NOTE, "callLogs": CALL_LOG}
+CHANGED_BY = {"persons": "PATCH", "activities": "PATCH", "notes": "PUT"}
 REFUSALS: dict[str, Callable[[Pipedrive, Row, bool], str]] = {
     "persons": Pipedrive._wrong_person,
     "activities": Pipedrive._wrong_activity,
@@ -311,7 +380,9 @@ REFUSALS: dict[str, Callable[[Pipedrive, Row, bool], str]] = {
 METHODS: dict[tuple[str, bool], Callable[[Pipedrive, str, str, Call], Answer]] = {
     ("GET", False): Pipedrive._list,
     ("POST", False): Pipedrive._create,
+    ("GET", True): Pipedrive._show,
     ("PATCH", True): Pipedrive._patch,
+    ("PUT", True): Pipedrive._patch,
     ("DELETE", True): Pipedrive._delete,
 }
 

@@ -8,6 +8,7 @@ would take a record from its owner; here it only tells who that is, because no s
 
 An activity is an event in the user's profile or, by the setting `activities`, a private note on his
 open ticket. Neither takes a key of ours: both carry the event id, and are looked for before a retry.
+Neither can be moved: an event goes only with its whole profile, a note only with its whole ticket.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from urllib.parse import quote
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import merged
+from chalicelib.kit.outgoing import alike, merged
 from chalicelib.kit.shape import kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.source import Secrets, Setting
@@ -74,6 +75,39 @@ def forget_contact(http: Http, remote: str) -> None:
     """Deleted, then for good: the first step alone keeps everything under another name."""
     http.request("DELETE", _url(http, f"users/{_part(remote)}"), allow=(404,))
     http.request("DELETE", _url(http, f"deleted_users/{_part(remote)}"), allow=(404,))
+
+
+def merge_contacts(http: Http, kept: str, other: str) -> str:
+    """https://developer.zendesk.com/api-reference/ticketing/users/users/#merge-end-users
+
+    Who was merged into another is a deleted user. It is done a little later than it is answered: a second run
+    may still find both, and waits.
+    """
+    there = _there(http, [kept, other])
+    if not {kept, other} <= there:
+        return other if other in there else kept
+    told = {"user": {"id": _number(kept)}}
+    answer = http.request("PUT", _url(http, f"users/{_part(other)}/merge"), json=told, allow=(404,))
+    if answer.status == 404:
+        raise Delayed("one of two users went while they were to be merged")
+    _own(answer)
+    return kept
+
+
+def shows_contact(http: Http, customer: Customer, remote: str) -> bool:
+    """An address that another user has could not be written, so it is not missing. A number that is refused in
+    itself is, each time."""
+    wanted = _writable(_by_own_id(remote), customer, user_fields(http, customer))
+    query = {"include": "identities"}
+    answer = http.request("GET", _url(http, f"users/{_part(remote)}"), params=query, allow=(404,))
+    if answer.status == 404:
+        return False
+    _own(answer)
+    found, email = answer.json(), text(wanted, "email")
+    user = found["user"] | ({"email": email} if _has_address(found, email) else {})
+    if user.get("active") is False:
+        return False
+    return alike(user, wanted) or (alike(user, _without(wanted, ("email",))) and _is_elsewhere(http, remote, email))
 
 
 def user_fields(http: Http, customer: Customer) -> Row:
@@ -202,13 +236,17 @@ def _events(http: Http, remote: str, event: Event) -> Iterator[Row]:
 def _known(http: Http, customer: Customer, remote: str) -> Iterator[Row]:
     """Users there that are this customer: by our id, by a former one, then by their own id, if free."""
     if remote:
-        yield {"id": remote, "external_id": ELSEWHERE}
+        yield _by_own_id(remote)
     found = _by_external_id(http, [customer.id, *customer.former])
     order = [customer.id.lower(), *(each.lower() for each in customer.former)]
     yield from sorted(found, key=lambda each: order.index(text(each, "external_id").lower()))
     ids = [each.value for each in customer.identities if each.kind == "desk" and each.scope == _account(http)]
     if ids and not found:
         yield from (each for each in _many(http, {"ids": ",".join(sorted(ids)[:100])}) if _free(each, customer))
+
+
+def _by_own_id(remote: str) -> Row:
+    return {"id": remote, "external_id": ELSEWHERE}
 
 
 def _free(user: Row, customer: Customer) -> bool:
@@ -226,6 +264,27 @@ def _by_external_id(http: Http, wanted: list[str]) -> list[Row]:
     named = {each.lower() for each in wanted}
     found = _many(http, {"external_ids": ",".join(wanted[:100])})
     return [each for each in found if text(each, "external_id").lower() in named and each.get("active") is not False]
+
+
+def _there(http: Http, ids: list[str]) -> set[str]:
+    """Those of them that are not deleted."""
+    found = _read(http, "users/show_many", {"ids": ",".join(ids)})
+    if not isinstance(pick(found, "users"), list):
+        raise Unknown("users were asked for and answered with something else")
+    return {_id(each) for each in objects(found, "users") if each.get("active") is not False}
+
+
+def _has_address(found: Any, email: str) -> bool:
+    """Whether it is one of the user's: a second one becomes one more identity."""
+    others = [text(each, "value") for each in objects(found, "identities") if text(each, "type") == "email"]
+    return bool(email) and any(alike(each, email) for each in others)
+
+
+def _is_elsewhere(http: Http, remote: str, email: str) -> bool:
+    """Whether another user has it. The search may lag: then there is one push more."""
+    quoted = email.replace('"', "")
+    found = _read(http, "users/search", {"query": f'email:"{quoted}"'})
+    return any(_id(each) != remote for each in objects(found, "users"))
 
 
 def _many(http: Http, query: dict[str, str]) -> list[Row]:
@@ -269,8 +328,7 @@ def _holder(http: Http, email: str) -> Row:
 def _update(http: Http, user: Row, customer: Customer, wanted: Row) -> str:
     """The user's id, or nothing when it is gone. An address that somebody else has stays away, and an
     external id that another system keeps there stays."""
-    owner, path = text(user, "external_id"), f"users/{_part(_id(user))}"
-    told = wanted if not owner or _is_ours(owner, customer) else _without(wanted, ("external_id",))
+    path, told = f"users/{_part(_id(user))}", _writable(user, customer, wanted)
     if not told:
         return next((_id(each) for each in _many(http, {"ids": _id(user)}) if each.get("active") is not False), "")
     answer = _send(http, "PUT", path, told)
@@ -280,6 +338,11 @@ def _update(http: Http, user: Row, customer: Customer, wanted: Row) -> str:
         return ""
     found = pick(_fine(answer, answer, ()).json(), "user")
     return "" if isinstance(found, dict) and found.get("active") is False else _own(answer)
+
+
+def _writable(user: Row, customer: Customer, wanted: Row) -> Row:
+    owner = text(user, "external_id")
+    return wanted if not owner or _is_ours(owner, customer) else _without(wanted, ("external_id",))
 
 
 def _send(http: Http, method: str, path: str, user: Row) -> Reply:
@@ -319,6 +382,12 @@ def _read(http: Http, path: str, query: dict[str, str]) -> Any:
 
 def _id(row: Any) -> str:
     return text(row, "id")
+
+
+def _number(remote: str) -> int:
+    if not remote.isdigit():
+        raise Rejected("the id of a user is a whole number")
+    return int(remote)
 
 
 def _part(value: str) -> str:
@@ -363,6 +432,8 @@ DESTINATION = Destination(
     find_contact=find_contact,
     find_activity=find_activity,
     forget_contact=forget_contact,
+    merge_contacts=merge_contacts,
+    shows_contact=shows_contact,
     keyed=False,
     limit=Limit(200, 60.0),
     outcomes={403: Unauthorized, 409: Delayed},
@@ -400,6 +471,9 @@ DESTINATION = Destination(
         "users/create_or_update with a mail address alone: it answers the user and changes nothing",
         "the fields that a 422 names in details",
         "that a deleted user answers an update with 404, or with active: false",
+        "that events of a user who is merged into another show with that one",
+        "that a merged user is answered as a deleted one, and how a merge is refused that cannot be",
+        "that users/search finds a user by each of his mail addresses",
         "rate limits of each plan: 200 requests a minute is taken",
     ),
     setup=(
@@ -410,6 +484,10 @@ DESTINATION = Destination(
         "Use one connection for both ways: a connection is never told what it told us. With a second connection to "
         "the same account, list in subscription.sources of each every connection but the other one.",
         "Enter the API user's id as agent_id: notes that the hub writes then do not come back as news.",
+        "What was written stays on the record where it is when customers become one, or come apart: an event with the "
+        "user it was written for, a note on its ticket. What comes later goes to the right user.",
+        "merge_policy: hard merges the users, with their tickets and mail addresses; a user without a verified address "
+        "needs a mail address for it. It is refused where users sign in by JWT or SAML, because the hub sets external ids.",
         "To receive only, set subscription.sources to this connection itself.",
     ),
     docs="https://developer.zendesk.com/api-reference/ticketing/users/users/",

@@ -97,6 +97,17 @@ class Zendesk(Standin):
         with self.lock:
             return [self.users[key]["external_id"] or "" for key in self._active()]
 
+    def records_of(self, event: str) -> list[str]:
+        """Users with the event in their profile, or with the note on a ticket of theirs."""
+        with self.lock:
+            of_events = [key for key in self._active() if event in self.events_of(key)]
+            of_notes = [
+                str(self.tickets[number]["requester_id"])
+                for number, comments in self.comments.items()
+                if any((mark := MARK.search(each["body"])) and mark[1] == event for each in comments)
+            ]
+            return [*of_events, *(each for each in of_notes if each in self._active())]
+
     def events_of(self, user: str) -> list[str]:
         """Our event id of every event in a user's profile."""
         return [each["properties"].get("event_id", "") for each in self.events.get(user, [])]
@@ -105,6 +116,11 @@ class Zendesk(Standin):
         """One that somebody made by hand, or who wrote a mail."""
         with self.lock:
             return str(self._make_user(fields)["id"])
+
+    def add_address(self, user: str, email: str) -> None:
+        """One more, by hand."""
+        with self.lock:
+            self._keep(self.users[user], {"email": email})
 
     def remove_user(self, id: str) -> None:
         with self.lock:
@@ -183,6 +199,10 @@ class Zendesk(Standin):
                 return self._create_or_update(call.json.get("user"))
             case "GET", "show_many", "":
                 return self._show_many(call.query)
+            case "GET", "search", "":
+                return self._search_users(call.query.get("query", ""))
+            case "PUT", key, "merge":
+                return self._merge(key, call.json.get("user"))
             case "GET", key, "tickets/requested":
                 return self._requested(key, call.query)
             case _, key, "events":
@@ -221,6 +241,31 @@ class Zendesk(Standin):
             return Answer(400, {"error": "InvalidRequest", "description": "ids or external_ids is missing"})
         rows = [row for row in rows if row["active"]]
         return Answer(200, {"users": [_shown(row) for row in rows], "next_page": None, "count": len(rows)})
+
+    def _search_users(self, query: str) -> Answer:
+        """By a mail address; any other search is none of ours."""
+        named = re.fullmatch(r'email:"([^"]+)"', query)
+        row = self._by("email", named[1]) if named else None
+        rows = [row] if row is not None and row["active"] else []
+        return Answer(200, {"users": [_shown(row) for row in rows], "next_page": None, "count": len(rows)})
+
+    def _merge(self, key: str, told: Any) -> Answer:
+        """Of the user in the address little is left: his tickets and mail addresses go to the one in the body."""
+        target = told.get("id") if isinstance(told, dict) else None
+        one, other = self.users.get(str(target)), self.users.get(key)
+        if one is None or other is None or not one["active"] or not other["active"]:
+            return _missing()
+        wrong = [each for each in (one, other) if each["role"] != "end-user"]
+        if one is other or wrong or not all(each["verified"] or each["addresses"] for each in (one, other)):
+            return _invalid({"base": ["These users cannot be merged"]})
+        one["addresses"] += [each | {"user_id": one["id"], "primary": False} for each in other["addresses"]]
+        one["email"] = one["email"] or other["email"]
+        one["phone"] = one["phone"] or other["phone"]
+        for ticket in self.tickets.values():
+            ticket |= {"requester_id": one["id"]} if ticket.get("requester_id") == other["id"] else {}
+        self.events.setdefault(str(one["id"]), []).extend(self.events.pop(key, []))
+        self._delete_user(key)
+        return Answer(200, {"user": _shown(one)})
 
     def _create_user(self, told: Any) -> Answer:
         if refusal := self._refusal(told, None):

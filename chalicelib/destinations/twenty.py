@@ -4,6 +4,8 @@ A person is ours by a unique text field that holds the customer id. His mail add
 too: where another record has it, that one is adopted when nobody owns it, and so is the record by
 whose id Twenty told us of this customer. Records are made with ids of our choosing: a note and its
 link to the person have ids that follow from the event, so that sending them twice changes nothing.
+Where Twenty makes one person of two, the links go along and keep their ids: whose a note is now is
+asked of the links themselves.
 
 What comes back: https://docs.twenty.com/developers/extend/webhooks
 """
@@ -20,7 +22,7 @@ from chalicelib.errors import Delayed, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.fields import DEFAULT_REGION, email, email_identity, instant, phone, phone_identity, present, scoped
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import merged
+from chalicelib.kit.outgoing import alike, merged
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of
@@ -125,14 +127,17 @@ def identities_of(request: Request, number: str, person: Row) -> tuple[Identity,
 
 
 def trust(request: Request, person: Row, group: str, place: int) -> int:
-    written = ours(request, person) and group in about(request) and place == 0
+    """The hub's own write counts where it makes the record his: what a merge by the hub brings along may
+    have been typed by anybody."""
+    written = ours(request, person) and place == 0 and {group, customer_field(request.settings)} <= {*about(request)}
     return A2_ATTESTED if written or text(request.settings, "addresses") == "attested" else A1_ASSERTED
 
 
 def about(request: Request) -> list[str]:
     """What this change was about: a new record is told whole."""
     updated = text(request.object, "eventName") == "person.updated"
-    return texts(request.object, "updatedFields") if updated else ["name", "emails", "phones"]
+    whole = ["name", "emails", "phones", customer_field(request.settings)]
+    return texts(request.object, "updatedFields") if updated else whole
 
 
 def texts(node: Any, *path: str) -> list[str]:
@@ -187,11 +192,10 @@ def upsert_contact(http: Http, customer: Customer, remote: str) -> str:
 
 
 def append_activity(http: Http, remote: str, entry: Entry) -> str:
-    note, event = key_of("note", entry.event.id), entry.event
+    note = key_of("note", entry.event.id)
     row: Row = {"id": note, "title": title(entry), "bodyV2": {"markdown": body(entry)}}
     _once(http, "notes", merged(row, entry.mapped))
-    target = {"id": key_of("target", event.id, remote), "noteId": note, _target_field(http): remote}
-    _once(http, "noteTargets", target)
+    _link(http, note, remote, entry)
     return note
 
 
@@ -201,9 +205,8 @@ def find_contact(http: Http, customer: Customer) -> str:
 
 def find_activity(http: Http, remote: str, entry: Entry) -> str:
     """Empty too when the note is there without its link to the person."""
-    target = key_of("target", entry.event.id, remote)
-    found = _record(http, "noteTargets", target, "noteTarget")
-    return text(found, "noteId")
+    note = key_of("note", entry.event.id)
+    return note if any(text(each, _target_field(http)) == remote for each in _links(http, note)) else ""
 
 
 def forget_contact(http: Http, remote: str) -> None:
@@ -212,9 +215,39 @@ def forget_contact(http: Http, remote: str) -> None:
     for start in range(0, len(ours), MAX_IDS):
         listed = ",".join(f'"{each}"' for each in ours[start : start + MAX_IDS])
         http.request("DELETE", "/rest/notes", params={"filter": f"id[in]:[{listed}]", "soft_delete": "false"})
-    answer = http.request("DELETE", f"/rest/people/{_part(remote)}", allow=(400, 404))
-    if answer.status == 400 and not MISSING.search(_said(answer)):
-        raise _refusal(http, answer)
+    _destroy(http, "people", remote)
+
+
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+    """First onto the new one: in between it is on both, and never on none."""
+    field, links = _target_field(http), _links(http, activity)
+    if not any(text(each, field) == new for each in links):
+        _link(http, activity, new, entry)
+    for each in links:
+        if text(each, field) == old:
+            _destroy(http, "noteTargets", _id(each))
+
+
+def merge_contacts(http: Http, kept: str, other: str) -> str:
+    """https://github.com/twentyhq/twenty/issues/25875 and the API reference of each workspace. A merge leaves
+    the record's last author as he was, so the hub writes it first: what comes back is then told as its own."""
+    there = {_id(each): each for each in _rows(http, "people", f'id[in]:["{kept}","{other}"]')}
+    if len(there) < 2:
+        return next(iter(there), kept)
+    _fine(http, _write(http, "PATCH", f"people/{_part(kept)}", {"name": pick(there[kept], "name") or {}}))
+    told = {"ids": [kept, other], "conflictPriorityIndex": 0, "dryRun": False}
+    return _own(_fine(http, _write(http, "PATCH", "people/merge", told)), "mergePerson")
+
+
+def shows_contact(http: Http, customer: Customer, remote: str) -> bool:
+    """What another record holds could not be written, so it is not missing."""
+    wanted, there = person_fields(http, customer), _record(http, "people", remote, "person")
+    number = next(iter(numbers_of(there)), "")
+    seen = there | {"phones": {**(pick(there, "phones") or {}), "primaryPhoneNumber": number}}
+    if not there or alike(seen, wanted):
+        return bool(there)
+    taken = _taken(http, wanted, remote)
+    return bool(taken) and alike(seen, {name: wanted[name] for name in wanted if name not in taken})
 
 
 def person_fields(http: Http, customer: Customer) -> Row:
@@ -283,6 +316,15 @@ def known(http: Http, customer: Customer, remote: str) -> Iterator[str]:
                 yield each.value
 
 
+def _taken(http: Http, wanted: Row, remote: str) -> tuple[str, ...]:
+    """What `_update` leaves out, because another record has it: the address; where it is our id, both."""
+    mail, shy = text(wanted, "emails", "primaryEmail"), ("emails", _customer_field(http))
+    if any(_id(each) != remote for each in _owned(http, [text(wanted, shy[1])])):
+        return shy
+    holders = _rows(http, "people", f'emails.primaryEmail[eq]:"{mail}"') if mail else []
+    return shy[:1] if any(_id(each) != remote for each in holders) else ()
+
+
 def _owned(http: Http, ids: list[str]) -> list[Row]:
     listed = ",".join(f'"{each}"' for each in ids)
     found = _rows(http, "people", f"{_customer_field(http)}[in]:[{listed}]")
@@ -344,6 +386,21 @@ def _once(http: Http, kind: str, row: Row) -> None:
         raise Unknown(f"{kind}: answered without the record")
 
 
+def _link(http: Http, note: str, remote: str, entry: Entry) -> None:
+    target = {"id": key_of("target", entry.event.id, remote), "noteId": note, _target_field(http): remote}
+    _once(http, "noteTargets", target)
+
+
+def _links(http: Http, note: str) -> list[Row]:
+    return _rows(http, "noteTargets", f'noteId[eq]:"{note}"')
+
+
+def _destroy(http: Http, kind: str, key: str) -> None:
+    answer = http.request("DELETE", f"/rest/{kind}/{_part(key)}", allow=(400, 404))
+    if answer.status == 400 and not MISSING.search(_said(answer)):
+        raise _refusal(http, answer)
+
+
 def _fine(http: Http, answer: Reply) -> Reply:
     if answer.status < 400:
         return answer
@@ -373,12 +430,17 @@ def _record(http: Http, kind: str, key: str, name: str) -> Row:
     if answer.status == 404 or (answer.status == 400 and MISSING.search(_said(answer))):
         return {}
     found = pick(_fine(http, answer).json(), "data", name)
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict) or not _id(found):
+        raise Unknown(f"{kind}: a read was answered without its record")
+    return found
 
 
 def _rows(http: Http, kind: str, wanted: str) -> list[Row]:
     answer = http.request("GET", f"/rest/{kind}", params={"filter": wanted, "limit": "60", "depth": "0"}, allow=(400,))
-    return objects(_fine(http, answer).json(), "data", kind)
+    told = _fine(http, answer).json()
+    if not isinstance(pick(told, "data", kind), list):
+        raise Unknown(f"{kind}: a list was answered without its rows")
+    return objects(told, "data", kind)
 
 
 def _targets(http: Http, remote: str) -> list[Row]:
@@ -410,8 +472,12 @@ def _part(value: str) -> str:
     return quote(value, safe="")
 
 
+def customer_field(settings: Mapping[str, Any]) -> str:
+    return text(settings, "customer_field") or "hubCustomerId"
+
+
 def _customer_field(http: Http) -> str:
-    return text(http.settings, "customer_field") or "hubCustomerId"
+    return customer_field(http.settings)
 
 
 def _target_field(http: Http) -> str:
@@ -454,7 +520,8 @@ CHANGES = Source(
     unverified=(
         "updatedBy in the records of webhooks, and that its name is the API key's: without it our own writes tell "
         "their values again, which changes nothing",
-        "person.restored, and what a merge of two people sends",
+        "person.restored; and what a merge of two people sends: the source shows an update of the one and the end of "
+        "the other, with the author of the last change before it",
     ),
     setup=(
         "Settings, APIs & Webhooks: create a webhook to {hook_url} for person created, updated, deleted, destroyed "
@@ -473,6 +540,9 @@ DESTINATION = Destination(
     find_contact=find_contact,
     find_activity=find_activity,
     forget_contact=forget_contact,
+    move_activity=move_activity,
+    merge_contacts=merge_contacts,
+    shows_contact=shows_contact,
     keyed=True,
     limit=Limit(100, 60.0),
     outcomes={403: Unauthorized},
@@ -498,6 +568,7 @@ DESTINATION = Destination(
         "ids of our choosing for notes and their links: Twenty's own tests show them for people",
         "how a unique field treats a record in the trash: a refusal is parked with its reason",
         "rate limits of cloud and self-hosted workspaces: 100 requests a minute is documented",
+        "from which version on PATCH people/merge is there: an older one refuses it, and merge_policy must be soft",
     ),
     setup=(
         "Create an API key whose role may read, write and destroy people, notes and note targets.",

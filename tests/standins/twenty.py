@@ -37,6 +37,9 @@ PARTS = {
 MOST = 60
 NOW = "2026-09-02T08:30:01.000Z"
 HUB = {"source": "API", "name": "hub", "workspaceMemberId": None, "context": {}}
+MEMBER = "20202020-0687-4c41-b707-ed1bfca972a7"
+AGENT = {"source": "MANUAL", "name": "An Bakker", "workspaceMemberId": MEMBER, "context": {}}
+MOST_MERGED = 9
 
 Row = dict[str, Any]
 
@@ -84,19 +87,36 @@ class Twenty(Standin):
         with self.lock:
             return [row.get("hubCustomerId") or "" for row in self.rows["people"].values()]
 
+    def records_of(self, event: str) -> list[str]:
+        with self.lock:
+            noted = [note["id"] for note in self.rows["notes"].values() if _names(note, event)]
+            links = [link for link in self.rows["noteTargets"].values() if link["noteId"] in noted]
+            return sorted(link[self.target] for link in links if link.get(self.target) in self.rows["people"])
+
     def changes(self) -> list[bytes]:
         return [json.dumps(each, separators=(",", ":")).encode() for each in self.told]
 
     def _tell(self, event: str, row: Row, **more: Any) -> None:
-        """A member, who would be named beside the record, is none of those who use the API."""
+        """A member, who would be named beside the record, is none of those who use the API. Who wrote it last is
+        said by the record itself."""
         about = {"objectMetadata": {"id": "0f4a8a8e", "nameSingular": "person"}, "workspaceId": "20202020-1c25"}
-        stamped = {**row, "updatedBy": HUB, "updatedAt": NOW, "deletedAt": None}
+        stamped = {**row, "updatedAt": NOW, "deletedAt": None}
         self.told.append({"eventName": event, **about, "eventDate": NOW, "record": stamped, **more})
 
     def add_person(self, **told: Any) -> str:
         """One that somebody made by hand."""
         with self.lock:
-            return str(self._make("people", told)["id"])
+            row = self._make("people", told)
+            row |= {"createdBy": AGENT, "updatedBy": AGENT}
+            return str(row["id"])
+
+    def edit(self, id: str, **told: Any) -> None:
+        """An agent changes a person."""
+        with self.lock:
+            row = self.rows["people"][id]
+            self._keep(row, told)
+            row["updatedBy"] = AGENT
+            self._tell("person.updated", row, updatedFields=[*told, "updatedBy"], workspaceMemberId=MEMBER)
 
     def add_note(self, person: str, markdown: str) -> str:
         with self.lock:
@@ -117,6 +137,8 @@ class Twenty(Standin):
         if found is None:
             return _error(404, "NotFoundException", f"Cannot {call.method} {call.path}")
         kind, key = found["kind"], found["id"] or ""
+        if (call.method, kind, key) == ("PATCH", "people", "merge"):
+            return self._merge(call.json)
         match call.method, bool(key):
             case "GET", True:
                 return self._one(kind, key)
@@ -193,9 +215,39 @@ class Twenty(Standin):
             return refusal
         before = dict(row)
         self._keep(row, told)
-        if changed := [name for name in row if row[name] != before.get(name)]:
-            self._tell("person.updated", row, updatedFields=changed)
+        row["updatedBy"] = HUB
+        self._tell_update(kind, row, before)
         return Answer(200, {"data": {f"update{SINGULAR[kind]}": row}})
+
+    def _tell_update(self, kind: str, row: Row, before: Row) -> None:
+        changed = [name for name in row if row[name] != before.get(name)]
+        if changed and kind == "people":
+            self._tell("person.updated", row, updatedFields=changed)
+
+    def _merge(self, told: Any) -> Answer:
+        """Relations go to the one that is left, and keep their ids. Nobody is put down as its last author."""
+        ids, index = told.get("ids"), told.get("conflictPriorityIndex")
+        if not isinstance(ids, list) or not 2 <= len(ids) <= MOST_MERGED or not isinstance(index, int):
+            return _error(400, "BadRequestException", "At least 2 record IDs are required for merge")
+        if not 0 <= index < len(ids):
+            return _error(400, "BadRequestException", f"Invalid conflict priority '{index}'.")
+        if len(set(ids) & self.rows["people"].keys()) != len(ids):
+            return _error(404, "NotFoundException", "Record not found")
+        rows = [self.rows["people"][each] for each in sorted(ids, key=lambda each: each != ids[index])]
+        if told.get("dryRun"):
+            return Answer(200, {"data": {"mergePerson": _one_of(rows) | {"id": "20202020-dddd"}}})
+        return Answer(200, {"data": {"mergePerson": self._merged(*rows)}})
+
+    def _merged(self, kept: Row, *others: Row) -> Row:
+        before, gone = dict(kept), [each["id"] for each in others]
+        kept |= _one_of([kept, *others])
+        for link in self.rows["noteTargets"].values():
+            link[self.target] = kept["id"] if link[self.target] in gone else link[self.target]
+        for other in others:
+            self._destroy("people", other["id"])
+            self._tell("person.destroyed", other)
+        self._tell_update("people", kept, before)
+        return kept
 
     def _delete(self, kind: str, key: str) -> Answer:
         if key not in self.rows[kind]:
@@ -250,7 +302,7 @@ class Twenty(Standin):
 
     def _make(self, kind: str, told: Row) -> Row:
         key = told.get("id") or f"20202020-0000-4000-8000-{next(self._ids):012d}"
-        row: Row = {"id": key, "createdBy": HUB}
+        row: Row = {"id": key, "createdBy": HUB, "updatedBy": HUB}
         self.rows[kind][key] = row
         self.created += kind == "people"
         self._keep(row, told)
@@ -265,6 +317,38 @@ class Twenty(Standin):
             number = phonenumbers.parse(given)
             parts = {"primaryPhoneNumber": str(number.national_number)}
             row["phones"] |= parts | {"primaryPhoneCallingCode": f"+{number.country_code}"}
+
+
+def _names(note: Row, event: str) -> bool:
+    found = NAMED.search(note["bodyV2"]["markdown"])
+    return found is not None and found[1] == event
+
+
+def _one_of(rows: list[Row]) -> Row:
+    """The first one's values, and of the others those that it lacks; addresses of them all."""
+    whole = {name: value for row in reversed(rows) for name, value in row.items() if value not in (None, "", {})}
+    mails = [mail for row in rows for mail in _mails(row)]
+    numbers = [number for row in rows for number in _numbers(row)]
+    if mails:
+        others = list(dict.fromkeys(each for each in mails[1:] if each != mails[0]))
+        whole["emails"] = {"primaryEmail": mails[0], "additionalEmails": others or None}
+    if numbers:
+        first = dict(zip(("primaryPhoneNumber", "primaryPhoneCallingCode"), numbers[0], strict=True))
+        more = [{"number": number, "callingCode": code} for number, code in dict.fromkeys(numbers[1:])]
+        whole["phones"] = first | {"additionalPhones": more or None}
+    return whole
+
+
+def _mails(row: Row) -> list[str]:
+    found = row.get("emails") or {}
+    return [each for each in (found.get("primaryEmail"), *(found.get("additionalEmails") or ())) if each]
+
+
+def _numbers(row: Row) -> list[tuple[str, str]]:
+    found = row.get("phones") or {}
+    first = found.get("primaryPhoneNumber") or "", found.get("primaryPhoneCallingCode") or ""
+    more = [(each["number"], each["callingCode"]) for each in found.get("additionalPhones") or ()]
+    return [each for each in (first, *more) if each[0]]
 
 
 def _at(row: Row, path: str) -> Any:

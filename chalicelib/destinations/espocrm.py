@@ -7,6 +7,7 @@ those that agents entered.
 
 A call is a Call; everything else is a post in the contact's stream, unless the setting `kinds` says
 otherwise. Neither takes a key of ours: both carry the event id, and are looked for before a retry.
+Calls and meetings are linked to another contact; a post stays where it was made, so it is made again.
 
 What comes back: https://docs.espocrm.com/administration/webhooks/ An update names neither its moment
 nor, as a rule, who made it: `fetch` asks for the contact as it is.
@@ -26,7 +27,7 @@ import msgspec
 from chalicelib.errors import Delayed, PayloadMalformed, Rejected, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.fields import DEFAULT_REGION, email, email_identity, instant, phone, phone_identity, present, scoped
-from chalicelib.kit.outgoing import blanked, merged, shows
+from chalicelib.kit.outgoing import alike, blanked, merged, shows
 from chalicelib.kit.parts import each_part
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import kept, objects, required, text
@@ -60,6 +61,7 @@ BLANK: Row = {
     "phoneNumberData": [],
     **dict.fromkeys(["addressStreet", "addressCity", "addressState", "addressCountry", "addressPostalCode"]),
 }
+ADDRESSES = ("emailAddress", "phoneNumber")
 MARK = "draad:"
 MAX_TEXT = 16_384
 MAX_PAGES = 10
@@ -135,7 +137,9 @@ def identities_of(request: Request, number: str, whole: Row, record: Row) -> tup
 
 
 def trust(request: Request, record: Row, group: str) -> int:
-    written = ours(request, record) and about(record, group)
+    """The hub's own write counts where it makes the record his: what a merge by the hub brings along may
+    have been typed by anybody."""
+    written = ours(request, record) and about(record, group) and customer_field(request.settings) in record
     return A2_ATTESTED if written or text(request.settings, "addresses") == "attested" else A1_ASSERTED
 
 
@@ -239,8 +243,11 @@ def find_activity(http: Http, remote: str, entry: Entry) -> str:
     kind = kind_of(http, entry)
     if kind != "Note":
         return next((_id(row) for row in _rows(http, kind, _event_field(http), [entry.event.id])), "")
-    mark = f"{MARK}{entry.event.id}"
-    return next((_id(post) for post in _posts(http, remote) if text(post, "post").endswith(mark)), "")
+    return next((_id(post) for post in _posts(http, remote) if _marked(post, entry)), "")
+
+
+def _marked(post: Row, entry: Entry) -> bool:
+    return text(post, "post").endswith(f"{MARK}{entry.event.id}")
 
 
 def forget_contact(http: Http, remote: str) -> None:
@@ -255,6 +262,61 @@ def forget_contact(http: Http, remote: str) -> None:
             blank: Row = {"name": "-", "description": None, _event_field(http): None}
             _emptied(http, f"{kind}/{_part(_id(row))}", blanked({}, http.mapped.get("activity", ()), None) | blank)
     _emptied(http, path, blanked({}, http.mapped.get("contact", ()), None) | BLANK | {_customer_field(http): None})
+
+
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+    """First onto the new one: in between it is on both, and never on none."""
+    kind = kind_of(http, entry)
+    if kind == "Note":
+        _post_again(http, old, new, entry)
+    elif kind == "Task":
+        _pass_on(http, activity, new)
+    else:
+        linked = f"{kind}/{_part(activity)}/contacts"
+        if _ask(http, "POST", linked, json={"id": new}).json() is not True:
+            raise Unknown("a link was answered with something else")
+        _ask(http, "DELETE", linked, json={"id": old}, allow=(404,))
+
+
+def _post_again(http: Http, old: str, new: str, entry: Entry) -> None:
+    """The parent of a post can be told once only; it is known by its mark, whatever its id is by now."""
+    if not find_activity(http, new, entry):
+        append_activity(http, new, entry)
+    for post in [each for each in _posts(http, old) if _marked(each, entry)]:
+        _ask(http, "DELETE", f"Note/{_part(_id(post))}", allow=(404,))
+
+
+def _pass_on(http: Http, task: str, new: str) -> None:
+    """Unless an agent gave it another parent than a contact."""
+    there = _ask(http, "GET", f"Task/{_part(task)}").json()
+    if _id(there) != task:
+        raise Unknown("a task was answered with something else")
+    if text(there, "parentType") in ("Contact", "") and text(there, "parentId") != new:
+        _ask(http, "PUT", f"Task/{_part(task)}", json={"parentType": "Contact", "parentId": new})
+
+
+def merge_contacts(http: Http, kept: str, other: str) -> str:
+    """As EspoCRM's own pages do it: its REST API is theirs, https://docs.espocrm.com/development/api/"""
+    there = {each: row for each in (kept, other) if (row := _record(http, each))}
+    if len(there) < 2:
+        return next(iter(there), kept)
+    told = {"sourceIdList": [other], "attributes": _lacking(there[kept], there[other])}
+    asked = {"entityType": "Contact", "action": "merge", "id": kept, "data": told}
+    return _own(_ask(http, "POST", "Action", json=asked))
+
+
+def _lacking(row: Row, other: Row) -> Row:
+    """What only the other one has, which would be lost. Addresses and what links to it go along by themselves;
+    what nobody may write, EspoCRM passes over."""
+    links = {name for name in other if name.endswith("Id") or f"{name.removesuffix('Name')}Id" in other}
+    plain = {name: value for name, value in other.items() if isinstance(value, str | int | float) and value}
+    own = (name for name in plain if name not in links and not row.get(name) and not name.startswith(ADDRESSES))
+    return {name: plain[name] for name in own}
+
+
+def shows_contact(http: Http, customer: Customer, remote: str) -> bool:
+    row = _record(http, remote)
+    return bool(row) and alike(row, contact_fields(http, customer)) and not _new_addresses(http, row, customer)
 
 
 def _emptied(http: Http, path: str, blank: Row) -> None:
@@ -368,11 +430,21 @@ def _duplicate(http: Http, answer: Reply, mail: str) -> Row:
 
 def _update(http: Http, row: Row, customer: Customer) -> str:
     """Only what is known and differs: an empty text would clear what an agent filled in."""
-    wanted = merged(_names(customer) | _fields(http, customer), customer.mapped)
+    wanted = contact_fields(http, customer)
     told = {name: value for name, value in wanted.items() if not shows(row.get(name), value)}
-    told |= _added(row, "emailAddress", _own_one(customer, "email"), str.lower)
-    told |= _added(row, "phoneNumber", _own_one(customer, "phone"), lambda each: phone(each, region(http.settings)))
+    told |= _new_addresses(http, row, customer)
     return _own(_ask(http, "PUT", f"Contact/{_part(_id(row))}", json=told)) if told else _id(row)
+
+
+def contact_fields(http: Http, customer: Customer) -> Row:
+    """All but the addresses."""
+    return merged(_names(customer) | _fields(http, customer), customer.mapped)
+
+
+def _new_addresses(http: Http, row: Row, customer: Customer) -> Row:
+    mail = _added(row, "emailAddress", _own_one(customer, "email"), str.lower)
+    number = _own_one(customer, "phone")
+    return mail | _added(row, "phoneNumber", number, lambda each: phone(each, region(http.settings)))
 
 
 def _added(row: Row, name: str, value: str, form: Any) -> Row:
@@ -529,9 +601,10 @@ CHANGES = Source(
     unverified=(
         "one and the same change of a contact, made twice within a day and undone in between, is told once: webhooks "
         "carry neither a moment nor an id",
-        "what a merge of two contacts sends",
+        "what a merge of two contacts sends: the source shows an update of the one that is left and the end of the other",
         "an address that the hub adds beside an agent's first one says nothing when it comes back, as any other one",
-        "a second change in a row by the hub's own user names nobody: its values are told, and are those of the hub",
+        "a second change in a row by the hub's own user names nobody: its values are told, and are those of the hub, or "
+        "after a merge by the hub an address that only the other contact had",
     ),
     setup=(
         "Administration, Webhooks: create one for each of Contact.create, Contact.update and Contact.delete to "
@@ -551,6 +624,9 @@ DESTINATION = Destination(
     find_contact=find_contact,
     find_activity=find_activity,
     forget_contact=forget_contact,
+    move_activity=move_activity,
+    merge_contacts=merge_contacts,
+    shows_contact=shows_contact,
     keyed=False,
     limit=Limit(100, 10.0),
     changes=CHANGES,
@@ -576,14 +652,15 @@ DESTINATION = Destination(
         "that a contact may be the parent of a task",
         "that emailAddressData and phoneNumberData, when sent whole, keep what is in them",
         "limits: none are documented",
+        "merging by POST Action: read in the source and its tests, and not in the documentation",
     ),
     setup=(
         "Create an API user with API key or HMAC authentication, and a role that may read, create, edit and delete "
         "contacts, calls, meetings, tasks and their streams; 403 says what the role lacks.",
         "Entity Manager: add the varchar field hubCustomerId to Contact, and hubEventId to Call, Meeting and Task; "
         "EspoCRM puts a c in front, and their names are settings.",
-        "Erasing changes and deletes the hub's own posts: set noteEditThresholdPeriod and noteDeleteThresholdPeriod in "
-        "data/config.php to as long as contacts are kept.",
+        "Erasing changes and deletes the hub's own posts, and one that moves to another contact is posted there and deleted "
+        "here: set noteEditThresholdPeriod and noteDeleteThresholdPeriod in data/config.php to as long as contacts are kept.",
     ),
     docs="https://docs.espocrm.com/development/api/",
 )

@@ -17,7 +17,9 @@ from typing import Any
 from tests.standins.server import Answer, Call, Standin, run
 
 KEY, SECRET, USER = "8f4c1d0ab7e94f5c9c1d2b3a4e5f6071", "e0a1b2c3d4e5f60718293a4b5c6d7e8f", "66f1a0b2c3d4e5f60"
-PATH = re.compile(r"/api/v1/(?P<kind>Contact|Call|Meeting|Task|Note)(?:/(?P<id>[^/]+))?(?P<more>/stream)?\Z")
+PATH = re.compile(
+    r"/api/v1/(?P<kind>Contact|Call|Meeting|Task|Note|Action)(?:/(?P<id>[^/]+))?(?P<more>/stream|/contacts)?\Z"
+)
 WHERE = re.compile(r"where\[(\d+)\]\[(type|attribute|value)\](?:\[(\d+)\])?\Z")
 NAMED = re.compile(r"draad:(\S+)\Z")
 STATUSES = {
@@ -26,6 +28,9 @@ STATUSES = {
     "Task": ("Not Started", "Started", "Completed", "Canceled", "Deferred"),
 }
 ADDRESSES = ("emailAddress", "phoneNumber")
+READ_ONLY = ("id", "deleted", "createdAt", "createdById", "modifiedAt", "modifiedById")
+READ_ONLY_THEN = ("type", "parentType", "parentId")
+"""Of a post, once it is made."""
 MOST = 200
 NOW, AGENT = "2026-09-02 08:30:01", "66a00000000000001"
 
@@ -68,10 +73,25 @@ class EspoCrm(Standin):
         with self.lock:
             return [row.get("cHubCustomerId") or "" for row in self._there("Contact")]
 
+    def records_of(self, event: str) -> list[str]:
+        with self.lock:
+            posts = [row for row in self._there("Note") if (mark := NAMED.search(row["post"])) and mark[1] == event]
+            others = [row for kind in STATUSES for row in self._there(kind) if row["cHubEventId"] == event]
+            seen = [each for row in (*posts, *others) for each in (*row.get("contactsIds", ()), row.get("parentId"))]
+            return sorted(each for each in seen if each in {row["id"] for row in self._there("Contact")})
+
     def add_contact(self, **told: Any) -> str:
         """One that somebody made by hand."""
         with self.lock:
             return str(self._make("Contact", told)["id"])
+
+    def edit(self, id: str, **told: Any) -> None:
+        """An agent changes a contact."""
+        with self.lock:
+            row = self.rows["Contact"][id]
+            before = dict(row)
+            self._keep("Contact", row, told)
+            self._tell(row, before, AGENT)
 
     def remove_contact(self, id: str) -> None:
         with self.lock:
@@ -87,6 +107,10 @@ class EspoCrm(Standin):
         if found is None:
             return _refused(404, "Not found")
         kind, key = found["kind"], found["id"] or ""
+        if kind == "Action":
+            return self._act(call.json) if call.method == "POST" and not key else _refused(404, "Not found")
+        if found["more"] == "/contacts":
+            return self._relate(call, kind, key)
         if found["more"]:
             return self._stream(key, call.query)
         if call.method == "POST" and not key:
@@ -117,6 +141,8 @@ class EspoCrm(Standin):
     def _create(self, kind: str, told: Any, unchecked: bool) -> Answer:
         if wrong := self._mistake(kind, told, None):
             return _refused(400, wrong)
+        if kind == "Note" and told.get("parentId") not in {row["id"] for row in self._there("Contact")}:
+            return _refused(403, "No access to the parent")
         found = self._duplicates(told) if kind == "Contact" and not unchecked else []
         if found:
             return Answer(
@@ -141,14 +167,57 @@ class EspoCrm(Standin):
         if wrong := self._mistake(kind, told, row):
             return _refused(400, wrong)
         before = dict(row)
+        told = {name: value for name, value in told.items() if kind != "Note" or name not in READ_ONLY_THEN}
         self._keep(kind, row, told)
         if kind == "Contact":
             self._tell(row, before)
         return Answer(200, self._shown(kind, row))
 
-    def _tell(self, row: Row, before: Row) -> None:
+    def _relate(self, call: Call, kind: str, key: str) -> Answer:
+        row, other = self.rows[kind].get(key), str(call.json.get("id") or "")
+        if kind not in ("Call", "Meeting") or not other:
+            return _refused(400, "Bad request")
+        if row is None or row["deleted"] or other not in {each["id"] for each in self._there("Contact")}:
+            return _refused(404, "Not found")
+        linked = [each for each in row.get("contactsIds", ()) if each != other]
+        row["contactsIds"] = [*linked, other] if call.method == "POST" else linked
+        return Answer(200, True)
+
+    def _act(self, told: Any) -> Answer:
+        """Only merging contacts. What it tells of the one that is gone, skip own keeps from us."""
+        more = told.get("data") or {}
+        if not all(told.get(name) for name in ("entityType", "action", "id")):
+            return _refused(400, "Bad request")
+        if (told["entityType"], told["action"]) != ("Contact", "merge"):
+            return _refused(403, "Action not allowed")
+        if not isinstance(more.get("sourceIdList"), list) or not isinstance(more.get("attributes"), dict):
+            return _refused(400, "No 'sourceIdList'.")
+        there = {row["id"]: row for row in self._there("Contact")}
+        if {told["id"], *more["sourceIdList"]} - there.keys() or told["id"] in more["sourceIdList"]:
+            return _refused(404, "Record not found.")
+        self._merge(there[told["id"]], [there[each] for each in more["sourceIdList"]], more["attributes"])
+        return Answer(200, self._shown("Contact", there[told["id"]]))
+
+    def _merge(self, kept: Row, others: list[Row], told: Row) -> None:
+        """Posts and links go along, and addresses; of all else only what is told."""
+        before, gone = dict(kept), [each["id"] for each in others]
+        for row in (each for kind in ("Note", *STATUSES) for each in self._there(kind)):
+            row["parentId"] = kept["id"] if row.get("parentId") in gone else row.get("parentId")
+            if "contactsIds" in row:
+                linked = (kept["id"] if each in gone else each for each in row["contactsIds"])
+                row["contactsIds"] = list(dict.fromkeys(linked))
+        for name in ADDRESSES:
+            every = {each[name]: each for row in (kept, *others) for each in row[f"{name}Data"]}
+            several = [each | {"primary": at == 0} for at, each in enumerate(every.values())]
+            told = {**told, f"{name}Data": several}
+        for other in others:
+            other["deleted"] = True
+        self._keep("Contact", kept, {name: value for name, value in told.items() if name not in READ_ONLY})
+        self._tell(kept, before)
+
+    def _tell(self, row: Row, before: Row, by: str = USER) -> None:
         """What changed, and who did it only where it was somebody else before; no moment."""
-        row |= {"modifiedAt": NOW, "modifiedById": USER}
+        row |= {"modifiedAt": NOW, "modifiedById": by}
         changed = {name: row[name] for name in row if row[name] != before.get(name) and name != "modifiedAt"}
         if changed:
             self.told.append({**changed, "id": row["id"]})

@@ -6,7 +6,9 @@ to 6: citizen number, name, name with address …) is never used: it takes someb
 Who is found is changed by his number (0), who is not is made new (7).
 
 A dossier item takes no key of ours: our event id ends its subject line, and is looked for there first.
-Profit goes on with a request whose answer nobody waited for, for up to a quarter of an hour.
+Profit goes on with a request whose answer nobody waited for, for up to a quarter of an hour. The person
+that an item was made for is its main destination, which nobody can change afterwards:
+https://help.afas.nl/help/EN/SE/CRM_Doss_Edit.htm
 
 Its 500 is a refusal with a reference into the environment's log, or a record that somebody has open.
 """
@@ -23,7 +25,7 @@ from zoneinfo import ZoneInfo
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import blanked, merged
+from chalicelib.kit.outgoing import alike, blanked, merged
 from chalicelib.kit.retry import retry_after
 from chalicelib.kit.shape import kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
@@ -95,6 +97,24 @@ def forget_contact(http: Http, remote: str) -> None:
         }
         told = {"MatchPer": EXISTING, "BcCo": remote} | nothing
         _write(http, "PUT", "KnPerson", _element("KnPerson", told))
+
+
+def shows_contact(http: Http, customer: Customer, remote: str) -> bool:
+    """A field that the GetConnector does not show may hold anything, so nothing is asked then."""
+    wanted, columns = person_fields(http, customer), shown_fields(http)
+    if not remote or not wanted.keys() <= columns.keys():
+        return False
+    found = _persons(http, _setting(http, "number_field"), remote)
+    return any(alike({name: row.get(columns[name]) for name in wanted}, wanted) for row in found)
+
+
+def shown_fields(http: Http) -> dict[str, str]:
+    """KnPerson's field → the GetConnector's, of those that the settings name."""
+    mail, _ = ADDRESSES.get(text(http.settings, "addresses"), ADDRESSES["private"])
+    more = pick(http.settings, "shown_fields")
+    told = {mail: text(http.settings, "email_field"), **(more if isinstance(more, dict) else {})}
+    told |= {_setting(http, "customer_free_field"): _setting(http, "customer_field")}
+    return {name: column for name, column in told.items() if isinstance(column, str) and column}
 
 
 def person_fields(http: Http, customer: Customer) -> Row:
@@ -306,6 +326,7 @@ DESTINATION = Destination(
     find_contact=find_contact,
     find_activity=find_activity,
     forget_contact=forget_contact,
+    shows_contact=shows_contact,
     keyed=False,
     limit=Limit(60, 60.0),
     outcomes={403: Unauthorized, 500: Rejected},
@@ -323,6 +344,12 @@ DESTINATION = Destination(
             "Its field for our customer id", required=True, help="The free field, as it is named"
         ),
         "email_field": Setting("Its field for the mail address", help="To adopt who is there already; empty: nobody"),
+        "shown_fields": Setting(
+            "Its fields for the rest",
+            type="object",
+            help='{"FiNm": "FirstName"}: KnPerson\'s and its own; with all of them there, a person is looked at before '
+            "he is overwritten",
+        ),
         "customer_free_field": Setting(
             "Free field of KnPerson for our customer id", required=True, help="U and 32 letters and digits"
         ),
@@ -349,14 +376,18 @@ DESTINATION = Destination(
         "a link to a person by DoCRM, ToBC and BcId holding his number (BcCo)",
         "the Dutch texts that tell a record in use from a refusal, and a blocked GetConnector from both",
         "with which status a blocked GetConnector answers: 500 is taken",
+        "that a GetConnector shows a value as KnPerson took it: what looks different is written once more",
         "limits: none is published, five calls at once are advised; sixty a minute are taken",
     ),
     setup=(
         "Create an app connector with KnPerson, KnSubject and the two GetConnectors, and a user for it; enter its token.",
         "Add a free text field to persons and enter its id; build a GetConnector of persons with BcCo, that field and "
-        "a mail address.",
+        "a mail address. With all that the hub writes in it, named in shown_fields, nobody is overwritten unseen.",
         "Build a GetConnector of dossier items with number, subject line and the person's number, or take ProfitSubjects.",
         "Choose a dossier item type with person as destination and with remarks (SbTx) ticked; enter its number.",
+        "When two customers turn out to be one, or one to be two, each dossier item stays on the record of the person it "
+        "was made for, because Profit lets nobody change that; new ones go to the right person. Of two persons who are "
+        "one, both cards stay, and the hub goes on with one of them.",
         "A connection that stops with a reference: look it up in the log of the environment. A blocked GetConnector "
         "is unblocked there; then resume the connection.",
     ),

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit import fields
 from chalicelib.kit.destination import Destination, Limit
-from chalicelib.kit.outgoing import blanked, merged, news
+from chalicelib.kit.outgoing import alike, blanked, merged, news
 from chalicelib.kit.shape import kept, objects, text
 from chalicelib.kit.signatures import keys_of
 from chalicelib.kit.source import Secrets, Setting
@@ -65,6 +65,15 @@ def forget_contact(http: Http, remote: str) -> None:
         told = {"RelationGUID": int(remote), **dict.fromkeys(ADDRESS, NOTHING), "Relation_Contact": [nobody]}
         told = blanked(told, (name for name in filled if name not in SHOWN), NOTHING)
         _written(_asked(http, "PUT", "updaterelation", told))
+
+
+def shows_contact(http: Http, customer: Customer, remote: str) -> bool:
+    found = _listed(http, "RelationGUID", remote) if remote else []
+    if not found:
+        return False
+    there = _contact(found[0])
+    seen = {**there, "Phone": _number(http, text(there, "Phone"))}
+    return alike(seen, contact(customer)) and alike(found[0], relation(customer))
 
 
 def contact(customer: Customer) -> Row:
@@ -124,8 +133,12 @@ def _updated(http: Http, row: Row, wanted: Row, more: Row) -> str:
 
 def _same(http: Http, name: str, there: str, value: Any) -> bool:
     if name == "Phone" and isinstance(value, str):
-        return fields.phone(there, text(http.settings, "region") or fields.DEFAULT_REGION) == value or there == value
+        return _number(http, there) == value or there == value
     return bool(there.lower() == value if name == "Email" else there == value)
+
+
+def _number(http: Http, there: str) -> str:
+    return fields.phone(there, text(http.settings, "region") or fields.DEFAULT_REGION) or there
 
 
 def _asked(http: Http, method: str, what: str, told: Row) -> Reply:
@@ -177,6 +190,7 @@ DESTINATION = Destination(
     upsert_contact=upsert_contact,
     find_contact=find_contact,
     forget_contact=forget_contact,
+    shows_contact=shows_contact,
     limit=Limit(15, 3600.0),
     contact_fields=("name", "first_name", "last_name", "email", "phone"),
     mapped={"contact": ("Email", "RelationGUID", "Relation_Contact")},

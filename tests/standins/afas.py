@@ -31,7 +31,14 @@ SUBJECT = {"StId", "Ds", "SbTx", "Da", "UB4C3D2E1F00F1E2D3C4B5A6978879611"}
 LINK = {"DoCRM", "ToBC", "BcId", "SfTp", "SfId"}
 TYPES = {4, 12, 13}
 """Dossier item types; those that AFAS made have negative numbers and take nothing."""
-PERSONS = {"BcCo": "BcCo", "Name": "LaNm", "MailPrivate": "EmA2", "MailWork": "EmAd", "HubCustomer": CUSTOMER_FIELD}
+PERSONS = {"BcCo": "BcCo", "Name": "LaNm", "MailPrivate": "EmA2", "MailWork": "EmAd", "HubCustomer": CUSTOMER_FIELD} | {
+    "FirstName": "FiNm",
+    "MobilePrivate": "MbN2",
+    "MobileWork": "MbNr",
+    "Channel": CHANNEL_FIELD,
+    "Tier": TIER_FIELD,
+    "Vip": VIP_FIELD,
+}
 SUBJECTS = {"SbId": "SbId", "SbTy": "StId", "Ds": "Ds", "BcCd": "BcCd"}
 MARK = re.compile(r"\[draad (\w+)\]\Z")
 LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\Z")
@@ -65,6 +72,11 @@ class Afas(Standin):
     def people(self) -> list[str]:
         with self.lock:
             return [each.get(CUSTOMER_FIELD, "") for each in self.persons.values()]
+
+    def records_of(self, event: str) -> list[str]:
+        with self.lock:
+            found = [each for each in self.subjects.values() if (mark := MARK.search(each["Ds"])) and mark[1] == event]
+            return sorted(each["BcCd"] for each in found)
 
     def add_person(self, **fields: Any) -> str:
         """One that somebody made by hand."""

@@ -5,6 +5,7 @@ Two customers and one activity, by the system's own fixtures; its stand-in refus
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +18,16 @@ from chalicelib.errors import DeliveryFailed
 from chalicelib.kit import wire
 from chalicelib.model.customer import Customer, Entry, Field
 from chalicelib.model.identity import Identity
-from tests.destinations.test_destinations import Case, names, open_case
+from tests.destinations.test_destinations import COMING_BACK, Case, came_back, names, open_case
 
 ABLE = {
     ability: [slug for slug in destinations.slugs() if getattr(destinations.load(slug), ability)]
     for ability in ("move_activity", "merge_contacts", "shows_contact")
 }
 MOST_REQUESTS = 8
+CHOICES = frozenset({"kinds"})
+COUNTS = frozenset({"calls", "writes", "updates"})
+"""What a stand-in counts of requests, and not what it holds."""
 
 
 @dataclass
@@ -83,11 +87,20 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
 
 
 @pytest.fixture
+def pushed_case(request: pytest.FixtureRequest) -> Iterator[Case]:
+    found = open_case(*request.param)
+    yield found
+    found.standin.stop()
+    wire.close_all()
+
+
+@pytest.fixture
 def two(request: pytest.FixtureRequest) -> Iterator[Two]:
     slug, name = request.param
     case = opened(slug)
     written = open_case(slug, name)
     written.standin.stop()
+    case.told["settings"] = case.told.get("settings", {}) | written.told.get("settings", {})
     append = case.destination.append_activity
     assert append is not None
     one, other = pushed(case, customer(case)), pushed(case, customer(case, 1))
@@ -99,11 +112,13 @@ def two(request: pytest.FixtureRequest) -> Iterator[Two]:
 
 
 def kinds(slug: str) -> list[str]:
-    """Plain activities: those whose case needs nothing on the stand-in first, and no settings of its own."""
+    """Plain activities: those whose case needs nothing on the stand-in first, and no settings but those that
+    choose what an event becomes."""
     whole = [open_case(slug, name) for name in names(slug, "append")]
     for each in whole:
         each.standin.stop()
-    plain = [each for each in whole if not {"settings", "secrets", "mapped"} & each.told.keys()]
+    usual = [each for each in whole if each.told.get("settings", {}).keys() <= CHOICES]
+    plain = [each for each in usual if not {"secrets", "mapped"} & each.told.keys()]
     return [str(each.told["name"]) for each in plain if not each.entry.mapped]
 
 
@@ -111,6 +126,10 @@ MOVED = [(slug, name) for slug in ABLE["move_activity"] for name in kinds(slug)]
 MERGED = [(slug, kinds(slug)[0]) for slug in ABLE["merge_contacts"]]
 each_move = pytest.mark.parametrize("two", MOVED, ids=["-".join(one) for one in MOVED], indirect=True)
 each_merge = pytest.mark.parametrize("two", MERGED, ids=[one[0] for one in MERGED], indirect=True)
+PUSHED = [(slug, name) for slug in ABLE["shows_contact"] for name in names(slug, "upsert")]
+BACK = [(slug, name) for slug, name in MERGED if slug in COMING_BACK]
+each_back = pytest.mark.parametrize("two", BACK, ids=[one[0] for one in BACK], indirect=True)
+each_push = pytest.mark.parametrize("pushed_case", PUSHED, ids=["-".join(one) for one in PUSHED], indirect=True)
 each_look = pytest.mark.parametrize("case", ABLE["shows_contact"], indirect=True)
 
 
@@ -170,6 +189,26 @@ def test_two_records_become_one_that_has_everything(two: Two) -> None:
     assert pushed(two.case, customer(two.case, 1), left) == left
 
 
+@each_back
+def test_what_the_hub_moves_merges_and_looks_at_does_not_come_back_as_an_agents(two: Two) -> None:
+    """Not even where an agent was the last to change both; and what he typed is not taken for the hub's word."""
+    case, own = two.case, two.case.connection["changes"]["settings"]
+    source, look = case.destination.changes, case.destination.shows_contact
+    assert source is not None and look is not None
+    for record in (two.one, two.other):
+        case.standin.edit(record)
+    before = len(case.standin.changes())
+    two.move(two.one, two.other)
+    look(case.http(), customer(case), two.one)
+    assert len(case.standin.changes()) == before
+    left = two.merge(two.other, two.one)
+    told = [event for body in case.standin.changes()[before:] for event in came_back(case, source, body, own)]
+    assert told
+    for event in told:
+        assert (event.actor, event.fields) == ("system", {})
+        assert [each.value for each in event.identities if each.assurance > 1] == [left]
+
+
 @each_look
 def test_a_record_shows_what_was_pushed_until_somebody_changes_it(case: Case) -> None:
     look, told = case.destination.shows_contact, customer(case)
@@ -186,6 +225,21 @@ def test_a_record_shows_what_was_pushed_until_somebody_changes_it(case: Case) ->
 
 def changed(state: Any) -> Any:
     return {name: each for name, each in state.items() if name != "calls"} if isinstance(state, dict) else state
+
+
+def held(case: Case) -> str:
+    return json.dumps({name: each for name, each in case.standin.state().items() if name not in COUNTS})
+
+
+@each_push
+def test_a_look_says_whether_pushing_again_would_change_something(pushed_case: Case) -> None:
+    """What a mapping fills counts; what another record holds, so that a push leaves it out, does not."""
+    case, look = pushed_case, pushed_case.destination.shows_contact
+    assert look is not None
+    if remote := case.run():
+        shown, before = look(case.http(), case.customer, remote), held(case)
+        pushed(case, case.customer, remote)
+        assert shown == (held(case) == before)
 
 
 @each_look

@@ -306,11 +306,12 @@ def merge_contacts(http: Http, kept: str, other: str) -> str:
 
 
 def _lacking(row: Row, other: Row) -> Row:
-    """What only the other one has, which would be lost. Addresses and what links to it go along by themselves;
-    what nobody may write, EspoCRM passes over."""
+    """What only the other one has, which would be lost. Addresses and what links to it go along by themselves,
+    names are pushed right after; what nobody may write, EspoCRM passes over."""
     links = {name for name in other if name.endswith("Id") or f"{name.removesuffix('Name')}Id" in other}
     plain = {name: value for name, value in other.items() if isinstance(value, str | int | float) and value}
-    own = (name for name in plain if name not in links and not row.get(name) and not name.startswith(ADDRESSES))
+    passed = links.union(GROUPS["name"])
+    own = (name for name in plain if name not in passed and not row.get(name) and not name.startswith(ADDRESSES))
     return {name: plain[name] for name in own}
 
 

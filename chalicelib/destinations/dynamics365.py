@@ -102,7 +102,7 @@ def forget_contact(http: Http, remote: str) -> None:
     http.request("DELETE", _row_path("contacts", remote), allow=(404,))
 
 
-def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> str:
     """Whom it regards, and who took part in it, in one change."""
     kind = kind_of(entry.event)
     row, names = activity_row(kind, new, entry), (f"regardingobjectid_contact_{kind}{BIND}", f"{kind}_activity_parties")
@@ -111,6 +111,7 @@ def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -
     answer = http.request("PATCH", _row_path(f"{kind}s", activity), json=told, params=query, headers=headers)
     if not text(answer.json(), "activityid"):
         raise Unknown("an activity was answered without its row")
+    return activity
 
 
 def merge_contacts(http: Http, kept: str, other: str) -> str:

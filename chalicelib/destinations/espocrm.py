@@ -264,26 +264,27 @@ def forget_contact(http: Http, remote: str) -> None:
     _emptied(http, path, blanked({}, http.mapped.get("contact", ()), None) | BLANK | {_customer_field(http): None})
 
 
-def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> str:
     """First onto the new one: in between it is on both, and never on none."""
     kind = kind_of(http, entry)
     if kind == "Note":
-        _post_again(http, old, new, entry)
-    elif kind == "Task":
+        return _post_again(http, old, new, entry)
+    if kind == "Task":
         _pass_on(http, activity, new)
     else:
         linked = f"{kind}/{_part(activity)}/contacts"
         if _ask(http, "POST", linked, json={"id": new}).json() is not True:
             raise Unknown("a link was answered with something else")
         _ask(http, "DELETE", linked, json={"id": old}, allow=(404,))
+    return activity
 
 
-def _post_again(http: Http, old: str, new: str, entry: Entry) -> None:
+def _post_again(http: Http, old: str, new: str, entry: Entry) -> str:
     """The parent of a post can be told once only; it is known by its mark, whatever its id is by now."""
-    if not find_activity(http, new, entry):
-        append_activity(http, new, entry)
+    there = find_activity(http, new, entry) or append_activity(http, new, entry)
     for post in [each for each in _posts(http, old) if _marked(each, entry)]:
         _ask(http, "DELETE", f"Note/{_part(_id(post))}", allow=(404,))
+    return there
 
 
 def _pass_on(http: Http, task: str, new: str) -> None:

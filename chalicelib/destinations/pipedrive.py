@@ -97,14 +97,14 @@ def forget_contact(http: Http, remote: str) -> None:
     _gone(http, "DELETE", f"api/v2/persons/{quote(remote, safe='')}")
 
 
-def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> str:
     kind = kind_of(http, entry.event)
     if kind == "callLogs":
-        _move_log(http, old, new, entry)
-        return
+        return _move_log(http, old, new, entry)
     where, method = f"{PATHS[kind]}/{quote(activity, safe='')}", "PUT" if kind == "notes" else "PATCH"
     told = {"person_id": _number(new)} if kind == "notes" else {"participants": _participants(http, where, old, new)}
     _hung_on(new, _kept_row(http, method, where, told))
+    return activity
 
 
 def merge_contacts(http: Http, kept: str, other: str) -> str:
@@ -156,16 +156,17 @@ def _participants(http: Http, where: str, old: str, new: str) -> list[Row]:
     return [{"person_id": _number(new), "primary": True}, *told]
 
 
-def _move_log(http: Http, old: str, new: str, entry: Entry) -> None:
+def _move_log(http: Http, old: str, new: str, entry: Entry) -> str:
     """A call log cannot be changed: another one is made, then the old one deleted."""
     logs = [each for each in _pages(http, "callLogs", {}) if _is_marked(each, entry.event.id)]
     if not logs:
         raise Rejected("the call log is not there any more")
-    if not any(text(each, "person_id") == new for each in logs):
-        append_activity(http, new, entry)
+    there = next((_id(each) for each in logs if text(each, "person_id") == new), "")
+    there = there or append_activity(http, new, entry)
     for each in logs:
         if text(each, "person_id") in ("", old):
             _gone(http, "DELETE", f"{PATHS['callLogs']}/{quote(_id(each), safe='')}")
+    return there
 
 
 def _hung_on(remote: str, row: Row) -> Row:

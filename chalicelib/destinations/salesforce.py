@@ -95,9 +95,10 @@ def forget_contact(http: Http, remote: str) -> None:
         _done(http, answer)
 
 
-def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> str:
     """A task hangs on one contact: the same change takes it off the old one, whether that is there or not."""
     _done(http, _ask(http, "PATCH", f"sobjects/Task/{_part(activity)}", json={"WhoId": new}))
+    return activity
 
 
 def shows_contact(http: Http, customer: Customer, remote: str) -> bool:

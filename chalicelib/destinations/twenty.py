@@ -218,7 +218,7 @@ def forget_contact(http: Http, remote: str) -> None:
     _destroy(http, "people", remote)
 
 
-def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> None:
+def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -> str:
     """First onto the new one: in between it is on both, and never on none."""
     field, links = _target_field(http), _links(http, activity)
     if not any(text(each, field) == new for each in links):
@@ -226,6 +226,7 @@ def move_activity(http: Http, activity: str, old: str, new: str, entry: Entry) -
     for each in links:
         if text(each, field) == old:
             _destroy(http, "noteTargets", _id(each))
+    return activity
 
 
 def merge_contacts(http: Http, kept: str, other: str) -> str:

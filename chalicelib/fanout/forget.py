@@ -37,8 +37,7 @@ class Told:
 def forget(table: Table, connection: Connection, nodes: Sequence[str]) -> Told:
     """Every record that this connection has of the customer with these nodes."""
     destination = destinations.load(connection.provider)
-    found = table.batch_get([contacts.key(connection.id, node) for node in nodes])
-    remotes = sorted({contact.remote for item in found.values() if (contact := contacts.from_item(item)).remote})
+    remotes = records(table, connection.id, nodes)
     if not remotes and (destination.contacts or connection.deleted):
         return Told(connection.id, NOTHING)
     if connection.deleted:
@@ -58,6 +57,16 @@ def forget(table: Table, connection: Connection, nodes: Sequence[str]) -> Told:
     for remote in remotes:
         table.write(Delete(contacts.pointer_key(connection.id, remote)))
     return Told(connection.id, FORGOTTEN, f"{len(remotes)} records")
+
+
+def records(table: Table, connection: str, nodes: Sequence[str]) -> list[str]:
+    """Those of this customer alone, and what went into them. When a system made one record of two, and they are two
+    customers again, it is one's and not the other's."""
+    items = table.batch_get([contacts.key(connection, node) for node in nodes]).values()
+    known = [contact for item in items if (contact := contacts.from_item(item)).remote]
+    mine = {contact.remote for contact in known if contacts.belongs(table, contact, nodes)}
+    was = {old for contact in known for old in contact.was if contacts.became(table, connection, old) in mine}
+    return sorted(mine | was)
 
 
 def rows(table: Table, connection: str, nodes: Iterable[str], ids: Iterable[str], sorts: Iterable[str]) -> int:

@@ -25,6 +25,8 @@ class Contact:
     pushed_at: str = ""
     ver: int = 0
     until: int = 0
+    was: tuple[str, ...] = ()
+    """Records that went into this one: erasing asks for them too."""
 
 
 def key(connection: str, node: str) -> tuple[str, str]:
@@ -40,6 +42,7 @@ def from_item(item: Item) -> Contact:
         pushed_at=item.get("at", ""),
         ver=item["ver"],
         until=item.get("until", 0),
+        was=tuple(item.get("was", ())),
     )
 
 
@@ -93,7 +96,7 @@ def lease(table: Table, contact: Contact) -> Contact | None:
     now = instants.now_ms()
     if contact.until > now:
         return None
-    taken = Contact(contact.connection, contact.node, contact.remote, "", contact.pushed_at)
+    taken = replace(contact, pushed="", until=0)
     leased = _item(taken, contact.ver + 1, until=now + LEASE_MS)
     if not table.write(Put(leased, equal(ver=contact.ver or None))):
         return None
@@ -104,7 +107,7 @@ def save(table: Table, contact: Contact, remote: str, pushed: str) -> bool:
     """End the lease with what was pushed. False: the lease had run out and somebody took over."""
     if remote != contact.remote:
         table.write(Put(pointer(contact.connection, remote, contact.node)))
-    saved = Contact(contact.connection, contact.node, remote, pushed, instants.now())
+    saved = replace(contact, remote=remote, pushed=pushed, pushed_at=instants.now(), until=0)
     return table.write(Put(_item(saved, contact.ver + 1), equal(ver=contact.ver)))
 
 
@@ -130,7 +133,7 @@ def adopt(table: Table, connection: str, nodes: Iterable[str], primary: str, mer
     for item in table.batch_get([key(connection, node) for node in nodes]).values():
         contact = from_item(item)
         if contact.remote in gone:
-            moved = Contact(connection, contact.node, primary, "", contact.pushed_at)
+            moved = replace(contact, remote=primary, pushed="", until=0, was=(*contact.was, contact.remote))
             table.write(Put(pointer(connection, contact.remote, contact.node) | {"into": primary}))
             table.write(Put(_item(moved, contact.ver + 1), equal(ver=contact.ver)))
 
@@ -161,4 +164,5 @@ def _item(contact: Contact, ver: int, until: int = 0) -> Item:
     pk, sk = key(contact.connection, contact.node)
     item: Item = {"pk": pk, "sk": sk, "ver": ver}
     optional = {"remote": contact.remote, "pushed": contact.pushed, "at": contact.pushed_at, "until": until}
+    optional |= {"was": list(dict.fromkeys(contact.was))}
     return item | {name: value for name, value in optional.items() if value}

@@ -18,8 +18,8 @@ from chalicelib import destinations
 from chalicelib.context import decisions, people, record, resolve
 from chalicelib.context.decisions import FORCE, LINK, Said
 from chalicelib.context.graph import Rules
-from chalicelib.errors import Busy, Unknown
-from chalicelib.fanout import moves, reconcile
+from chalicelib.errors import Busy, Rejected, Unknown
+from chalicelib.fanout import forget, moves, reconcile
 from chalicelib.fanout.deliver import Office, deliver
 from chalicelib.fanout.plan import Planned, Planner
 from chalicelib.kit.destination import Destination
@@ -51,6 +51,7 @@ class System:
     appended: list[str] = field(default_factory=list)
     writes: int = 0
     drops: int = 0
+    refuses: bool = False
     gone: dict[str, str] = field(default_factory=dict)
     typed: dict[str, str] = field(default_factory=dict)
     """Record → the name that an agent typed there."""
@@ -74,6 +75,8 @@ class System:
         return self._done(activity)
 
     def merge(self, http: Any, kept: str, other: str) -> str:
+        if self.refuses:
+            raise Rejected("not these two")
         if other in self.people:
             del self.people[other], self.owners[other]
             self.gone[other] = kept
@@ -289,6 +292,7 @@ def test_a_record_that_the_system_made_of_two_is_one_customers_and_the_other_get
     world.settle(rng)
     (left,) = world.system.people
     assert set(world.system.on.values()) == {left} and len(world.system.gone) == 1
+    assert forget.records(world.table, CRM, list(world.person(ONE).nodes)) == sorted({left, *world.system.gone})
     events.append(world.says(OTHER))
     world.settle(rng)
     decide(world, on=False, made=made)
@@ -297,6 +301,8 @@ def test_a_record_that_the_system_made_of_two_is_one_customers_and_the_other_get
     assert one != other and set(world.system.people) == {one, other} and left in (one, other)
     assert [world.system.on[each.id] for each in events] == [one, other, other]
     assert len(world.system.appended) == 3
+    assert forget.records(world.table, CRM, list(world.person(OTHER).nodes)) == [other]
+    assert set(forget.records(world.table, CRM, list(world.person(ONE).nodes))) >= {one}
     writes = world.system.writes
     world.says(ONE)
     world.says(OTHER)
@@ -322,6 +328,20 @@ def test_a_push_of_which_nobody_knows_whether_it_arrived_is_made_again_though_al
     world.queue.append(contact)
     world.settle(rng)
     assert world.system.people[remote].identities == before
+
+
+def test_records_that_a_system_refuses_to_make_one_stay_two_and_are_told_all_the_same(world: World) -> None:
+    world.connect(merge_policy="hard")
+    world.system.refuses = True
+    rng, made = random.Random(2), list[str]()
+    world.says(ONE, MAILS[0])
+    other = world.says(OTHER, MAILS[1])
+    world.settle(rng)
+    decide(world, on=True, made=made)
+    world.says(OTHER)
+    world.settle(rng)
+    assert len(world.system.people) == 2 and world.system.gone == {}
+    assert set(world.system.on.values()) == {world.record_of(ONE)} and other.id in world.system.on
 
 
 def test_records_stay_two_where_nobody_asked_for_one(world: World) -> None:

@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -330,7 +330,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _truncate(self, standin: Standin, call: Call, outage: Behaviour) -> None:
         answer = standin.work(call)
-        self._head(answer, len(answer.raw) + 100)
+        # An answer without a body looks whole: it says that it hangs up, or the next request meets a dead connection.
+        self._head(replace(answer, headers={**answer.headers, "Connection": "close"}), len(answer.raw) + 100)
         self.wfile.write(answer.raw)
         self.wfile.flush()
         self.close_connection = True

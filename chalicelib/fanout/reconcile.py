@@ -81,7 +81,8 @@ def superfluous(connection: Connection, item: Item, planner: Planner) -> str:
     if person is None:
         return "its customer is nobody's or erased"
     mine = contacts.of(planner.table, connection.id, person.nodes, person.oldest)[0]
-    return "" if mine.remote == item["remote"] else f"the customer has the record {mine.remote} too"
+    same = mine.node == item["pk"][2:] or mine.remote == item["remote"]
+    return "" if same else f"the customer has the record {mine.remote} too"
 
 
 def note(table: Table, connection: str, what: str, sort: str, node: str, why: str) -> None:
@@ -96,6 +97,13 @@ def mended(table: Table, duties: Iterable[Duty]) -> None:
     keys = [_key(duty.connection, what, duty.sort) for duty in duties for what in (MISSING, GONE, ASTRAY)]
     for key in table.batch_get(keys):
         table.write(Delete(key))
+
+
+def over(table: Table, connection: str, since: str) -> None:
+    """At the end of a pass that began then: a record that it did not find to be one too many is none any more."""
+    for item in table.query(f"D#{connection}").items:
+        if item["sk"].endswith(f"#{EXTRA}") and item["at"] < since:
+            table.write(Delete((item["pk"], item["sk"])))
 
 
 def alike(table: Table, connection: str, customer: str) -> None:

@@ -78,6 +78,8 @@ def run(table: Table, job: Job) -> Turn:
         if why := reconcile.superfluous(connection, item, planner):
             found.count(reconcile.EXTRA)
             reconcile.note(table, connection.id, reconcile.EXTRA, str(item["remote"]), item["pk"][2:], why)
+    if not page.next:
+        reconcile.over(table, connection.id, job.created_at)
     counts = _added(job.params.get("counts", {}), found.counts)
     return Turn(cursor(page.next), len(found.due), params=job.params | {"counts": counts})
 

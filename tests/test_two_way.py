@@ -11,6 +11,7 @@ import hmac
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,7 @@ class World:
     shop: str
     connection: str
     hook: str
+    desk_hook: str
 
     def tells(self, *changes: dict[str, Any]) -> None:
         assert changed(self.hook, *changes).go() == 200
@@ -90,6 +92,12 @@ def phone_change(record: str, value: str, at: str, **more: Any) -> dict[str, Any
 
 @pytest.fixture(scope="module")
 def world(hub: Hub) -> Iterator[World]:
+    with assembled(hub) as made:
+        yield made
+
+
+@contextmanager
+def assembled(hub: Hub) -> Iterator[World]:
     who = Integrator(hub.url, hub.admin_key)
     with HubSpot() as crm, Zendesk() as desk:
         shop = who.connect("shopify", settings={"accounts": "verified"}, secrets={"client_secret": drive.SHOP_SECRET})
@@ -99,17 +107,18 @@ def world(hub: Hub) -> Iterator[World]:
             secrets={"access_token": TOKEN, "client_secret": SECRET},
             mapping={"contact": {"loyalty_tier": "first.shop"}},
         )
-        who.connect(
+        helped = who.connect(
             "zendesk",
             settings={
                 "subdomain": "tc",
                 "base_url": desk.url,
                 "agent_email": EMAIL,
                 "agent_id": str(INTEGRATION_USER),
+                "mark_verified": True,
             },
             secrets={"signing_secret": drive.DESK_SECRET, "api_token": DESK_TOKEN},
         )
-        yield World(who, crm, desk, shop["hook_url"], made["id"], made["hook_url"])
+        yield World(who, crm, desk, shop["hook_url"], made["id"], made["hook_url"], helped["hook_url"])
         for each in who.get("/v1/connections")["connections"]:
             who.call("DELETE", f"/v1/connections/{each['id']}")
 

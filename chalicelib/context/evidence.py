@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from chalicelib.context.fields import NEWS, Repeats
 from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import A2_ATTESTED, ANCHORS, CHANNEL_SCOPED, CONTACT_POINTS, Identity
 from chalicelib.store.organisation import Organisation
@@ -31,6 +32,8 @@ class Evidence:
     """How long what follows from it is kept; 0: as the stage is set."""
     priorities: Mapping[str, int] = field(default_factory=dict)
     """Of the fields that it tells; `*`: of every other one."""
+    repeats: Repeats = NEWS
+    """Of these fields, what is no news."""
 
 
 def weigh(event: Event, organisation: Organisation) -> Evidence:

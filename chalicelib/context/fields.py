@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from chalicelib.errors import Busy
@@ -14,6 +15,16 @@ SEARCHED = "name"
 CONSENT = "consent"
 
 
+@dataclass(frozen=True)
+class Repeats:
+    """What is no news in an event of a system that keeps a record of its own. `told`: fields that it shows because
+    we wrote them there. `copies`: its events show the record as it is, not what changed of it."""
+
+    told: frozenset[str] = frozenset()
+    copies: bool = False
+
+
+NEWS = Repeats()
 EVERY = "*"
 EQUAL: Mapping[str, int] = MappingProxyType({})
 
@@ -69,15 +80,16 @@ def keep(
     more: Mapping[str, str],
     seen: Item | None,
     priorities: Mapping[str, int] = EQUAL,
+    repeats: Repeats = NEWS,
 ) -> None:
     """Join the event's fields, and `more`, into those of its node; writes only when something changed.
 
     `seen` is the item as read before, or None. Raises Busy when others keep changing it.
     """
-    new = offered(event, more, priorities)
+    new = {name: field for name, field in offered(event, more, priorities).items() if name not in repeats.told}
     for _ in range(10 if new else 0):
         known = from_item(seen)
-        joined = merged([known, new])
+        joined = merged([known, _news(new, known) if repeats.copies else new])
         if joined == known:
             return
         if table.write(Put(_item(node, joined, seen), equal(ver=seen["ver"]) if seen else ABSENT)):
@@ -85,6 +97,15 @@ def keep(
         seen = table.get((f"N#{node}", "F"))
     if new:
         raise Busy("fields change all the time")
+
+
+def _news(new: Mapping[str, Field], known: Mapping[str, Field]) -> dict[str, Field]:
+    """Without what this system showed before: that it still does makes a value no newer. But a no is said anew."""
+    return {name: field for name, field in new.items() if name.startswith(CONSENT) or not _same(field, known.get(name))}
+
+
+def _same(field: Field, known: Field | None) -> bool:
+    return known is not None and (field.value, field.source) == (known.value, known.source)
 
 
 def forget(table: Table, node: str, source: str) -> int:

@@ -23,7 +23,7 @@ from chalicelib.context import (
     satisfaction,
 )
 from chalicelib.context.evidence import PROVABLE, Evidence, trait, weigh
-from chalicelib.context.fields import EQUAL
+from chalicelib.context.fields import EQUAL, NEWS, Repeats
 from chalicelib.context.generations import boundaries_of, generation_at
 from chalicelib.errors import Busy, Erased
 from chalicelib.model import instants
@@ -71,18 +71,19 @@ def record(
     kept: str = "",
     days: int = 0,
     priorities: Mapping[str, int] = EQUAL,
+    repeats: Repeats = NEWS,
 ) -> Recorded:
     """Bring one stamped event into the context. `receipt`: the sort key of what brought it. `kept`:
     the partition in which that receipt's first reading put the event: there it stays, though the
     organisation's lists have changed since. `days`: how long after it happened it is kept, 0: as the
-    stage is set. `priorities`: of the fields that it tells.
+    stage is set. `priorities`: of the fields that it tells; `repeats`: what is no news in them.
 
     Raises Busy when other workers keep winning, StorageUnavailable when AWS fails: either way
     the message is taken again.
     """
     if events.kept_until(event, days) <= now_seconds():
         return Recorded(EXPIRED, "")
-    evidence = replace(weigh(event, organisation), days=days, priorities=priorities)
+    evidence = replace(weigh(event, organisation), days=days, priorities=priorities, repeats=repeats)
     try:
         seen = _look(table, event, evidence)
         if seen and _bound(table, event):
@@ -221,7 +222,7 @@ def _keep(
         _await(table, event, receipt, seen)
     satisfaction.keep(table, event, node, evidence.days)
     told, before = handover.preferred(event, redeemed), seen.items.get((f"N#{node}", "F"))
-    fields.keep(table, node, event, told, before, evidence.priorities)
+    fields.keep(table, node, event, told, before, evidence.priorities, evidence.repeats)
     verdict = _put_event(table, _home_item(event, receipt, home, seen), seen.items.get(events.key_at(node, event)))
     for mark in (*met.marks, *also.marks):
         table.write(mark)

@@ -452,13 +452,21 @@ def _pushed(post: Post, leased: Contact) -> str:
         return leased.remote
     now = _with_channel(post, person)
     customer = shown.customer(now, post.connection)
+    wanted = prints.fingerprint(post.connection, customer)
     mine = leased.remote if contacts.belongs(post.table, leased, person.nodes) else ""
     remote = _merged(post, person, mine) if mine else _told_record(post, person)
     if not (mine and _there_already(post, now, customer, replace(leased, remote=remote))):
+        if _comes_back(post):
+            leased = contacts.pushing(post.table, leased, wanted)
         remote = post.destination.upsert_contact(post.http, customer, remote)
-    if not contacts.save(post.table, leased, remote, prints.fingerprint(post.connection, customer)):
+    if not contacts.save(post.table, leased, remote, wanted):
         raise Busy("the lease ran out while the destination was answering")
     return remote
+
+
+def _comes_back(post: Post) -> bool:
+    """Whether that system tells us our own writes like anybody's."""
+    return any(not post.connection.settings.get(setting) for setting in post.destination.comes_back)
 
 
 def _merged(post: Post, person: Person, mine: str) -> str:

@@ -14,14 +14,15 @@ first, so a plain deployment without filters is right.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from chalicelib import destinations
 from chalicelib.fanout import feed, moves
 from chalicelib.fanout.messages import TALK, kind_of, sets_off
-from chalicelib.fanout.prints import unsaid
+from chalicelib.fanout.prints import retold, unsaid
 from chalicelib.fanout.wants import wants_item
 from chalicelib.model.audience import Audience
 from chalicelib.model.connection import Connection
@@ -128,8 +129,8 @@ class Planner:
         self._told(takers, item, into)
 
     def _overruled(self, item: Item, into: Planned) -> None:
-        """A system told a value that does not count, because another one has priority or is newer: its record shows
-        it all the same, so it gets back what does."""
+        """A system told a value: its record shows that from now on, and not what we pushed. One that does not count,
+        because another one has priority or is newer, is overwritten with what does."""
         origin = next((each for each in self.receivers if each.id == item["cn"]), None)
         if origin is None or not destinations.load(origin.provider).contacts:
             return
@@ -137,8 +138,10 @@ class Planner:
         person = self.person_of(item["pk"][2:]) if told else None
         counts = person.customer.fields if person else {}
         lost = [name for name, value in told.items() if name in counts and counts[name].value != value]
+        if person:
+            now = partial(_shown_now, told=told, lost=lost)
+            contacts.correct(self.table, origin.id, person.nodes, now, again=bool(lost))
         if person and lost:
-            contacts.correct(self.table, origin.id, person.nodes, lambda pushed: unsaid(pushed, lost))
             into.contacts[Duty(origin.id, CONTACT, person.oldest, person.id)] = tuple(person.nodes)
 
     def _told(self, takers: Iterable[Connection], item: Item, into: Planned) -> None:
@@ -242,6 +245,10 @@ class Planner:
         for each in self.receivers:
             if destinations.load(each.provider).contacts:
                 into.contacts[Duty(each.id, CONTACT, person.oldest, person.id)] = tuple(person.nodes)
+
+
+def _shown_now(pushed: str, told: Mapping[str, str], lost: Sequence[str]) -> str:
+    return unsaid(pushed, lost) if lost else retold(pushed, told)
 
 
 def image(record: dict[str, Any], name: str) -> Item | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -16,6 +16,8 @@ from chalicelib.model.event import digest
 CHANNEL = "~"
 """Before the preferred channel. Where it is computed, and not what the customer said, it is known only to whoever
 computed it: it counts as unchanged until that is done again."""
+EARLY_MS, LATE_MS = 5_000, 60_000
+"""Between our push and the time that a system gives for the change: clocks differ, and requests take time."""
 MAPPED = ">"
 """Before the print of a field that a mapping fills. A change of it is always pushed: nobody knows which field
 over there told us what it is made of."""
@@ -50,12 +52,33 @@ def in_step(connection: Connection, customer: Customer, pushed: str) -> bool:
 def overtaken(connection: Connection, customer: Customer, pushed: str) -> list[Field]:
     """What this system told us itself, and we did not push: it may hold what we pushed instead."""
     told = [(name, field) for name, field in _kept(connection, customer).items() if field.source == connection.id]
-    return [field for name, field in told if f"{_short(name)}={_short(field.value)}" not in pushed.split()]
+    return [field for name, field in told if not has(pushed, name, field.value)]
 
 
 def channel_of(pushed: str) -> str:
     """The preferred channel that was pushed, or empty."""
     return next((each.removeprefix(CHANNEL) for each in pushed.split()[1:] if each.startswith(CHANNEL)), "")
+
+
+def has(pushed: str, name: str, value: str) -> bool:
+    """Whether this is what was pushed there last."""
+    return f"{_short(name)}={_short(value)}" in pushed.split()
+
+
+def echoed(past: Iterable[str], name: str, value: str, at: int | None) -> bool:
+    """Whether this is what an earlier push wrote: at that time, or at any, where `at` (ms) is None."""
+    for each in past:
+        pushed, *news = each.split()
+        near = at is None or -EARLY_MS <= at - int(pushed) <= LATE_MS
+        if near and f"{_short(name)}={_short(value)}" in news:
+            return True
+    return False
+
+
+def retold(pushed: str, told: Mapping[str, str]) -> str:
+    """The print of a record that shows something else of these fields than we pushed."""
+    gone = {_short(name) for name, value in told.items() if not has(pushed, name, value)}
+    return " ".join(each for each in pushed.split() if each.partition("=")[0] not in gone)
 
 
 def unsaid(pushed: str, names: Collection[str]) -> str:

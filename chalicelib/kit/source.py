@@ -209,6 +209,8 @@ class Source:
     missed: Missed | None = None
     answer: Callable[[Request], Answer] | Answer = Answer()
     own_system: bool = False
+    copies: bool = False
+    """Its messages and tickets show the customer's record as it is, not what he says: that makes no value newer."""
     settings: Mapping[str, Setting] = field(default_factory=dict)
     secrets: Mapping[str, Setting] = field(default_factory=dict)
     grade: str = "documented"

@@ -78,6 +78,14 @@ EVENT = pattern(r"zen:event-type[:/]")
 EVENT_ID = pattern(rb'"id"\s*:\s*"([0-9A-HJKMNP-TV-Z]{26}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"')
 SUBDOMAIN = pattern(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 NUMBER = pattern(r"[0-9]{1,20}\Z", re.ASCII)
+CHANGED = {
+    "user.name_changed": ("name",),
+    "user.identity_created": ("email", "phone"),
+    "user.identity_changed": ("email", "phone"),
+    "user.identity_deleted": ("email", "phone"),
+    "user.external_id_changed": (),
+}
+"""What changed of a user; of every other event, all."""
 USER_STATES = {
     "user.active_changed": ("reactivated", "deactivated"),
     "user.suspended_changed": ("suspended", "no longer suspended"),
@@ -495,7 +503,8 @@ def secure(address: str) -> str:
 def person_changed(request: Request, kind: str) -> Iterator[Event]:
     user, moment = request.object.get("detail"), moment_of(request)
     number = required(user, "id")
-    told = kept(email=text(user, "email"), external_id=text(user, "external_id"), id=number)
+    now = text(request.object, "event", "current") if kind == "user.name_changed" else ""
+    told = kept(name=now, email=text(user, "email"), external_id=text(user, "external_id"), id=number)
     known = person_of(request, {"requester_id": number}) | told
     if not (served(user if isinstance(user, dict) else {}) and served(known)):
         return
@@ -509,10 +518,16 @@ def person_changed(request: Request, kind: str) -> Iterator[Event]:
         occurred_at=moment,
         identities=present(*others, *identities_of(request, number, known)),
         summary="Users merged at the desk" if kind == "user.merged" else "",
-        fields=names(request, known),
+        fields=changed_fields(request, kind, known),
         link=f"https://{host(request)}/agent/users/{number}" if host(request) else "",
         provider_type=kind,
     )
+
+
+def changed_fields(request: Request, kind: str, known: Node) -> dict[str, str]:
+    """What this event is about: the rest of the user may be older than what others know by now."""
+    about = CHANGED.get(kind)
+    return {name: value for name, value in names(request, known).items() if about is None or name in about}
 
 
 def merged_with(request: Request, number: str) -> Iterator[Identity | None]:
@@ -900,6 +915,7 @@ SOURCE = Source(
         apart=60,
     ),
     own_system=True,
+    copies=True,
     channels=tuple(sorted({*VIA.values(), "survey"})),
     settings={
         "subdomain": Setting("Subdomain", required=True, help="tc of tc.zendesk.com; also the scope of its user ids"),

@@ -10,6 +10,8 @@ from chalicelib.model import instants
 from chalicelib.store.table import Item, Put, Table, Update, equal
 
 LEASE_MS = 30_000
+MOST_PUSHES = 8
+"""That are remembered of a contact, where that is needed."""
 MOST_MERGES = 8
 """So many times one record went into another, before we stop to follow."""
 
@@ -25,6 +27,8 @@ class Contact:
     pushed_at: str = ""
     ver: int = 0
     until: int = 0
+    past: tuple[str, ...] = ()
+    """The last pushes to a system that tells them back like anybody's: ms and what was new in each print."""
     was: tuple[str, ...] = ()
     """Records that went into this one: erasing asks for them too."""
 
@@ -42,6 +46,7 @@ def from_item(item: Item) -> Contact:
         pushed_at=item.get("at", ""),
         ver=item["ver"],
         until=item.get("until", 0),
+        past=tuple(item.get("past", ())),
         was=tuple(item.get("was", ())),
     )
 
@@ -103,6 +108,14 @@ def lease(table: Table, contact: Contact) -> Contact | None:
     return replace(from_item(leased), pushed=contact.pushed)
 
 
+def pushing(table: Table, contact: Contact, wanted: str) -> Contact:
+    """Before a push whose change that system may tell back, soon or late: what it is about to show."""
+    news = [each for each in wanted.split()[1:] if each not in contact.pushed.split()]
+    past = (*contact.past, " ".join([str(instants.now_ms()), *news]))[-MOST_PUSHES:]
+    table.write(Update(key(contact.connection, contact.node), {"past": list(past)}, when=equal(ver=contact.ver)))
+    return replace(contact, past=past)
+
+
 def save(table: Table, contact: Contact, remote: str, pushed: str) -> bool:
     """End the lease with what was pushed. False: the lease had run out and somebody took over."""
     if remote != contact.remote:
@@ -138,14 +151,17 @@ def adopt(table: Table, connection: str, nodes: Iterable[str], primary: str, mer
             table.write(Put(_item(moved, contact.ver + 1), equal(ver=contact.ver)))
 
 
-def correct(table: Table, connection: str, nodes: Iterable[str], change: Callable[[str], str]) -> None:
-    """Another print of what was pushed. Raises Busy when others keep writing; whoever pushes just now does so again."""
+def correct(
+    table: Table, connection: str, nodes: Iterable[str], change: Callable[[str], str], *, again: bool = True
+) -> None:
+    """Another print of what was pushed. `again`: whoever pushes just now does so once more. Raises Busy when others
+    keep writing."""
     for node in nodes:
         for _ in range(10):
             item = table.get(key(connection, node))
             contact = from_item(item) if item else Contact(connection, node)
             changed = change(contact.pushed)
-            if changed == contact.pushed and contact.until <= instants.now_ms():
+            if changed == contact.pushed and not (again and contact.until > instants.now_ms()):
                 break
             row = _item(replace(contact, pushed=changed), contact.ver + 1, contact.until)
             if table.write(Put(row, equal(ver=contact.ver))):
@@ -156,7 +172,11 @@ def correct(table: Table, connection: str, nodes: Iterable[str], change: Callabl
 
 def release(table: Table, contact: Contact, *, unsure: bool = False) -> None:
     """Nothing was pushed; `unsure`: or it was, and nobody knows."""
-    contact = replace(contact, pushed="") if unsure else contact
+    if unsure:
+        when = equal(ver=contact.ver)
+        place = key(contact.connection, contact.node)
+        table.write(Update(place, {"ver": contact.ver + 1}, remove=("until", "pushed"), when=when))
+        return
     table.write(Put(_item(contact, contact.ver + 1), equal(ver=contact.ver)))
 
 
@@ -164,5 +184,5 @@ def _item(contact: Contact, ver: int, until: int = 0) -> Item:
     pk, sk = key(contact.connection, contact.node)
     item: Item = {"pk": pk, "sk": sk, "ver": ver}
     optional = {"remote": contact.remote, "pushed": contact.pushed, "at": contact.pushed_at, "until": until}
-    optional |= {"was": list(dict.fromkeys(contact.was))}
+    optional |= {"past": list(contact.past), "was": list(dict.fromkeys(contact.was))}
     return item | {name: value for name, value in optional.items() if value}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chalicelib import telemetry
+from chalicelib import destinations, telemetry
 from chalicelib.context import erase, people
+from chalicelib.context.fields import Repeats
 from chalicelib.context.record import DUPLICATE, EXPIRED, REFUSED, record, rules_of
+from chalicelib.fanout import prints
 from chalicelib.ingest import arrival as arrivals
 from chalicelib.ingest import read as reading
 from chalicelib.ingest.arrival import Arrival
@@ -23,6 +25,8 @@ from chalicelib.workers.batch import Batch, Record
 
 Lookup = Callable[[str], Connection | None]
 UNREADABLE = "unreadable"
+RECORDS = ("crm", "desk")
+"""Kinds of identities that are the number of a record in such a system."""
 SLICE = 100
 """Events of one request that are recorded at once."""
 REST = "rest"
@@ -98,13 +102,39 @@ def _recorded(
         return receipts.produced_of(event, "", "test")
     _, mark = receipts.key_of(arrival.connection, arrival.at, arrival.id)
     days = kept_days(connection, lists)
-    outcome = record(table, event, mark, lists, kept, days, connection.field_priority)
+    outcome = record(
+        table, event, mark, lists, kept, days, connection.field_priority, repeats(table, connection, event)
+    )
     if outcome.pk:
         reapply.of_event(table, event)
     if outcome.verdict == DUPLICATE:
         days = kept_days(connection, lists, receipt=True)
         receipts.brought_again(table, outcome.pk, event.id, arrival.connection, mark, days)
     return receipts.produced_of(event, outcome.pk, outcome.verdict)
+
+
+def repeats(table: Table, connection: Connection, event: Event) -> Repeats:
+    """What a system that we keep informed only shows because we wrote it there, unless somebody typed it: an agent's
+    word is an agent's word. Two reads, of an event that tells fields."""
+    source = source_of(connection.provider)
+    copy = source is not None and source.copies and event.type != "identify"
+    if event.actor == "agent" or not event.fields or not _informed(connection.provider):
+        return Repeats(copies=copy)
+    keys = [contacts.pointer_key(connection.id, each.value) for each in event.identities if each.kind in RECORDS]
+    nodes = [str(item["node"]) for item in table.batch_get(keys).values()] if keys else []
+    held = table.batch_get([contacts.key(connection.id, node) for node in nodes]) if nodes else {}
+    at = None if copy else instants.to_ms(event.occurred_at)
+    told = {
+        name
+        for name, value in event.fields.items()
+        for known in map(contacts.from_item, held.values())
+        if prints.has(known.pushed, name, value) or prints.echoed(known.past, name, value, at)
+    }
+    return Repeats(frozenset(told), copy)
+
+
+def _informed(provider: str) -> bool:
+    return provider in destinations.slugs() and destinations.load(provider).contacts
 
 
 def _demanded(

@@ -115,6 +115,7 @@ def assembled(hub: Hub) -> Iterator[World]:
                 "agent_email": EMAIL,
                 "agent_id": str(INTEGRATION_USER),
                 "mark_verified": True,
+                "consent_field": "mail_consent",
             },
             secrets={"signing_secret": drive.DESK_SECRET, "api_token": DESK_TOKEN},
         )
@@ -195,6 +196,8 @@ def test_a_refusal_in_the_crm_outlives_an_older_consent_that_comes_later(world: 
     moved(world, 974002, "uma@example.nl", "", "2026-09-04T10:00:00Z", accepts_marketing=True, accepts_marketing_updated_at="2026-09-04T10:00:00Z")  # fmt: skip
     quiet(world)
     assert world.customer("shop:tc/974002")["fields"]["consent_email"]["value"] == "denied"
+    (user,) = [each for each in world.desk.users.values() if each["email"] == "uma@example.nl"]
+    assert user["user_fields"]["mail_consent"] == "denied", "the desk is told of it"
 
 
 def test_a_field_of_which_the_shop_has_priority_goes_back_to_the_crm(world: World) -> None:

@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import alike, blanked, merged
+from chalicelib.kit.outgoing import alike, blanked, merged, profile, profile_settings
 from chalicelib.kit.retry import retry_after
 from chalicelib.kit.shape import kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
@@ -123,8 +123,7 @@ def person_fields(http: Http, customer: Customer) -> Row:
     first, _, last = known.get("name", "").partition(" ")
     mail, mobile = ADDRESSES.get(text(http.settings, "addresses"), ADDRESSES["private"])
     told = {mail: _address(customer), mobile: known.get("phone") or customer.first("phone")}
-    if channel := text(http.settings, "channel_free_field"):
-        told[channel] = customer.preferred_channel
+    told |= profile(customer, http.settings, "free_field")
     names = kept(FiNm=known.get("first_name") or first, LaNm=known.get("last_name") or last.strip())
     told = names | kept(**told) | {_setting(http, "customer_free_field"): customer.id}
     return merged(told, customer.mapped)
@@ -354,6 +353,7 @@ DESTINATION = Destination(
             "Free field of KnPerson for our customer id", required=True, help="U and 32 letters and digits"
         ),
         "channel_free_field": Setting("Free field of KnPerson for the preferred channel", help="Empty: not sent"),
+        **profile_settings("Free field of KnPerson", "free_field"),
         "addresses": Setting("Addresses and numbers are", default="private", choices=tuple(ADDRESSES)),
         "subject_connector": Setting("GetConnector of dossier items", default="ProfitSubjects"),
         "subject_id_field": Setting("Its field for the number of the item", default="SbId"),

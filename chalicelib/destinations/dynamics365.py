@@ -20,7 +20,7 @@ from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import alike, merged
+from chalicelib.kit.outgoing import alike, merged, profile, profile_settings
 from chalicelib.kit.shape import count, kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.source import Secrets, Setting
@@ -154,7 +154,7 @@ def contact_row(http: Http, customer: Customer) -> Row:
         "lastname": (known.get("last_name") or rest.strip())[:MAX_NAME],
         "emailaddress1": _address(customer, known.get("email", "")),
         text(http.settings, "phone_column") or "mobilephone": _phone(customer, known.get("phone", "")),
-        text(http.settings, "channel_column"): customer.preferred_channel,
+        **profile(customer, http.settings, "column"),
     }
     return merged({name: value for name, value in found.items() if name and value}, customer.mapped)
 
@@ -407,6 +407,7 @@ DESTINATION = Destination(
         "event_column": Setting("Column for our event id", default="hub_eventid", help="The same in all three tables"),
         "phone_column": Setting("Contact column for the phone number", default="mobilephone", help="Or telephone1"),
         "channel_column": Setting("Contact column for the preferred channel", help="A text column; empty: not sent"),
+        **profile_settings("Contact column", "column", "A text column"),
         "duplicate_detection": Setting(
             "Obey duplicate detection rules",
             type="boolean",

@@ -27,7 +27,7 @@ import msgspec
 from chalicelib.errors import Delayed, PayloadMalformed, Rejected, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.fields import DEFAULT_REGION, email, email_identity, instant, phone, phone_identity, present, scoped
-from chalicelib.kit.outgoing import alike, blanked, merged, shows
+from chalicelib.kit.outgoing import alike, blanked, merged, profile, profile_settings, shows
 from chalicelib.kit.parts import each_part
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import kept, objects, required, text
@@ -464,8 +464,7 @@ def _names(customer: Customer) -> Row:
 
 
 def _fields(http: Http, customer: Customer) -> Row:
-    channel = text(http.settings, "channel_field")
-    return {_customer_field(http): customer.id} | (kept(**{channel: customer.preferred_channel}) if channel else {})
+    return {_customer_field(http): customer.id} | profile(customer, http.settings)
 
 
 def _own_one(customer: Customer, kind: str) -> str:
@@ -643,6 +642,7 @@ DESTINATION = Destination(
         "customer_field": Setting("Contact field for our customer id", default="cHubCustomerId"),
         "event_field": Setting("Field for our event id", default="cHubEventId", help="On Call, Meeting and Task"),
         "channel_field": Setting("Contact field for the preferred channel", help="Empty: not sent"),
+        **profile_settings("Contact field"),
         "kinds": Setting(
             "Kinds of activities", "object", help='Event type → Call, Meeting, Task or Note, as {"visit": "Meeting"}'
         ),

@@ -19,7 +19,7 @@ from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.fields import DEFAULT_REGION, instant, phone, plain, present, scoped
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import alike, merged
+from chalicelib.kit.outgoing import alike, merged, profile, profile_settings
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import required, text
 from chalicelib.kit.signatures import hmac_signature
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 MAX_BODY = 65_536
+DEFAULTS = {"channel_property": "hub_preferred_channel", "satisfaction_property": "hub_satisfaction"}
 EXISTING = pattern(r"Existing ID: *(\d+)")
 MESSENGERS = {"whatsapp": "WHATS_APP", "sms": "SMS"}
 CALL_STATUSES = {"completed", "busy", "no_answer", "failed", "canceled"}
@@ -124,7 +125,7 @@ def contact_properties(http: Http, customer: Customer) -> Row:
         "phone": known.get("phone") or customer.first("phone"),
         "firstname": known.get("first_name") or first,
         "lastname": known.get("last_name") or last.strip(),
-        str(http.settings.get("channel_property", "hub_preferred_channel")): customer.preferred_channel,
+        **profile(customer, DEFAULTS | dict(http.settings), "property"),
     }
     return merged({name: value for name, value in found.items() if name and value}, customer.mapped)
 
@@ -432,6 +433,12 @@ DESTINATION = Destination(
         "api": Setting("API version", default="v3", help="v3, or a dated version such as 2026-03"),
         "customer_property": Setting("Contact property for our customer id", default="hub_customer_id"),
         "event_property": Setting("Activity property for our event id", default="hub_event_id"),
+        **profile_settings("Contact property", "property"),
+        "satisfaction_property": Setting(
+            "Contact property for the newest satisfaction",
+            default="hub_satisfaction",
+            help="0 to 100, as text; empty: not sent",
+        ),
         "channel_property": Setting(
             "Contact property for the preferred channel", default="hub_preferred_channel", help="Empty: not sent"
         ),
@@ -448,7 +455,7 @@ DESTINATION = Destination(
     setup=(
         "Create a service key with crm.objects.contacts read and write, and enter it as access_token.",
         "Create the contact property hub_customer_id: single-line text, unique values.",
-        "Create the contact property hub_preferred_channel: single-line text.",
+        "Create the contact properties hub_preferred_channel and hub_satisfaction: single-line text.",
         "Create hub_event_id, single-line text with unique values, on calls, emails, communications and notes.",
         "For what agents change: in an app, subscribe {hook_url} to contact.propertyChange (phone, email, firstname, "
         "lastname, hs_email_optout), contact.merge and contact.deletion, and enter its client secret and app id.",

@@ -23,7 +23,7 @@ from chalicelib.errors import Delayed, DeliveryFailed, Rejected, Unauthorized, U
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import alike, blanked, merged, tops
+from chalicelib.kit.outgoing import alike, blanked, merged, profile, profile_names, profile_settings, tops
 from chalicelib.kit.shape import count, kept, text
 from chalicelib.kit.signatures import keys_of
 from chalicelib.kit.source import Secrets, Setting
@@ -103,9 +103,7 @@ def forget_contact(http: Http, remote: str) -> None:
     if wrong and not isinstance(_failure(http, wrong), Rejected):
         raise _failure(http, wrong)
     if wrong:
-        emptied = {
-            name: False for name in ("email", "phone", _field(http), text(http.settings, "channel_field")) if name
-        }
+        emptied = dict.fromkeys(("email", "phone", _field(http), *profile_names(http.settings)), False)
         emptied = blanked(emptied, http.mapped.get("contact", ()), False) | {"name": ERASED, "active": False}
         _called(http, PARTNER, "write", {"vals": emptied}, [_number(remote)])
 
@@ -168,12 +166,11 @@ def shows_contact(http: Http, customer: Customer, remote: str) -> bool:
 def partner_fields(http: Http, customer: Customer) -> Row:
     """Only what is known: an empty text would clear what an agent filled in."""
     known = {name: found.value for name, found in customer.fields.items()}
-    channel = text(http.settings, "channel_field")
     told = kept(
         name=known.get("name") or f"{known.get('first_name', '')} {known.get('last_name', '')}".strip(),
         email=_address(customer, known.get("email", "")),
         phone=known.get("phone") or customer.first("phone"),
-        **({channel: customer.preferred_channel} if channel else {}),
+        **profile(customer, http.settings),
         **{_field(http): customer.id},
     )
     return merged(told, customer.mapped)
@@ -210,8 +207,8 @@ def _known(http: Http, customer: Customer, remote: str, mail: str) -> Row | None
     legs += [[["id", "=", _number(remote)]]] if remote else []
     legs += [["&", ["partner_share", "=", True], ["email_normalized", "=", mail.lower()]]] if mail else []
     domain = ["|"] * (len(legs) - 1) + [part for leg in legs for part in leg]
-    channel = text(http.settings, "channel_field")
-    wanted = list(dict.fromkeys(filter(None, ("id", "name", "email", "phone", field, channel, *tops(customer.mapped)))))
+    worked_out = profile_names(http.settings)
+    wanted = list(dict.fromkeys(("id", "name", "email", "phone", field, *worked_out, *tops(customer.mapped))))
     ranked = [
         (rank, each) for each in _searched(http, PARTNER, domain, wanted) if (rank := _rank(each, field, ids, remote))
     ]
@@ -400,6 +397,7 @@ DESTINATION = Destination(
             help="Technical name. Where people use ref themselves, one of its own, such as x_draad_id",
         ),
         "channel_field": Setting("Partner field for the preferred channel", help="Technical name; empty: not sent"),
+        **profile_settings("Partner field", help="Technical name"),
         "subtype_id": Setting("Subtype of entries", type="integer", least=1, help="The number of the subtype Note"),
         "call_type_id": Setting(
             "Activity type of calls", type="integer", least=1, help="The number of the type Call: shown with its icon"

@@ -21,7 +21,7 @@ from urllib.parse import quote
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import alike, blanked, merged, news, path
+from chalicelib.kit.outgoing import alike, blanked, merged, news, path, profile, profile_names, profile_settings
 from chalicelib.kit.shape import count, kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of
 from chalicelib.kit.source import Secrets, Setting
@@ -215,9 +215,7 @@ def changes(http: Http, person: Row, customer: Customer) -> Row:
 
 
 def _ours(http: Http, customer: Customer) -> Row:
-    channel = text(http.settings, "channel_field")
-    found = {_field(http): customer.id}
-    return found | {channel: customer.preferred_channel} if channel and customer.preferred_channel else found
+    return {_field(http): customer.id} | profile(customer, http.settings)
 
 
 def _with(listed: list[Row], value: str) -> list[Row]:
@@ -296,7 +294,7 @@ def _newest(http: Http) -> list[Row]:
 
 def _persons(http: Http, query: Row, mapped: Iterable[str] = ()) -> list[Row]:
     ways = [way for way in map(path, mapped) if way[0] == "custom_fields"]
-    keys = [_field(http), text(http.settings, "channel_field"), *(each for way in ways for each in way[1:2])]
+    keys = [_field(http), *profile_names(http.settings), *(each for way in ways for each in way[1:2])]
     wanted = list(dict.fromkeys(filter(None, keys)))
     named = {"custom_fields": ",".join(wanted)} if len(wanted) <= MOST_KEYS else {}
     found = _found(http.request("GET", "api/v2/persons", params=query | named).json())
@@ -459,6 +457,7 @@ DESTINATION = Destination(
             "Person field for our customer id", required=True, help="Its API key, 40 letters and digits"
         ),
         "channel_field": Setting("Person field for the preferred channel", help="Its API key; empty: not sent"),
+        **profile_settings("Person field", help="Its API key"),
         "calls": Setting(
             "Calls",
             default="activity",

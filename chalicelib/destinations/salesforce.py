@@ -22,7 +22,7 @@ from chalicelib.kit import fields
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import alike, merged
+from chalicelib.kit.outgoing import alike, merged, profile, profile_settings
 from chalicelib.kit.shape import count, kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.source import Secrets, Setting
@@ -121,7 +121,7 @@ def contact_row(http: Http, customer: Customer) -> Row:
         "LastName": family[:80],
         "Email": _address(customer, known.get("email", "")),
         _phone_field(http): (known.get("phone") or customer.first("phone"))[:40],
-        text(http.settings, "channel_field"): customer.preferred_channel,
+        **profile(customer, http.settings),
     }
     return merged({name: value for name, value in found.items() if name and value}, customer.mapped)
 
@@ -435,6 +435,7 @@ DESTINATION = Destination(
         "event_field": Setting("Activity field for our event id", default="Hub_Event_Id__c"),
         "phone_field": Setting("Contact field for the phone number", default="Phone", help="Or MobilePhone"),
         "channel_field": Setting("Contact field for the preferred channel", help="Its API name; empty: not sent"),
+        **profile_settings("Contact field", help="Its API name, of a text field"),
         "account_id": Setting(
             "Account of new contacts", help="Its Id. Empty: none, and then a contact is private to the run-as user"
         ),

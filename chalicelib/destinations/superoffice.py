@@ -25,7 +25,7 @@ from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
 from chalicelib.kit.jwt import claims_of
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import alike, merged, shows
+from chalicelib.kit.outgoing import alike, merged, profile, profile_settings, shows
 from chalicelib.kit.shape import kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.signing import rsa_sha256
@@ -152,9 +152,7 @@ def names(customer: Customer) -> dict[str, str]:
 
 
 def custom_fields(http: Http, customer: Customer) -> Row:
-    channel = text(http.settings, "channel_field")
-    told = kept(**{channel: customer.preferred_channel}) if channel else {}
-    return {text(http.settings, "customer_field"): customer.id} | told
+    return {text(http.settings, "customer_field"): customer.id} | profile(customer, http.settings)
 
 
 def changes(http: Http, person: Row, customer: Customer, same: Same = shows) -> list[Row]:
@@ -416,6 +414,7 @@ DESTINATION = Destination(
             "Follow-up field for our event id", required=True, help="Prog-id of a text field, such as SuperOffice:12"
         ),
         "channel_field": Setting("Person field for the preferred channel", help="Prog-id; empty: not sent"),
+        **profile_settings("Person field", help="Prog-id, of a text field"),
         "contact_id": Setting(
             "Company of new persons", type="integer", help="Needed where the preference MandatoryContactOnPerson is on"
         ),

@@ -22,7 +22,7 @@ from chalicelib.errors import Delayed, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.fields import DEFAULT_REGION, email, email_identity, instant, phone, phone_identity, present, scoped
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import alike, merged
+from chalicelib.kit.outgoing import alike, merged, profile, profile_settings
 from chalicelib.kit.request import Request
 from chalicelib.kit.shape import kept, objects, pick, required, text
 from chalicelib.kit.signatures import hmac_signature, keys_of
@@ -255,13 +255,12 @@ def person_fields(http: Http, customer: Customer) -> Row:
     """Only what is known: an empty text would clear what an agent filled in."""
     fields = {name: found.value for name, found in customer.fields.items()}
     first, _, last = fields.get("name", "").strip().partition(" ")
-    channel = text(http.settings, "channel_field")
     told = kept(
         name=kept(firstName=fields.get("first_name") or first, lastName=fields.get("last_name") or last.strip()),
         emails=kept(primaryEmail=_own_one(customer, "email", fields.get("email", ""))),
         phones=kept(primaryPhoneNumber=_own_one(customer, "phone", fields.get("phone", ""))),
         **{_customer_field(http): customer.id},
-        **({channel: customer.preferred_channel} if channel else {}),
+        **profile(customer, http.settings),
     )
     return merged(told, customer.mapped)
 
@@ -555,6 +554,7 @@ DESTINATION = Destination(
         "base_url": Setting("API address", default=CLOUD, help="Self-hosted: https:// and the domain"),
         "customer_field": Setting("Field for our customer id", default="hubCustomerId", help="Its API name, on People"),
         "channel_field": Setting("Field for the preferred channel", help="Its API name, on People; empty: not sent"),
+        **profile_settings("Field", help="Its API name, on People"),
         "target_field": Setting(
             "Field that links a note to a person",
             default="targetPersonId",

@@ -21,7 +21,7 @@ from urllib.parse import quote
 from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import alike, merged
+from chalicelib.kit.outgoing import alike, merged, profile, profile_settings
 from chalicelib.kit.shape import kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of, octets
 from chalicelib.kit.source import Secrets, Setting
@@ -56,7 +56,7 @@ def upsert_contact(http: Http, customer: Customer, remote: str) -> str:
 def append_activity(http: Http, remote: str, entry: Entry) -> str:
     if _as_notes(http):
         return _append_note(http, remote, entry)
-    told = {"profile": profile(remote), "event": profile_event(entry)}
+    told = {"profile": known_by(remote), "event": profile_event(entry)}
     answer = http.request("POST", _url(http, f"users/{_part(remote)}/events"), json=told)
     if answer.status != 202:
         raise Unknown(f"HTTP {answer.status} to an event: 202 is what says that it was kept")
@@ -114,13 +114,12 @@ def user_fields(http: Http, customer: Customer) -> Row:
     """Only what is known: an empty text would clear what an agent filled in."""
     known = {name: found.value for name, found in customer.fields.items()}
     name = known.get("name") or f"{known.get('first_name', '')} {known.get('last_name', '')}".strip()
-    field = text(http.settings, "channel_field")
     told = kept(
         external_id=customer.id,
         name=name,
         email=_address(customer, known.get("email", "")),
         phone=known.get("phone") or customer.first("phone"),
-        user_fields=kept(**{field: customer.preferred_channel}) if field else {},
+        user_fields=profile(customer, http.settings),
     )
     return merged(told, customer.mapped)
 
@@ -131,7 +130,7 @@ def _address(customer: Customer, newest: str) -> str:
     return newest if newest in owned else customer.first("email")
 
 
-def profile(remote: str) -> Row:
+def known_by(remote: str) -> Row:
     """Known by the user's own id: any other standard identifier could move it to somebody else."""
     return {"source": SOURCE_NAME, "type": "customer", "identifiers": [{"type": "user_id", "value": remote}]}
 
@@ -460,6 +459,7 @@ DESTINATION = Destination(
             help="Then tickets of users that the hub made come back to the same customer by their mail address",
         ),
         "channel_field": Setting("User field for the preferred channel", help="Its key; empty: not sent"),
+        **profile_settings("User field", help="Its key"),
     },
     secrets={
         "api_token": Setting("API token", help="Used with the API user's mail address"),

@@ -21,7 +21,7 @@ from chalicelib.errors import Delayed, Rejected, Unauthorized, Unknown
 from chalicelib.kit.destination import Destination, Limit
 from chalicelib.kit.grant import Token
 from chalicelib.kit.lazily import pattern
-from chalicelib.kit.outgoing import alike, merged
+from chalicelib.kit.outgoing import alike, merged, profile, profile_settings
 from chalicelib.kit.shape import count, kept, objects, pick, text
 from chalicelib.kit.signatures import keys_of
 from chalicelib.kit.source import Secrets, Setting
@@ -161,13 +161,12 @@ def contact_fields(http: Http, customer: Customer) -> Row:
     known = {name: found.value for name, found in customer.fields.items()}
     first, _, last = known.get("name", "").strip().partition(" ")
     names = kept(first=first if last else "", last=last.strip() or first)
-    channel = text(http.settings, "channel_field")
     told = kept(
         First_Name=known.get("first_name") or names.get("first"),
         Last_Name=known.get("last_name") or names.get("last"),
         Email=_address(customer, known.get("email", "")),
         Phone=known.get("phone") or customer.first("phone"),
-        **({channel: customer.preferred_channel} if channel else {}),
+        **profile(customer, http.settings),
         **{_field(http): customer.id},
     )
     return merged(told, customer.mapped)
@@ -447,6 +446,7 @@ DESTINATION = Destination(
             "Contact field for our customer id", default="Draad_Customer_Id", help="Its API name; unique"
         ),
         "channel_field": Setting("Contact field for the preferred channel", help="Its API name; empty: not sent"),
+        **profile_settings("Contact field", help="Its API name"),
         "tasks": Setting("Kinds shown as closed tasks", type="array", items="string", default=list(TASKS)),
         "run_workflows": Setting(
             "Run workflows",

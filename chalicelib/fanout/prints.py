@@ -18,6 +18,7 @@ CHANNEL = "~"
 computed it: it counts as unchanged until that is done again."""
 EARLY_MS, LATE_MS = 5_000, 60_000
 """Between our push and the time that a system gives for the change: clocks differ, and requests take time."""
+CONSENT = "consent"
 MAPPED = ">"
 """Before the print of a field that a mapping fills. A change of it is always pushed: nobody knows which field
 over there told us what it is made of."""
@@ -91,7 +92,12 @@ def unsaid(pushed: str, names: Collection[str]) -> str:
 
 def _kept(connection: Connection, customer: Customer) -> dict[str, Field]:
     kept = destinations.load(connection.provider).contact_fields
-    return {name: field for name, field in customer.fields.items() if not kept or name in kept}
+    asked = any(name.startswith(CONSENT) and value for name, value in connection.settings.items())
+    return {
+        name: field
+        for name, field in customer.fields.items()
+        if not kept or name in kept or (asked and name.startswith(CONSENT))
+    }
 
 
 def _short(text: str) -> str:

@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.kit.expressions import Search, compiled
 from chalicelib.kit.fields import plain
 from chalicelib.kit.lazily import pattern
+from chalicelib.kit.source import Setting
 
 if TYPE_CHECKING:
     from chalicelib.kit.destination import Destination
+    from chalicelib.model.customer import Customer
 
 CONTACT, ACTIVITY = "contact", "activity"
+WORKED_OUT = ("channel", "satisfaction", "consent")
 MOST_FIELDS = 50
 """Of one section."""
 LONGEST_NAME = 200
@@ -59,6 +62,29 @@ def merged(row: Mapping[str, Any], mapped: Mapping[str, Any]) -> Row:
     for name, value in mapped.items():
         whole = _without(whole, path(name)) if value is None else _with(whole, path(name), value)
     return whole
+
+
+def profile(customer: Customer, settings: Mapping[str, Any], suffix: str = "field") -> dict[str, str]:
+    """What the hub works out of a customer, under the fields that a connection's settings name."""
+    told = (customer.preferred_channel, customer.newest_score, customer.mail_consent)
+    named = [str(settings.get(f"{name}_{suffix}") or "") for name in WORKED_OUT]
+    return {field: value for field, value in zip(named, told, strict=True) if field and value}
+
+
+def profile_names(settings: Mapping[str, Any], suffix: str = "field") -> list[str]:
+    """Those fields, for who reads or empties them."""
+    return [str(settings[key]) for name in WORKED_OUT if settings.get(key := f"{name}_{suffix}")]
+
+
+def profile_settings(what: str, suffix: str = "field", help: str = "") -> dict[str, Setting]:
+    """Those settings, beside the channel's. `what`: the kind of field there, such as "Contact field"."""
+    before = f"{help}; " if help else ""
+    return {
+        f"satisfaction_{suffix}": Setting(
+            f"{what} for the newest satisfaction", help=f"{before}0 to 100; empty: not sent"
+        ),
+        f"consent_{suffix}": Setting(f"{what} for consent to mail", help=f"{before}granted or denied; empty: not sent"),
+    }
 
 
 def blanked(row: Mapping[str, Any], names: Iterable[str], blank: Any) -> Row:

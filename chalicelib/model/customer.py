@@ -15,6 +15,10 @@ DENIED = frozenset({"denied", "deny", "no", "false", "opt-out", "unsubscribed"})
 GRANTED = frozenset({"granted", "grant", "allow", "allowed", "yes", "true", "opt-in", "subscribed"})
 
 
+MAIL_CONSENTS = ("consent_email", "consent_marketing", "consent")
+"""Fields that tell of consent to mail, the first that is there."""
+
+
 def denies(value: str) -> bool:
     """A no is a no however it is written; a yes (GRANTED) must be one of the words exactly."""
     return value.strip().casefold() in DENIED
@@ -43,6 +47,19 @@ class Customer(msgspec.Struct, frozen=True, omit_defaults=True):
     former: tuple[str, ...] = ()
     mapped: dict[str, Any] = {}
     """What the mapping of the destination that he is shown to found: its field → value, None: not sent."""
+
+    @property
+    def newest_score(self) -> str:
+        """The newest of his scores, 0 to 100, or the empty text."""
+        rated = sorted(self.satisfaction.values(), key=lambda each: str(each.get("at", "")))
+        return str(rated[-1].get("score", "")) if rated else ""
+
+    @property
+    def mail_consent(self) -> str:
+        """Whether he may be mailed: granted, denied, or the empty text where nobody knows."""
+        named = (self.fields[name].value for name in MAIL_CONSENTS if name in self.fields)
+        word = next(named, "")
+        return "denied" if denies(word) else "granted" if word.strip().casefold() in GRANTED else ""
 
     def first(self, kind: str) -> str:
         """The value of the best identity of `kind`, or the empty text."""

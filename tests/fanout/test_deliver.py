@@ -563,6 +563,20 @@ def test_what_a_system_told_us_is_not_sent_back_to_it(desk: Desk) -> None:
     )
 
 
+def test_a_change_of_consent_is_told_where_a_setting_names_its_field(desk: Desk) -> None:
+    desk.go(CONTACT)
+    told = desk.system.people["r1"]
+    refused = msgspec.structs.replace(
+        EVENT, object="no", occurred_at="2026-09-03T08:30:00.000Z", fields={"consent_email": "denied"}
+    )
+    record.record(desk.table, stamp(refused, "con_shop", "x"), "receipt", Organisation())
+    desk.go(CONTACT)
+    assert desk.system.people["r1"] is told, "nothing there shows it"
+    desk.connect(settings={"consent_field": "mail_ok"})
+    desk.go(CONTACT)
+    assert desk.system.people["r1"].mail_consent == "denied"
+
+
 TIER = msgspec.structs.replace(
     EVENT, type="identify", object="t1", id="t1", occurred_at="2026-09-02T09:00:00.000Z", text=""
 )

@@ -64,7 +64,7 @@ class HubSpot(Standin):
         self.unique = {kind: {"hub_event_id"} for kind in ENGAGEMENTS} | {"contacts": {"hub_customer_id"}}
         for kind, names in self.unique.items():
             self.known[kind] |= names
-        self.known["contacts"].add("hub_preferred_channel")
+        self.known["contacts"] |= {"hub_preferred_channel", "hub_satisfaction"}
         self.created = 0
         self.writes = 0
         self._ids = itertools.count(501)

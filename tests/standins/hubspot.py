@@ -283,6 +283,8 @@ class HubSpot(Standin):
             return _error(404, "OBJECT_NOT_FOUND", "Object not found.")
         if kept["id"] == other["id"]:
             return _error(400, "VALIDATION_ERROR", f"Contact {other['id']} has already been merged")
+        mails = [each["properties"].get("email", "").lower() for each in (kept, other)]
+        kept["also"] = [*kept.get("also", ()), *other.get("also", ()), *filter(None, mails)]
         kept["properties"] = {**other["properties"], **kept["properties"]}
         self.links = {
             (kind, each, kept["id"] if contact == other["id"] else contact) for kind, each, contact in self.links
@@ -375,7 +377,8 @@ class HubSpot(Standin):
     def _find(self, kind: str, name: str, value: str) -> Row | None:
         fold = str.lower if name == "email" else str
         rows = self.objects[kind].values()
-        return next((row for row in rows if fold(row["properties"].get(name) or "") == fold(value)), None)
+        also = (row for row in rows if name == "email" and value.lower() in row.get("also", ()))
+        return next((row for row in rows if fold(row["properties"].get(name) or "") == fold(value)), next(also, None))
 
     def _make(self, kind: str, properties: Row) -> Row:
         key = str(next(self._ids))

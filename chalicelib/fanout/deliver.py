@@ -68,7 +68,8 @@ class Office:
     """What the duties of one batch share. `connection`: by id, read once a batch. For messages by
     rule: `rules`; `said`, a customer's newest entries; `link`, that brings him back to what an event
     is about; `record`, which puts what was sent on his timeline. `preferred`: his channel, computed where
-    he named none. `known`: his history, whole or his newest entries alone, for audiences."""
+    he named none. `adopted`: whoever that system told of under a record (connection, record, node) is the customer with
+    that node, whose record it is since now. `known`: his history, whole or his newest entries alone, for audiences."""
 
     table: Table
     person_of: PersonOf
@@ -79,6 +80,7 @@ class Office:
     record: Callable[[Event, str], None] = lambda event, connection: None
     known: Callable[[Person, bool], Known] = lambda person, whole: Known()
     preferred: Callable[[Person], str] = lambda person: person.customer.preferred_channel
+    adopted: Callable[[str, str, str], object] = lambda connection, remote, node: None
 
 
 @dataclass(frozen=True)
@@ -459,6 +461,8 @@ def _pushed(post: Post, leased: Contact) -> str:
         if _comes_back(post):
             leased = contacts.pushing(post.table, leased, wanted)
         remote = post.destination.upsert_contact(post.http, customer, remote)
+    if remote != leased.remote and post.destination.changes:
+        post.office.adopted(post.connection.id, remote, leased.node)
     if not contacts.save(post.table, leased, remote, wanted):
         raise Busy("the lease ran out while the destination was answering")
     return remote

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from chalicelib import telemetry
-from chalicelib.context import newest
+from chalicelib.context import adopted, newest
+from chalicelib.context.record import rules_of
 from chalicelib.fanout.deliver import Office, deliver
 from chalicelib.model import instants
-from chalicelib.store import connections, deliveries, queues, rules
+from chalicelib.store import connections, deliveries, organisation, queues, rules
 from chalicelib.store.deliveries import Attempt, Duty
 from chalicelib.store.table import DynamoTable, Table
 from chalicelib.workers import audiences, context, letters
@@ -54,6 +55,7 @@ def _share(table: Table, batch: Batch, messages: list[Record]) -> None:
         letters.recorder(table),
         audiences.known(table),
         lambda person: newest.preferred_channel(table, person),
+        lambda *record: adopted.unite(table, rules_of(organisation.read(table)), *record),
     )
     connection = office.connection(_connection(messages[0]["body"]))
     turns = Turns(table, connection) if connection else None

@@ -17,8 +17,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from chalicelib import destinations
-from chalicelib.context import resolve
+from chalicelib import destinations, telemetry
+from chalicelib.context import adopted, resolve
+from chalicelib.context.record import rules_of
 from chalicelib.errors import DeliveryFailed, Paced
 from chalicelib.fanout import deliver, moves, reconcile
 from chalicelib.fanout.plan import Planner
@@ -26,9 +27,11 @@ from chalicelib.fanout.reconcile import ASTRAY, DIFFERS, GONE, MISSING, Found
 from chalicelib.model import instants
 from chalicelib.model.connection import ACTIVE, Connection
 from chalicelib.model.event import digest
-from chalicelib.store import connections, contacts, deliveries, jobs, receipts
+from chalicelib.model.identity import Identity
+from chalicelib.store import connections, contacts, deliveries, jobs, organisation, receipts
 from chalicelib.store.deliveries import CONTACT, DELIVERED, Duty
 from chalicelib.store.jobs import Job, Turn, cursor, place
+from chalicelib.store.secrets import node_id
 from chalicelib.store.table import Delete, Item, Key, Table, now_seconds
 from chalicelib.workers.fanout import person_of, planner_of, remembered
 from chalicelib.workers.rounds import Round
@@ -75,6 +78,7 @@ def run(table: Table, job: Job) -> Turn:
         _look(table, connection, planner, found, patience)
         _look_at_records(table, connection, planner, page.items, found, patience)
     for item in page.items:
+        _unite(table, connection, planner, item)
         if why := reconcile.superfluous(connection, item, planner):
             found.count(reconcile.EXTRA)
             reconcile.note(table, connection.id, reconcile.EXTRA, str(item["remote"]), item["pk"][2:], why)
@@ -230,6 +234,19 @@ def _look_at_records(
             deliveries.send([Duty(connection.id, CONTACT, person.oldest, person.id)])
         elif there:
             reconcile.alike(table, connection.id, person.id)
+
+
+def _unite(table: Table, connection: Connection, planner: Planner, item: Item) -> None:
+    """Whoever a record told of at the very moment at which it became this customer's."""
+    remote, node = str(item.get("remote", "")), item["pk"][2:]
+    told = destinations.load(connection.provider).changes is not None
+    if not told or not remote or item["sk"] != f"C#{connection.id}":
+        return
+    person = planner.person_of(node)
+    if person and node_id(Identity("crm", remote, connection.id)) not in person.nodes:
+        mine = contacts.belongs(table, contacts.from_item(item), person.nodes)
+        if mine and adopted.unite(table, rules_of(organisation.read(table)), connection.id, remote, node):
+            telemetry.warn("somebody known by his record alone is joined now", connection=connection.id)
 
 
 def _patiently(ask: Callable[..., bool | None], patience: list[float]) -> bool | None:

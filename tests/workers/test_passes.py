@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
+from chalicelib.context.record import record as recorded
 from chalicelib.model import instants
-from chalicelib.store import deliveries, jobs
+from chalicelib.model.event import Event, stamp
+from chalicelib.model.identity import A2_ATTESTED, Identity
+from chalicelib.store import contacts, deliveries, jobs
 from chalicelib.store.deliveries import Duty
+from chalicelib.store.organisation import Organisation
+from chalicelib.store.secrets import node_id
 from chalicelib.workers import jobs as worker
 from chalicelib.workers import reconcile, sweep
 from tests.api.client import Api, event, key_with, person
@@ -114,3 +119,35 @@ def test_a_pass_that_runs_holds_the_next_one_up(api: Api, sent: list[Duty]) -> N
     with later(16):
         sweep.take()
     assert len(passes(api, "recent")) == 1, "the first one is not over"
+
+
+def test_whoever_a_record_told_of_at_the_moment_of_its_adoption_is_joined_at_night(api: Api, sent: list[Duty]) -> None:
+    made = api.call(
+        "POST",
+        "/v1/connections",
+        201,
+        {
+            "provider": "hubspot",
+            "settings": {"app_id": "4242"},
+            "secrets": {"access_token": "pat-eu1", "client_secret": "app-client-secret"},
+        },
+    )["id"]
+    known(api, 6)
+    tom, record = Identity("email", "jan6@example.nl"), Identity("crm", "501", made, A2_ATTESTED)
+    told_by = Event(
+        type="identify", channel="crm", object="501", occurred_at="2026-11-06T10:00:00.000Z", identities=(record,)
+    )
+    recorded(api.table, stamp(told_by, made, "hubspot"), "receipt", Organisation())
+    leased = contacts.lease(api.table, contacts.Contact(made, node_id(tom)))
+    assert leased and contacts.save(api.table, leased, "501", "print")
+    assert (
+        api.get("/v1/customers", identity=tom.text)["customers"]
+        != api.get("/v1/customers", identity=record.text)["customers"]
+    )
+    job = api.call("POST", "/v1/reconcile", 202, {"connection": made})["job"]
+    while api.get(f"/v1/jobs/{job}")["status"] == "running":
+        worker.run(api.table, job)
+    assert (
+        api.get("/v1/customers", identity=tom.text)["customers"]
+        == api.get("/v1/customers", identity=record.text)["customers"]
+    )

@@ -458,7 +458,7 @@ def _pushed(post: Post, leased: Contact) -> str:
     mine = leased.remote if contacts.belongs(post.table, leased, person.nodes) else ""
     remote = _merged(post, person, mine) if mine else _told_record(post, person)
     if not (mine and _there_already(post, now, customer, replace(leased, remote=remote))):
-        if _comes_back(post):
+        if mine and _comes_back(post):
             leased = contacts.pushing(post.table, leased, wanted)
         remote = post.destination.upsert_contact(post.http, customer, remote)
     if remote != leased.remote and post.destination.changes:

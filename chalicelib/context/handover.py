@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from chalicelib.context import conversations, resolve
 from chalicelib.context.graph import Rec, Rules, pair_of
+from chalicelib.context.resolve import Cause
 from chalicelib.errors import Busy
 from chalicelib.kit import tokens
 from chalicelib.model import instants
@@ -170,11 +171,13 @@ def preferred(event: Event, redeemed: Iterable[Redeemed]) -> dict[str, str]:
     return {PREFERRED: event.channel} if any(each.notify for each in redeemed) else {}
 
 
-def unite(table: Table, rules: Rules, home: str, others: Iterable[str], event: Event) -> None:
-    """Whoever redeemed a token and whoever took part in its thread are one person, at A3."""
+def unite(table: Table, rules: Rules, home: str, others: Iterable[str], cause: Cause) -> bool:
+    """They are one person, at A3: who redeemed a token and who took part in its thread, or whom a record told of and
+    whose it is. Whether there was anybody to join."""
     found = table.batch_get([(f"N#{node}", "-") for node in others if node != home])
     living = sorted(pk[2:] for (pk, _), item in found.items() if "own" in item)
     if living:
         nodes = [resolve.Node(node, asr=A3_VERIFIED) for node in (home, *living)]
         pairs = {pair_of(home, node): Rec(A3_VERIFIED) for node in living}
-        resolve.apply(table, rules, nodes, pairs, cause=conversations.cause_of(event))
+        resolve.apply(table, rules, nodes, pairs, cause=cause)
+    return bool(living)

@@ -215,7 +215,7 @@ def _keep(
     theirs = [ref_id(each.thread) for each in redeemed]
     there = table.batch_get([(f"R#{ref}", f"P#{node}") for ref in theirs]) if theirs else {}
     also = place.participate(table, theirs, _redeemer(who), there)
-    handover.unite(table, rules, node, [*met.redeemers, *also.others], event)
+    handover.unite(table, rules, node, [*met.redeemers, *also.others], conversations.cause_of(event))
     _converse(table, event, evidence, seen, [(f"R#{ref}", f"P#{node}") for ref in seen.refs])
     handover.converse(table, event, redeemed)
     if seen.waits:

@@ -242,8 +242,8 @@ def _unite(table: Table, connection: Connection, planner: Planner, item: Item) -
     told = destinations.load(connection.provider).changes is not None
     if not told or not remote or item["sk"] != f"C#{connection.id}":
         return
-    person = planner.person_of(node)
-    if person and node_id(Identity("crm", remote, connection.id)) not in person.nodes:
+    person, known = planner.person_of(node), node_id(Identity("crm", remote, connection.id))
+    if person and known not in person.nodes and table.get((f"N#{known}", "-")):
         mine = contacts.belongs(table, contacts.from_item(item), person.nodes)
         if mine and adopted.unite(table, rules_of(organisation.read(table)), connection.id, remote, node):
             telemetry.warn("somebody known by his record alone is joined now", connection=connection.id)

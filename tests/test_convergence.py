@@ -105,10 +105,11 @@ def at_the_desk(play: Play, rng: random.Random, number: int) -> None:
         play.shown["desk", number, "name"] = name
     play.said(number, "name", name, at)
     time.sleep(rng.uniform(0, LATEST_WEBHOOK))
-    renamed(play, number, at)
+    renamed(play, number, name, at)
 
 
-def renamed(play: Play, number: int, at: int) -> None:
+def renamed(play: Play, number: int, name: str, at: int) -> None:
+    """Tells of what was there at that moment: by now it may be overwritten."""
     user, moment = play.desk_user(number), instants.from_ms(at)
     detail = {
         "id": str(user["id"]),
@@ -117,7 +118,7 @@ def renamed(play: Play, number: int, at: int) -> None:
         "role": "end-user",
     }
     detail |= {"created_at": "2026-09-01T11:27:58Z", "updated_at": moment}
-    told = {"current": str(user["name"]), "previous": ""}
+    told = {"current": name, "previous": ""}
     assert drive.zendesk(play.world.desk_hook, "user.name_changed", detail, told, moment).go() in (200, 204)
 
 
@@ -160,7 +161,7 @@ def desk_tells(play: Play, number: int) -> None:
             return
         play.shown["desk", number, "name"] = name
         at = play.moment()
-    renamed(play, number, at)
+    renamed(play, number, name, at)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(hub: Hub) -> Iterator[World]:
     who = Integrator(hub.url, hub.admin_key)
-    with Zendesk() as desk:
+    with Zendesk.of_a_hub() as desk:
         shop = who.connect("shopify", settings={"accounts": "verified"}, secrets={"client_secret": drive.SHOP_SECRET})
         chat = who.connect(
             "generic",

@@ -99,7 +99,7 @@ def world(hub: Hub) -> Iterator[World]:
 @contextmanager
 def assembled(hub: Hub) -> Iterator[World]:
     who = Integrator(hub.url, hub.admin_key)
-    with HubSpot() as crm, Zendesk() as desk:
+    with HubSpot() as crm, Zendesk.of_a_hub() as desk:
         shop = who.connect("shopify", settings={"accounts": "verified"}, secrets={"client_secret": drive.SHOP_SECRET})
         made = who.connect(
             "hubspot",

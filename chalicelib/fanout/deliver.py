@@ -422,6 +422,9 @@ def push_contact(post: Post, person: Person) -> str:
     except DeliveryFailed as failed:
         contacts.release(post.table, leased, unsure=isinstance(failed, Unknown))
         raise
+    except Busy:
+        contacts.abandon(post.table, leased)
+        raise
 
 
 def _crossed(post: Post, customer: Customer, contact: Contact) -> bool:
@@ -464,7 +467,7 @@ def _pushed(post: Post, leased: Contact) -> str:
     if remote != leased.remote and post.destination.changes:
         post.office.adopted(post.connection.id, remote, leased.node)
     if not contacts.save(post.table, leased, remote, wanted):
-        raise Busy("the lease ran out while the destination was answering")
+        raise Busy("the contact was corrected, or taken over, while the destination was answering")
     return remote
 
 

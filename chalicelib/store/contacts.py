@@ -109,10 +109,13 @@ def lease(table: Table, contact: Contact) -> Contact | None:
 
 
 def pushing(table: Table, contact: Contact, wanted: str) -> Contact:
-    """Before a push whose change that system may tell back, soon or late: what it is about to show."""
+    """Before a push whose change that system may tell back, soon or late: what it is about to show. Raises Busy when
+    the contact was corrected since it was leased."""
     news = [each for each in wanted.split()[1:] if each not in contact.pushed.split()]
     past = (*contact.past, " ".join([str(instants.now_ms()), *news]))[-MOST_PUSHES:]
-    table.write(Update(key(contact.connection, contact.node), {"past": list(past)}, when=equal(ver=contact.ver)))
+    remember = Update(key(contact.connection, contact.node), {"past": list(past)}, when=equal(ver=contact.ver))
+    if not table.write(remember):
+        raise Busy("the contact was corrected meanwhile")
     return replace(contact, past=past)
 
 
@@ -146,9 +149,11 @@ def adopt(table: Table, connection: str, nodes: Iterable[str], primary: str, mer
     for item in table.batch_get([key(connection, node) for node in nodes]).values():
         contact = from_item(item)
         if contact.remote in gone:
-            moved = replace(contact, remote=primary, pushed="", until=0, was=(*contact.was, contact.remote))
+            was = list(dict.fromkeys((*contact.was, contact.remote)))
+            moved = {"remote": primary, "was": was, "ver": contact.ver + 1}
             table.write(Put(pointer(connection, contact.remote, contact.node) | {"into": primary}))
-            table.write(Put(_item(moved, contact.ver + 1), equal(ver=contact.ver)))
+            when, place = equal(ver=contact.ver), key(connection, contact.node)
+            table.write(Update(place, moved, remove=("pushed", "until"), when=when))
 
 
 def correct(
@@ -163,8 +168,9 @@ def correct(
             changed = change(contact.pushed)
             if changed == contact.pushed and not (again and contact.until > instants.now_ms()):
                 break
-            row = _item(replace(contact, pushed=changed), contact.ver + 1, contact.until)
-            if table.write(Put(row, equal(ver=contact.ver))):
+            # Only this: a push that is under way notes what it is about to show.
+            row = {"pushed": changed, "ver": contact.ver + 1}
+            if table.write(Update(key(connection, node), row, when=equal(ver=contact.ver or None))):
                 break
         else:
             raise Busy("the contact changes all the time")
@@ -178,6 +184,18 @@ def release(table: Table, contact: Contact, *, unsure: bool = False) -> None:
         table.write(Update(place, {"ver": contact.ver + 1}, remove=("until", "pushed"), when=when))
         return
     table.write(Put(_item(contact, contact.ver + 1), equal(ver=contact.ver)))
+
+
+def abandon(table: Table, leased: Contact) -> None:
+    """Its holder is done and its push does not count, for the contact was corrected meanwhile: whoever comes next
+    need not wait until the lease runs out."""
+    for _ in range(10):
+        item = table.get(key(leased.connection, leased.node))
+        if item is None or item.get("until") != leased.until:
+            return
+        when, place = equal(ver=item["ver"]), key(leased.connection, leased.node)
+        if table.write(Update(place, {"ver": item["ver"] + 1}, remove=("until", "pushed"), when=when)):
+            return
 
 
 def _item(contact: Contact, ver: int, until: int = 0) -> Item:

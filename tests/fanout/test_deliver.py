@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -56,9 +56,13 @@ class System:
     says: list[Exception | None] = field(default_factory=list)
     lost: list[Exception] = field(default_factory=list)
     looked: int = 0
+    meanwhile: Callable[[], None] | None = None
+    comes_back: tuple[str, ...] = ()
 
     def upsert(self, http: Any, customer: Customer, remote: str) -> str:
         self._answer(http)
+        if self.meanwhile:
+            self.meanwhile()
         known = (key for key, each in self.people.items() if each.id == customer.id)
         key = remote or next(known, f"r{len(self.people) + 1}")
         self.people[key] = customer
@@ -95,6 +99,7 @@ class System:
             find_activity=self.find,
             keyed=self.keyed,
             contact_fields=("name",),
+            comes_back=self.comes_back,
         )
 
 
@@ -481,6 +486,64 @@ def test_a_leased_contact_is_busy(desk: Desk) -> None:
     assert contacts.lease(desk.table, contacts.Contact(CRM, node))
     with pytest.raises(errors.Busy):
         desk.go()
+
+
+def renamed(desk: Desk, name: str, day: int) -> None:
+    event = msgspec.structs.replace(
+        EVENT, object=f"n{day}", fields={"name": name}, occurred_at=f"2026-09-{day:02d}T08:30:00.000Z"
+    )
+    record.record(desk.table, stamp(event, "con_voice", "voice"), "receipt", Organisation())
+
+
+def test_told_of_a_change_while_it_pushes_it_pushes_again_at_once(desk: Desk) -> None:
+    desk.go(CONTACT)
+    renamed(desk, "Jan de Vries", 3)
+
+    def told() -> None:
+        contacts.correct(desk.table, CRM, [desk.duty(CONTACT).node], lambda pushed: "")
+
+    desk.system.meanwhile = told
+    with pytest.raises(errors.Busy):
+        desk.go(CONTACT)
+    desk.system.meanwhile, desk.system.people["r1"] = None, Customer(id="what somebody typed")
+    assert desk.go(CONTACT) == "delivered", "nobody waits for the lease of who is done"
+    assert desk.system.people["r1"].fields["name"].value == "Jan de Vries"
+
+
+def test_nothing_is_pushed_that_is_not_remembered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.system.comes_back = ("mark",)
+    desk.go(CONTACT)
+    renamed(desk, "Jan de Vries", 3)
+    first = desk.system.people["r1"]
+    pushing = contacts.pushing
+
+    def overtaken(table: Any, leased: contacts.Contact, wanted: str) -> contacts.Contact:
+        contacts.correct(desk.table, CRM, [leased.node], lambda pushed: "")
+        return pushing(table, leased, wanted)
+
+    with monkeypatch.context() as meanwhile, pytest.raises(errors.Busy):
+        meanwhile.setattr(contacts, "pushing", overtaken)
+        desk.go(CONTACT)
+    assert desk.system.people["r1"] is first
+    assert desk.go(CONTACT) == "delivered"
+    assert desk.system.people["r1"].fields["name"].value == "Jan de Vries"
+    (held,) = desk.table.batch_get([contacts.key(CRM, desk.duty(CONTACT).node)]).values()
+    assert len(held["past"]) == 1
+
+
+def test_what_is_remembered_outlives_a_correction_that_read_before(desk: Desk) -> None:
+    leased = contacts.lease(desk.table, contacts.Contact(CRM, "n1"))
+    assert leased
+    with_past = []
+
+    def meanwhile(pushed: str) -> str:
+        if not with_past:
+            with_past.append(contacts.pushing(desk.table, leased, "who name=x"))
+        return "something else"
+
+    contacts.correct(desk.table, CRM, ["n1"], meanwhile)
+    held = desk.table.get(contacts.key(CRM, "n1"))
+    assert held and len(held["past"]) == 1
 
 
 def test_two_customers_that_become_one_keep_the_elder_contact(desk: Desk) -> None:

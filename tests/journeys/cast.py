@@ -108,7 +108,7 @@ class Cast:
 
 @contextmanager
 def assembled(who: Integrator) -> Iterator[Cast]:
-    with HubSpot() as crm, Partner() as partner, Twilio() as vendor, Zendesk() as desk:
+    with HubSpot() as crm, Partner() as partner, Twilio() as vendor, Zendesk.of_a_hub() as desk:
         cast = Cast(who, crm, partner, vendor, desk)
         cast.add("shop", "shopify", settings={"accounts": "verified"}, secrets={"client_secret": drive.SHOP_SECRET})
         orders = {"order": cast.ids["shop"]}

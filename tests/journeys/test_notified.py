@@ -54,7 +54,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(hub: Hub) -> Iterator[World]:
     who = Integrator(hub.url, hub.admin_key)
-    with HubSpot() as crm, Line() as line, Partner() as partner, Zendesk() as desk:
+    with HubSpot() as crm, Line() as line, Partner() as partner, Zendesk.of_a_hub() as desk:
         made = World(who, hub, crm, line, partner, desk, {}, {})
         connect(made)
         rule = who.call(

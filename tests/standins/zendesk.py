@@ -39,6 +39,14 @@ class Zendesk(Standin):
     deleted user is answered, 404 or 200 with active: false."""
 
     lie: Any = {"error": "InternalError", "description": "lies with a 200"}
+    hubs = itertools.count(10_001, 10_000)
+
+    @classmethod
+    def of_a_hub(cls) -> Zendesk:
+        """One with ids of its own: a hub that lives longer knows each as the same account."""
+        made = cls()
+        made._ids = itertools.count(next(cls.hubs))
+        return made
 
     def reset(self) -> None:
         self.credentials = {(EMAIL, TOKEN)}

@@ -29,7 +29,7 @@ from chalicelib.model.connection import Connection
 from chalicelib.model.event import Event, stamp
 from chalicelib.model.identity import CONTACT_POINTS, Identity
 from chalicelib.settings import settings
-from chalicelib.store import audiences, aws, connections, events, ids, organisation, rates, rules, secrets
+from chalicelib.store import audiences, aws, connections, events, ids, organisation, rates, rules, secrets, slots
 from chalicelib.store.codec import encode
 from chalicelib.store.deliveries import Duty
 from chalicelib.store.table import DynamoTable, Item
@@ -228,6 +228,7 @@ class World:
         rates.forget()
         outward.forget()
         for connection in {duty.connection for duty in duties}:
+            slots.slow(self.table, connection)
             limit = destinations.load(self._provider(connection)).limit
             rates.take(self.table, connection, limit.requests, limit.seconds)
         with self.metered() as meter:

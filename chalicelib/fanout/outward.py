@@ -29,8 +29,9 @@ REMEMBERED_SECONDS = 60.0
 _slow: dict[str, float] = {}
 
 
-def slow(connection: str) -> bool:
-    return _slow.get(connection, 0.0) > time.monotonic()
+def slow(connection: str) -> float:
+    """Seconds for which it still counts as slow here, or 0."""
+    return max(0.0, _slow.get(connection, 0.0) - time.monotonic())
 
 
 def note(connection: str, seconds: float) -> None:

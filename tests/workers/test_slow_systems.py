@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -17,15 +18,29 @@ from chalicelib.settings import settings
 from chalicelib.store import slots
 from chalicelib.workers import turns
 from chalicelib.workers.turns import Turns
+from tests.faults import FaultTable
 from tests.schedule import MemoryTable, replaced
 from tests.standins.server import Answer, Call, Standin
 
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    outward.forget()
+    forget()
     yield
+    forget()
+
+
+def forget() -> None:
+    """As another worker: it has seen nothing yet."""
     outward.forget()
+    slots.forget()
+
+
+def after_a_while() -> tuple[tuple[Any, str, Any], ...]:
+    """When it was slow so long ago that nobody remembers."""
+    seconds = outward.REMEMBERED_SECONDS + 1
+    clock, now = time.monotonic() + seconds, instants.now_ms() + int(seconds * 1000)
+    return (time, "monotonic", lambda: clock), (instants, "now_ms", lambda: now)
 
 
 def connection(**settings: int | str) -> Connection:
@@ -68,9 +83,28 @@ def test_a_slow_one_keeps_two_until_one_leaves_and_is_forgiven() -> None:
     assert not shares[0].crowded(), "who has a slot goes on"
     shares[0].leave()
     assert not shares[2].crowded()
-    later = time.monotonic() + outward.REMEMBERED_SECONDS + 1
-    with replaced((time, "monotonic", lambda: later)):
+    with replaced(*after_a_while()):
         assert not Turns(table, connection()).crowded()
+
+
+def test_one_worker_finds_it_slow_and_all_know() -> None:
+    table = MemoryTable()
+    first = Turns(table, connection())
+    outward.note("con", outward.SLOW_SECONDS + 1)
+    assert not first.crowded()
+    first.leave()
+    forget()
+    others = [Turns(table, connection()) for _ in range(3)]
+    assert [share.crowded() for share in others] == [False, False, True]
+    with replaced(*after_a_while()):
+        assert not Turns(table, connection()).crowded()
+
+
+def test_a_fast_one_is_asked_about_seldom() -> None:
+    table = FaultTable(MemoryTable())
+    for _ in range(50):
+        Turns(table, connection()).crowded()
+    assert table.calls == 1
 
 
 def test_its_owner_may_say_how_many() -> None:

@@ -6,9 +6,9 @@ A comment right before a block says what it is:
     <!-- answers: 401 -->           a command whose last request is refused
     <!-- body: POST /v1/rules -->   JSON that this route takes
     <!-- answer: shortened -->      JSON that the command before it answers; … stands for anything
-    <!-- file: path -->             JSON that is a part of this file's form, and is only parsed
+    <!-- mapping: generic -->       JSON that is a mapping of this provider
 
-Commands without a comment run in `test_docs_run.py`.
+Commands without a comment run in `test_docs_run.py`; JSON without one is only parsed.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chalicelib.api.providers import declared
+from chalicelib.kit import outgoing
 from tests.api.client import Api, key_with
 from tests.docs.markdown import DOCS, ROOT, Block, blocks, name_of
 
@@ -28,7 +31,7 @@ MARKS = {
     "sh": ("", "not run", "answers"),
     "bash": ("", "not run", "answers"),
     "python": ("", "not run"),
-    "json": ("", "body", "answer", "file"),
+    "json": ("", "body", "mapping", "answer"),
     "text": ("",),
     "mermaid": ("",),
     "http": ("",),
@@ -65,6 +68,20 @@ def test_bodies_are_taken(memory_aws: dict[str, str]) -> None:
         method, path = block.about.split()
         answer = api.send(method, path, block.text.encode(), [("Content-Type", "application/json")])
         assert answer.status < 300, f"{block.name}: {answer.status} {answer.raw.decode()[:500]}"
+
+
+def _mistakes(slug: str, mapping: Any) -> list[dict[str, str]]:
+    source, destination = declared(slug)
+    if source and source.check_mapping:
+        return source.check_mapping(mapping, {})
+    assert destination
+    return outgoing.check(mapping, destination, {})
+
+
+def test_mappings_can_be_registered() -> None:
+    for block in ALL:
+        if block.mark == "mapping":
+            assert _mistakes(block.about, json.loads(block.text)) == [], block.name
 
 
 def test_python_runs() -> None:

@@ -12,8 +12,6 @@ from chalicelib.kit.source import Setting, Source
 from infra.docs import outgoing, tables
 from infra.docs.proofs import proof_of
 
-DAY = 86_400
-
 
 def page(slug: str) -> str:
     source, destination = declared(slug)

@@ -53,5 +53,5 @@ def _need(setting: Setting) -> str:
 
 
 def placed(text: str) -> str:
-    """A text with names in angle brackets, which a page would take for markup."""
-    return text.replace("<", "&lt;").replace(">", "&gt;")
+    """A text with stars and names in angle brackets, which a page would take for markup."""
+    return text.replace("<", "&lt;").replace(">", "&gt;").replace("*", "\\*")

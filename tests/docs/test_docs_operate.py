@@ -158,3 +158,15 @@ def test_every_alert_has_a_runbook() -> None:
     told = set(re.findall(r"_stop\(table, connection, (\w+), ", source))
     assert told == {"UNAUTHORIZED", "DISABLED"}
     assert [row[0] for row in rows(OPERATE, "Alerts")] == ["`status: unauthorized`", "`status: disabled`"]
+
+
+def test_what_is_not_there_yet_is_not_there() -> None:
+    """Whoever adds it rewrites the page, with a runbook for each alarm."""
+    missing = prose(OPERATE).partition("What is **not** there yet: ")[2].partition("\n\n")[0]
+    template = (ROOT / "infra" / "template.yaml").read_text("utf-8")
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert ("alarms" in missing) == ("AWS::CloudWatch::Alarm" not in template)
+    assert ("a dashboard" in missing) == ("AWS::CloudWatch::Dashboard" not in template)
+    assert ("a deployment in one step" in missing) == ("\ndeploy:" not in makefile)
+    alarms = re.findall(r"^  (\w+):\n    Type: AWS::CloudWatch::Alarm", template, re.MULTILINE)
+    assert [each for each in alarms if each not in prose(OPERATE)] == []

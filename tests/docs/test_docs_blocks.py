@@ -3,6 +3,7 @@
 A comment right before a block says what it is:
 
     <!-- not run: why -->           a command that cannot run in a test
+    <!-- run: name -->              a command that a test beside these runs, which names the page
     <!-- answers: 401 -->           a command whose last request is refused
     <!-- body: POST /v1/rules -->   JSON that this route takes
     <!-- answer: shortened -->      JSON that the command before it answers; … stands for anything
@@ -27,9 +28,11 @@ from tests.docs.markdown import DOCS, ROOT, Block, blocks, name_of
 
 PAGES = sorted(DOCS.rglob("*.md"))
 SHELL = ("sh", "bash")
+LEFT = ("not run", "run")
+"""Marks of commands that `test_docs_run.py` leaves alone."""
 MARKS = {
-    "sh": ("", "not run", "answers"),
-    "bash": ("", "not run", "answers"),
+    "sh": ("", "not run", "run", "answers"),
+    "bash": ("", "not run", "run", "answers"),
     "python": ("", "not run"),
     "json": ("", "body", "mapping", "answer"),
     "text": ("",),
@@ -39,11 +42,18 @@ MARKS = {
 ALL = [block for page in PAGES for block in blocks(page)]
 
 
+def elsewhere(page: Path) -> bool:
+    """Whether a test beside these names the page."""
+    beside = [path for path in (ROOT / "tests").rglob("test_*.py") if path.parent != Path(__file__).parent]
+    return any(page.name in path.read_text("utf-8") for path in beside)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_says_what_it_is(page: Path) -> None:
     for block in blocks(page):
         assert block.mark in MARKS.get(block.language, ()), f"{block.name}: {block.language} {block.mark}"
         assert block.mark != "not run" or len(block.about) > 10, f"{block.name} does not say why"
+        assert block.mark != "run" or elsewhere(page), f"{block.name}: no test names this page"
 
 
 def test_what_is_not_run_is_told(capsys: pytest.CaptureFixture[str]) -> None:

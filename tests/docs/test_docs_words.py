@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.markdown import DOCS, headings, prose
+from tests.docs.markdown import DOCS, ROOT, headings, prose, rows
 from tests.web.test_texts import texts
 
+CONSOLE = ROOT / "chalicelib" / "web" / "console_en.js"
 PAGES = {"en": DOCS / "for-agents.md", "nl": DOCS / "nl" / "voor-medewerkers.md"}
 
 
@@ -38,3 +39,12 @@ def test_both_languages_tell_the_same() -> None:
             keys[language].setdefault(text, set()).add(key)
     pairs = zip(bold(PAGES["en"]), bold(PAGES["nl"]), strict=True)
     assert [pair for pair in pairs if not keys["en"][pair[0]] & keys["nl"][pair[1]]] == []
+
+
+def test_the_parts_of_the_console() -> None:
+    if not CONSOLE.exists():
+        pytest.skip("this commit has no console yet")
+    told = [row[0].strip("*") for row in rows(DOCS / "operate.md", "In the console")]
+    assert sorted(told) == sorted(re.findall(r'"nav\.\w+": "(.+)",', CONSOLE.read_text("utf-8")))
+    books = prose(DOCS / "operate.md").partition("## Runbooks")[2].partition("\n## ")[0]
+    assert set(re.findall(r"In the console: (.+?)\.$", books, re.MULTILINE)) <= set(told)

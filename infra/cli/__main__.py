@@ -10,7 +10,7 @@ from collections.abc import Callable
 from infra.cli import api
 from infra.cli.arguments import parser
 from infra.cli.desk import PROGRAM, Desk
-from infra.cli.screen import Screen
+from infra.cli.screen import Screen, must_pick
 from infra.cli.stopped import INTERRUPTED, NOBODY_READS, USAGE, Stopped
 
 KEY_HINT = "a key never goes on the command line, where others see it: set DRAAD_KEY instead"
@@ -23,8 +23,11 @@ def main(given: list[str] | None = None, sleep: Callable[[float], None] = time.s
         print(f"error: {KEY_HINT}\nnext:  {PROGRAM} --help", file=sys.stderr)
         return USAGE
     args = parser().parse_args(words)
-    screen = Screen(bare=getattr(args, "json", False))
+    pick = str(getattr(args, "get", ""))
+    screen = Screen(bare=bool(pick) or getattr(args, "json", False), pick=pick)
     try:
+        if pick:
+            must_pick(pick)
         code = int(args.run(desk(screen, getattr(args, "url", None), sleep), args))
         sys.stdout.flush()
         return code
@@ -47,7 +50,7 @@ def desk(screen: Screen, url: str | None, sleep: Callable[[float], None]) -> Des
 def ended(screen: Screen, stopped: Stopped) -> int:
     """As JSON, a refusal is what the API said too."""
     try:
-        if screen.bare and stopped.document:
+        if screen.bare and not screen.pick and stopped.document:
             screen.json(stopped.document)
     except BrokenPipeError:
         return unread()

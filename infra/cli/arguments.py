@@ -83,6 +83,9 @@ def everywhere(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", default=argparse.SUPPRESS, help="print what the API said, for programs"
     )
+    parser.add_argument(
+        "--get", metavar="PART", default=argparse.SUPPRESS, help="only this part of the JSON (JMESPath), for a shell"
+    )
     parser.add_argument("--url", default=argparse.SUPPRESS, help="address of the hub, instead of DRAAD_URL")
 
 

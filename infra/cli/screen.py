@@ -14,6 +14,8 @@ from typing import Any, TextIO
 
 import wcwidth
 
+from infra.cli.stopped import mistyped
+
 BOUNDLESS = 1_000_000
 NARROWEST = 6
 """Of a column that gives way."""
@@ -66,6 +68,26 @@ def said(value: Any) -> str:
     return clean(json.dumps(value, ensure_ascii=False)) if isinstance(value, list | dict) else str(value)
 
 
+def picked(raw: str, expression: str) -> list[str]:
+    """A part of a document, a line for each value: texts as they are, for a shell. Nothing found is no line."""
+    import jmespath
+
+    found = jmespath.search(expression, json.loads(raw))
+    values = found if isinstance(found, list) else [] if found is None else [found]
+    return [each if isinstance(each, str) else json.dumps(each, ensure_ascii=False) for each in values]
+
+
+def must_pick(expression: str) -> None:
+    """Raises Stopped."""
+    import jmespath
+
+    try:
+        jmespath.compile(expression)
+    except jmespath.exceptions.JMESPathError as wrong:
+        todo = "write a JMESPath expression, such as --get hook_url or --get 'receipts[].id'"
+        raise mistyped(f"--get {expression!r} cannot be read", todo) from wrong
+
+
 @dataclass(frozen=True)
 class Column:
     """`least`: cells at least as wide as this. `key`: never cut, because it is copied."""
@@ -103,9 +125,10 @@ def beside(columns: Sequence[Column], rows: Sequence[Row], found: Sequence[int],
 
 @dataclass
 class Screen:
-    """`bare`: JSON as the API said it, for programs."""
+    """`bare`: JSON as the API said it, for programs. `pick`: a JMESPath expression, for only a part of it."""
 
     bare: bool = False
+    pick: str = ""
     out: TextIO = field(default_factory=lambda: sys.stdout)
     err: TextIO = field(default_factory=lambda: sys.stderr)
 
@@ -133,7 +156,11 @@ class Screen:
         self.note(self.paint("next:  ", HEAD, self.err) + clean(todo))
 
     def json(self, raw: str) -> None:
-        self.line(raw.rstrip("\n"))
+        if not self.pick:
+            self.line(raw.rstrip("\n"))
+            return
+        for each in picked(raw, self.pick):
+            self.line(each)
 
     def table(self, columns: Sequence[Column], rows: Sequence[Row], empty: str = "nothing") -> None:
         if not rows:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from infra.cli.api import Answer, Api, Query
-from infra.cli.screen import Column, Row, Screen, clean, said
+from infra.cli.screen import Column, Row, Screen, clean, told
 from infra.cli.stopped import Stopped
 
 PROGRAM = "python -m infra.cli"
@@ -92,7 +92,7 @@ class Desk:
 
     def described(self, found: dict[str, Any], *left_out: str) -> None:
         """Every field of a thing, in the API's own words."""
-        self.screen.fields((name, said(value)) for name, value in found.items() if name not in left_out)
+        self.screen.fields((name, told(name, value)) for name, value in found.items() if name not in left_out)
 
 
 def _ids(found: Sequence[dict[str, Any]]) -> str:

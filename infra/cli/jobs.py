@@ -7,7 +7,7 @@ from typing import Any
 from infra.cli.api import Answer, Query, part
 from infra.cli.desk import Desk
 from infra.cli.progress import Progress
-from infra.cli.screen import local, said
+from infra.cli.screen import BAD, local, said
 from infra.cli.stopped import FAILED, INTERRUPTED, OK, Stopped
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.25, 3.0
@@ -86,4 +86,4 @@ def show(desk: Desk, job: dict[str, Any]) -> None:
         ]
     )
     for error in job["errors"]:
-        desk.screen.line(f"  {desk.screen.paint('error', '31')}  {said(error)}")
+        desk.screen.line(f"  {desk.screen.paint('error', BAD)}  {said(error)}")

@@ -19,6 +19,8 @@ from infra.cli.stopped import mistyped
 BOUNDLESS = 1_000_000
 NARROWEST = 6
 """Of a column that gives way."""
+LEAST_ROOM = 24
+"""Of a text that is wrapped."""
 GAP = "  "
 GOOD, WATCH, BAD, FAINT, HEAD = "32", "33", "31", "2", "1"
 COLOURS = {
@@ -65,7 +67,19 @@ def said(value: Any) -> str:
         return clean(value)
     if isinstance(value, list) and all(isinstance(each, str | int | float) for each in value):
         return ", ".join(said(each) for each in value)
-    return clean(json.dumps(value, ensure_ascii=False)) if isinstance(value, list | dict) else str(value)
+    if isinstance(value, dict) and not any(isinstance(each, list | dict) for each in value.values()):
+        return ", ".join(f"{clean(name)} {told(name, each)}" for name, each in value.items() if each is not None)
+    return clean(document(value)) if isinstance(value, list | dict) else str(value)
+
+
+def told(name: str, value: Any) -> str:
+    """A field by its name: whatever is a moment is shown as one."""
+    moment = name == "at" or name.endswith(("_at", "_up_to"))
+    return local(value, zone=True) if moment and isinstance(value, str) else said(value)
+
+
+def document(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def picked(raw: str, expression: str) -> list[str]:
@@ -114,6 +128,12 @@ def cell(text: str, width: int) -> str:
     if wcwidth.width(text) > width:
         text = wcwidth.clip(text, 0, width - 1) + "…"
     return text + " " * (width - wcwidth.width(text))
+
+
+def wrapped(text: str, room: int) -> list[str]:
+    if wcwidth.width(text) <= room:
+        return [text]
+    return wcwidth.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [text]
 
 
 def beside(columns: Sequence[Column], rows: Sequence[Row], found: Sequence[int], room: int) -> bool:
@@ -190,11 +210,15 @@ class Screen:
             self.line(GAP + self.paint(text, FAINT))
 
     def fields(self, pairs: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
-        """One thing, a line for each of what is known of it. Values wrap by themselves: they may be copied."""
+        """One thing, a line for each of what is known of it. What is longer goes on under itself; an id is never cut."""
         known = list(pairs.items() if isinstance(pairs, Mapping) else pairs)
         wide = max((wcwidth.width(name) for name, _ in known), default=0)
+        room = max(self.width - wide - len(GAP), LEAST_ROOM)
         for name, value in known:
-            self.line(self.paint(cell(name, wide), FAINT) + GAP + self.paint(value, COLOURS.get(value, "")))
+            first, *more = wrapped(value, room)
+            self.line(self.paint(cell(name, wide), FAINT) + GAP + self.paint(first, COLOURS.get(value, "")))
+            for line in more:
+                self.line(" " * wide + GAP + line)
 
     def head(self, text: str) -> None:
         self.line()

@@ -49,7 +49,7 @@ def pair(text: str, option: str) -> tuple[str, str]:
     return name.strip(), value
 
 
-def document(path: str, keyboard: TextIO) -> Any:
+def file_json(path: str, keyboard: TextIO) -> Any:
     """The JSON in a file; `-` is standard input."""
     text = keyboard.read() if path == "-" else file_text(path)
     try:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from infra.cli import api, arguments, progress, words
 from infra.cli.progress import Progress
-from infra.cli.screen import Column, Screen, cell, clean, local, said, widths
+from infra.cli.screen import Column, Screen, cell, clean, local, said, told, widths
 from infra.cli.stopped import USAGE, Stopped
 
 ESCAPES = re.compile(r"\x1b\[\d+m")
@@ -234,7 +234,27 @@ def test_the_address_and_the_key_come_from_the_environment(monkeypatch: pytest.M
 def test_what_others_wrote_does_not_steer_the_terminal() -> None:
     assert clean("a\x1b]0;title\x07b\r\nc\x9b2J\u202eevil\x00") == "a\\x1b]0;title\\x07b\\x0d c\\x9b2J\\x202eevil\\x00"
     assert clean("Renée 日本 👩‍👩‍👧 naïef") == "Renée 日本 👩‍👩‍👧 naïef"
-    assert said({"a": "\x1b[2J"}) == '{"a": "\\u001b[2J"}'
+    assert said({"a": "\x1b[2J", "b": None, "c": 1}) == "a \\x1b[2J, c 1"
+    assert said([{"a": "\x1b[2J"}]) == '[{"a": "\\u001b[2J"}]'
+
+
+def test_a_field_that_is_a_moment_is_shown_as_one(amsterdam: None) -> None:
+    at = "2026-09-01T09:05:00.000Z"
+    assert told("due_at", at) == told("at", at) == told("erased_up_to", at) == "2026-09-01 11:05:00 CEST"
+    assert said({"at": at, "text": "x"}) == "at 2026-09-01 11:05:00 CEST, text x"
+    assert told("text", at) == at and told("due_at", None) == "–"
+
+
+@pytest.mark.parametrize("width", [30, 60, 100])
+def test_what_is_long_goes_on_under_itself_and_an_id_stays_whole(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = io.StringIO()
+    Screen(out=out).fields({"id": ID, "about": "a word " * 30, "on": "yes"})
+    lines = out.getvalue().splitlines()
+    assert lines[0] == f"id     {ID}" and lines[-1] == "on     yes"
+    assert all(len(line) <= max(width, 31) for line in lines[1:])
+    assert [line[:7].strip() for line in lines[1:-1]] == ["about", *[""] * (len(lines) - 3)]
+    assert " ".join("".join(line[7:].strip() + " " for line in lines[1:-1]).split()) == ("a word " * 30).strip()
 
 
 @given(st.text(), st.integers(1, 40))

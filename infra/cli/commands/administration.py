@@ -11,7 +11,7 @@ from infra.cli.arguments import Group, paged, query_of
 from infra.cli.desk import Desk
 from infra.cli.screen import Column, clean, local, said
 from infra.cli.stopped import FAILED, OK, mistyped
-from infra.cli.words import document, pair, typed
+from infra.cli.words import file_json, pair, typed
 
 SCOPES = ("read", "agent", "integrate", "audience", "admin")
 KEYS = [Column("name"), Column("scopes"), Column("made", 19), Column("state"), Column("id", key=True)]
@@ -160,7 +160,7 @@ def change_rule(desk: Desk, args: Namespace) -> int:
 
 
 def _object(desk: Desk, path: str) -> dict[str, Any]:
-    found = document(path, desk.keyboard)
+    found = file_json(path, desk.keyboard)
     if not isinstance(found, dict):
         raise mistyped(f"{path} holds no JSON object", "write it as {…}")
     return found

@@ -9,13 +9,13 @@ from infra.cli import jobs
 from infra.cli.api import part
 from infra.cli.arguments import Group, paged, query_of, ranged, waiting
 from infra.cli.desk import Desk
-from infra.cli.screen import Column, clean, local, said
+from infra.cli.screen import Column, clean, document, local, said, told
 from infra.cli.stopped import FAILED, OK, Stopped, mistyped
-from infra.cli.words import Secrets, document, settings, window
+from infra.cli.words import Secrets, file_json, settings, window
 
 CATALOGUE = [Column("slug"), Column("name"), Column("kind"), Column("grade"), Column("channels"), Column("events")]
 LISTED = [Column("name"), Column("provider"), Column("status"), Column("last event", 19), Column("id", key=True)]
-SHOWN_ELSEWHERE = ("refusals", "settings", "secrets", "counts", "job", "last_event_at", "created_at")
+SHOWN_ELSEWHERE = ("refusals", "settings", "secrets", "counts", "job")
 TRIES, PAUSE = 40, 0.5
 """Until the sample has been read: twenty seconds."""
 
@@ -160,9 +160,9 @@ def _meant(schema: dict[str, Any], required: bool) -> str:
         f"one of {said(schema['enum'])}" if schema.get("enum") else "",
         f"default {said(schema['default'])}" if "default" in schema else "",
     ]
-    told = "; ".join(each for each in parts if each)
+    limits = "; ".join(each for each in parts if each)
     about = ": ".join(clean(schema[name]) for name in ("title", "description") if schema.get(name))
-    return f"{about} ({told})" if told else about
+    return f"{about} ({limits})" if limits else about
 
 
 def listing(desk: Desk, args: Namespace) -> int:
@@ -183,8 +183,8 @@ def show(desk: Desk, args: Namespace) -> int:
 
 
 def _shown(desk: Desk, found: dict[str, Any]) -> None:
-    times = [(name, local(found[name], zone=True)) for name in ("created_at", "last_event_at") if name in found]
-    desk.screen.fields([*((name, said(value)) for name, value in _plain(found)), *times])
+    written = {name: document(found[name]) for name in ("subscription", "mapping") if found.get(name)}
+    desk.screen.fields(_plain(found) | written)
     for name in ("settings", "secrets", "counts"):
         if found.get(name):
             desk.screen.head({"secrets": "secrets (how many of each are valid)"}.get(name, name))
@@ -195,8 +195,8 @@ def _shown(desk: Desk, found: dict[str, Any]) -> None:
             desk.screen.line(f"  {said(each)}")
 
 
-def _plain(found: dict[str, Any]) -> list[tuple[str, Any]]:
-    return [(name, value) for name, value in found.items() if name not in SHOWN_ELSEWHERE]
+def _plain(found: dict[str, Any]) -> dict[str, str]:
+    return {name: told(name, value) for name, value in found.items() if name not in SHOWN_ELSEWHERE}
 
 
 def _path(desk: Desk, args: Namespace, below: str = "") -> str:
@@ -226,7 +226,7 @@ def _named(desk: Desk, args: Namespace, provider: dict[str, Any]) -> dict[str, A
     found["secrets"] = Secrets(desk.keyboard).read(args.secret, args.secret_from)
     for name in ("mapping", "subscription"):
         if getattr(args, name):
-            found[name] = document(getattr(args, name), desk.keyboard)
+            found[name] = file_json(getattr(args, name), desk.keyboard)
     return {name: value for name, value in found.items() if value != {}}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from infra.cli.api import part
 from infra.cli.arguments import Group, paged, query_of, ranged
 from infra.cli.desk import Desk
-from infra.cli.screen import Column, clean, local, said
+from infra.cli.screen import Column, clean, local, said, told
 from infra.cli.words import window
 
 FOUND = [Column("name"), Column("identities"), Column("id", key=True)]
@@ -115,7 +115,7 @@ def _shown(desk: Desk, found: dict[str, Any]) -> None:
         if found.get(name):
             desk.screen.head(name)
             for each in found[name]:
-                desk.screen.line(f"  {', '.join(f'{key} {said(value)}' for key, value in each.items() if value)}")
+                desk.screen.line(f"  {', '.join(f'{key} {told(key, value)}' for key, value in each.items() if value)}")
 
 
 def _identity(each: dict[str, Any]) -> list[str]:

@@ -109,10 +109,7 @@ def show(desk: Desk, args: Namespace) -> int:
 
 
 def _shown(desk: Desk, found: dict[str, Any]) -> None:
-    times = ("occurred_at", "last_attempt_at", "due_at")
-    desk.screen.fields(
-        (name, local(value, zone=True) if name in times else said(value)) for name, value in found.items()
-    )
+    desk.described(found)
 
 
 def redrive(desk: Desk, args: Namespace) -> int:

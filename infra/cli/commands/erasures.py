@@ -12,10 +12,9 @@ from infra.cli import jobs
 from infra.cli.api import Answer, part
 from infra.cli.arguments import Group, waiting
 from infra.cli.desk import Desk
-from infra.cli.screen import Column, local, said
+from infra.cli.screen import BAD, local, said
 from infra.cli.stopped import Stopped, mistyped
 
-LINES = [Column("at", 19), Column("what"), Column("result"), Column("detail")]
 PAGE = "200"
 
 
@@ -114,12 +113,15 @@ def _certified(desk: Desk, erasure: str, code: int) -> int:
 
 
 def _shown(desk: Desk, found: dict[str, Any]) -> None:
+    """Whole: a certificate is kept."""
     desk.screen.head("certificate")
-    desk.described({**found, "erased_up_to": local(found["erased_up_to"], zone=True)}, "lines", "errors")
+    desk.described(found, "lines", "errors")
     desk.screen.line()
-    rows = [
-        [local(each["at"]), said(each["what"]), said(each["result"]), said(each["detail"])] for each in found["lines"]
-    ]
-    desk.table(LINES, rows, "nothing yet")
+    desk.screen.fields((said(each["what"]), _result(each)) for each in found["lines"])
     for error in found["errors"]:
-        desk.screen.line(f"  {desk.screen.paint('error', '31')}  {said(error)}")
+        desk.screen.line(f"  {desk.screen.paint('error', BAD)}  {said(error)}")
+
+
+def _result(line: dict[str, Any]) -> str:
+    detail = f": {said(line['detail'])}" if line["detail"] else ""
+    return f"{local(line['at'])}  {said(line['result'])}{detail}"

@@ -7,11 +7,13 @@ import time
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
+import wcwidth
+
 from infra.cli import jobs, tail
 from infra.cli.api import part
 from infra.cli.arguments import Group, paged, query_of, ranged, waiting
 from infra.cli.desk import Desk
-from infra.cli.screen import Column, clean, local
+from infra.cli.screen import GAP, Column, clean, local
 from infra.cli.stopped import mistyped
 from infra.cli.words import moment, window
 
@@ -24,8 +26,9 @@ COLUMNS = [
     Column("reason"),
     Column("id", key=True),
 ]
-TAILED = [Column("received", 19), Column("verdict", 9), Column("connection", 20), Column("became", 24)]
-FIXED = [19, 9, 20, 24]
+TAILED = [Column("received"), Column("verdict"), Column("connection"), Column("became"), Column("id", key=True)]
+FIXED, LEAST = [19, 9, 20], 24
+"""Widths of the first columns of a tail, and the least of the last one."""
 
 
 def add(top: Group) -> None:
@@ -114,9 +117,7 @@ def show(desk: Desk, args: Namespace) -> int:
 
 
 def _shown(desk: Desk, found: dict[str, Any]) -> None:
-    hidden = ("events", "headers", "body", "body_base64", "received_at", "fetched")
-    desk.screen.fields([("received_at", local(found["received_at"], zone=True))])
-    desk.described(found, *hidden)
+    desk.described(found, "events", "headers", "body", "body_base64", "fetched")
     for each in found["events"]:
         desk.screen.head(f"event {each['id']}")
         desk.described(each, "id")
@@ -167,12 +168,12 @@ class Lines:
                 self._line(row)
 
     def _line(self, row: dict[str, Any]) -> None:
-        received, verdict, connection, events, reason, id = _row(row, self.names)
-        told = f"{events}  {reason}" if reason else events
-        wide = self.desk.screen.width >= sum(FIXED) + len(id) + 8
-        self.desk.screen.row(
-            [*TAILED, Column("id", key=True)], [received, verdict, connection, told, id], FIXED, one_line=wide
-        )
+        *first, events, reason, id = _row(row, self.names)
+        last = f"{events}  {reason}" if reason else events
+        room = self.desk.screen.width - sum(FIXED) - len(GAP) * len(FIXED)
+        wide = room >= LEAST + len(GAP) + len(id)
+        width = max(LEAST, wcwidth.width(last)) if wide else max(room, LEAST)
+        self.desk.screen.row(TAILED, [*first, last, id], [*FIXED, width], one_line=wide)
 
 
 def replay(desk: Desk, args: Namespace) -> int:

@@ -104,7 +104,7 @@ def must_pick(expression: str) -> None:
 
 @dataclass(frozen=True)
 class Column:
-    """`least`: cells at least as wide as this. `key`: never cut, because it is copied."""
+    """`least`: cells at least as wide as this, as long as others can give way. `key`: never cut, because it is copied."""
 
     title: str
     least: int = 0
@@ -112,14 +112,19 @@ class Column:
 
 
 def widths(columns: Sequence[Column], rows: Sequence[Row], room: int) -> list[int]:
-    """Of each column but the key ones: the widest give way until all fit."""
+    """Of each column but the key ones: the widest give way until all fit, those that ask for a width last."""
     found = [
         max(column.least, wcwidth.width(column.title), *(wcwidth.width(row[number]) for row in rows), 0)
         for number, column in enumerate(columns)
         if not column.key
     ]
-    while sum(found) + len(GAP) * (len(found) - 1) > room and max(found) > NARROWEST:
-        found[found.index(max(found))] -= 1
+    least = [max(column.least, NARROWEST) for column in columns if not column.key]
+    for floors in (least, [NARROWEST] * len(least)):
+        while sum(found) + len(GAP) * (len(found) - 1) > room:
+            wide = [number for number, width in enumerate(found) if width > floors[number]]
+            if not wide:
+                break
+            found[max(wide, key=found.__getitem__)] -= 1
     return found
 
 

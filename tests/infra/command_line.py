@@ -74,9 +74,10 @@ class Shell:
     slept: list[float] = field(default_factory=list)
     waking: Callable[[], None] = lambda: None
 
-    def run(self, *words: str, keyboard: str = "") -> Typed:
+    def run(self, *words: str, keyboard: str | io.StringIO = "") -> Typed:
         self.capsys.readouterr()
-        self.monkeypatch.setattr("sys.stdin", io.StringIO(keyboard))
+        typed = io.StringIO(keyboard) if isinstance(keyboard, str) else keyboard
+        self.monkeypatch.setattr("sys.stdin", typed)
         try:
             code = main(list(words), self.sleep)
         except SystemExit as ended:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from infra.cli.api import Api, retry_after
+from infra.cli.words import Secrets
 from infra.local.state import ROOT
 from tests.infra.command_line import Scripted, Shell, problem, shell_at
 from tests.standins.server import Answer, Call
@@ -332,6 +334,32 @@ def test_create_sends_typed_settings_and_secrets_that_were_never_typed(
     }
     both = shell.run("connections", "create", "generic", "--secret", "token", "--mapping", "-", keyboard="{}")
     assert both.code == 2 and "more than one thing" in both.err
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_the_required_secrets_are_asked_for(
+    scripted: Scripted, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none = {"properties": {}, "required": []}
+    provider = {"slug": "shop", "name": "Shop", "settings": none, "secrets": none | {"required": ["token", "secret"]}}
+    scripted.say("GET", "/v1/providers/shop", provider)
+    made = {"id": CON, "name": "Shop", "hook_url": None, "status": "active", "secrets": {"token": 1, "secret": 1}}
+    scripted.say("POST", "/v1/connections", Answer(201, made))
+    asked: list[str] = []
+
+    def ask(prompt: str) -> str:
+        asked.append(prompt)
+        return f"hush{len(asked)}"
+
+    monkeypatch.setattr("infra.cli.commands.connections.Secrets", lambda keyboard: Secrets(keyboard, ask))
+    monkeypatch.setenv("TOKEN", "named")
+    done = shell.run("connections", "create", "shop", "--secret-from", "token=env:TOKEN", keyboard=Terminal())
+    assert (done.code, asked) == (0, ["secret: "]) and "hush" not in done.out + done.err
+    assert scripted.calls[-1].json["secrets"] == {"token": "named", "secret": "hush1"}
 
 
 def test_long_work_is_followed_to_its_end(scripted: Scripted, shell: Shell) -> None:

@@ -318,6 +318,13 @@ def test_colours_are_for_terminals_that_want_them(
     assert ESCAPES.sub("", out.getvalue()).split() == ["VERDICT", "accepted", "failed"]
 
 
+def test_a_time_is_cut_last() -> None:
+    columns, rows = [Column("when", 19), Column("why")], [["2026-09-01 11:05:00", "because of this and that"]]
+    assert widths(columns, rows, 60) == [19, 24]
+    assert widths(columns, rows, 30) == [19, 9]
+    assert widths(columns, rows, 20) == [12, 6]
+
+
 @given(st.lists(st.lists(st.text("abc日", max_size=50), min_size=3, max_size=3), max_size=5), st.integers(20, 100))
 def test_columns_give_way_until_all_fit(rows: list[list[str]], room: int) -> None:
     found = widths([Column("one"), Column("two"), Column("three")], rows, room)

@@ -17,7 +17,7 @@ STATUSES = ("delivered", "delayed", "parked", "held", "claimed", "skipped")
 COLUMNS = [
     Column("of", 19),
     Column("status", 9),
-    Column("connection", 12),
+    Column("connection"),
     Column("kind"),
     Column("tried"),
     Column("ms"),

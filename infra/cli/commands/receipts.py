@@ -21,8 +21,8 @@ VERDICTS = ("accepted", "duplicate", "ignored", "malformed", "failed")
 COLUMNS = [
     Column("received", 19),
     Column("verdict", 9),
-    Column("connection", 12),
-    Column("became", 16),
+    Column("connection"),
+    Column("became"),
     Column("reason"),
     Column("id", key=True),
 ]

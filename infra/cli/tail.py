@@ -38,15 +38,15 @@ class Tail:
     looked: list[float] = field(default_factory=list)
 
     def begin(self, shown: int) -> None:
-        """The newest that are there, and whatever else came in the last minute counts as seen. Raises Stopped."""
-        newest = self.api.get("/v1/receipts", [*self.query, ("limit", str(max(shown, 1)))])
-        self.answered = newest.at
-        self.floor = newest.at - timedelta(seconds=LOOKS[0][1])
-        recent = newest.found["receipts"][:shown]
+        """What came in the last minute is there already; then the newest are shown, so that nothing falls between the
+        two. Raises Stopped."""
+        self.floor = self.api.get("/v1/receipts", [*self.query, ("limit", "1")]).at - timedelta(seconds=LOOKS[0][1])
         self._remember(self._since(self.floor))
-        self._remember(recent)
         self.looked = [self.clock()] * len(LOOKS)
-        self.show(list(reversed(recent)))
+        if shown:
+            newest = self.api.get("/v1/receipts", [*self.query, ("limit", str(shown))]).found["receipts"]
+            self._remember(newest)
+            self.show(list(reversed(newest)))
 
     def look(self) -> None:
         """One look; what it finds is shown once it is whole. Raises Stopped, and then nothing was shown."""

@@ -579,6 +579,23 @@ def test_a_followed_tail_shows_each_once_whenever_it_is_taken_from_the_inbox(
     assert shown == ["recent", *(name for _, name in late), "by minutes", "by an hour"]
 
 
+@pytest.mark.parametrize("request_number", [1, 2, 3, 4, 5])
+def test_what_comes_while_a_tail_begins_is_shown_too(
+    scripted: Scripted, receipts: Receipts, play: Play, shell: Shell, request_number: int
+) -> None:
+    receipts.add("before", seconds_ago=5)
+
+    def answer(call: Call) -> Answer:
+        if len(scripted.asked("GET", "/v1/receipts")) == request_number:
+            receipts.add("between")
+        return receipts.answer(call)
+
+    scripted.say("GET", "/v1/receipts", answer)
+    play.steps = [quiet, quiet, quiet]
+    shown = [row["id"] for row in shell.run("receipts", "tail", "-f", "-n", "1", "--json").lines]
+    assert shown.count("rcp_between") == 1 and shown.count("rcp_before") <= 1
+
+
 def test_a_tail_outlives_an_outage_without_gap_or_double(
     scripted: Scripted, receipts: Receipts, play: Play, shell: Shell
 ) -> None:

@@ -7,7 +7,7 @@ from chalicelib.errors import NotFound
 from chalicelib.store import jobs
 
 STATUSES = (jobs.RUNNING, jobs.DONE, jobs.FAILED)
-SCOPES = dict.fromkeys(("replay", "redrive", "history", "plan", "catch-up"), "integrate") | {
+SCOPES = dict.fromkeys(("replay", "redrive", "backfill", "reconcile", "history", "plan", "catch-up"), "integrate") | {
     "audience_export": "audience"
 }
 """Who may look: whoever may start such a job. Everything else is the admin's."""

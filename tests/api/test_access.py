@@ -117,3 +117,18 @@ def test_checking_a_key_loads_no_pynamodb(api: Api) -> None:
     env = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
     assert done.stdout == "loaded []\n"
+
+
+def test_whoever_may_start_long_work_may_watch_it(api: Api) -> None:
+    settings = {"settings": {"url": "https://x.example/"}, "secrets": {"signing_secret": "whsec_" + "YWJj" * 8}}
+    told = api.call("POST", "/v1/connections", 201, {"provider": "webhook", **settings})["id"]
+    key, window = key_with("integrate"), {"connection": told, "since": "2026-09-01T00:00:00Z"}
+    for path, body in (
+        ("/v1/receipts/replay", window),
+        ("/v1/deliveries/redrive", window),
+        ("/v1/reconcile", {"connection": told}),
+        (f"/v1/connections/{told}/backfill", {}),
+    ):
+        job = api.call("POST", path, 202, body, key=key)["job"]
+        assert api.call("GET", f"/v1/jobs/{job}", key=key)["id"] == job, path
+        assert api.send("GET", f"/v1/jobs/{job}", key=key_with("read")).status == 403

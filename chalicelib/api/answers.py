@@ -26,6 +26,8 @@ ANY_KEY = "any"
 """For a route whose view decides by what it finds which scope is needed."""
 IMPLIED = {"admin": ("read", "agent", "integrate", "audience", "admin"), "agent": ("read", "agent")}
 """Scopes that a scope brings with it."""
+WHOEVER = ""
+"""For a route that tells a magic link about itself, whichever customer it opens."""
 MAGIC = "magic"
 """Prefix of magic-link tokens."""
 
@@ -169,7 +171,7 @@ def next_cursor(*parts: str) -> str:
 
 def answered(view: Callable[[Call], Reply], request: Request, scope: str, customer: str | None = None) -> Response:
     """Run a view for a key with `scope` ("" for none). `customer`: the one that the view reads and
-    whose magic link opens it; None for every other view."""
+    whose magic link opens it, or WHOEVER; None for every other view."""
 
     def work() -> Response:
         table = DynamoTable()

@@ -8,7 +8,7 @@ from typing import Any
 
 from chalice.app import Blueprint, Response
 
-from chalicelib.api.answers import ANY_KEY, answered
+from chalicelib.api.answers import ANY_KEY, WHOEVER, answered
 
 blueprint = Blueprint(__name__)
 
@@ -18,6 +18,7 @@ DEEPEST_HOOK = 6
 
 ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("GET", "/health", "health.show", ""),
+    ("GET", "/v1/me", "me.show", ANY_KEY),
     ("GET", "/v1/providers", "providers.listing", "integrate"),
     ("GET", "/v1/providers/{slug}", "providers.show", "integrate"),
     ("POST", "/v1/connections", "connections.create", "integrate"),
@@ -41,6 +42,7 @@ ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("GET", "/v1/customers/{id}/possible", "customers.possible", "read"),
     ("GET", "/v1/customers/{id}/export", "erasures.export", "admin"),
     ("POST", "/v1/customers/{id}/erase", "erasures.start", "admin"),
+    ("GET", "/v1/erasures", "erasures.listing", "admin"),
     ("GET", "/v1/erasures/{id}", "erasures.show", "admin"),
     ("GET", "/v1/customers/{id}/audit", "links.show_audit", "read"),
     ("GET", "/v1/conversations/{id}", "conversations.show", "read"),
@@ -82,6 +84,7 @@ ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("PATCH", "/v1/settings", "settings.change", "admin"),
 )
 ONE_CUSTOMER = "/v1/customers/{id}"
+ONESELF = "/v1/me"
 
 
 def opened_by_magic_link(method: str, path: str, scope: str) -> bool:
@@ -95,7 +98,7 @@ def _add(method: str, path: str, target: str, scope: str) -> None:
 
     def endpoint(**parts: str) -> Response:
         view: Callable[..., Any] = getattr(import_module(f"chalicelib.api.{module}"), name)
-        customer = parts["id"] if magic else None
+        customer = parts["id"] if magic else WHOEVER if path == ONESELF else None
         return answered(lambda call: view(call, **parts), blueprint.current_request, scope, customer)
 
     types = ["*/*"] if method in ("POST", "PATCH") else []

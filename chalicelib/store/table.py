@@ -39,6 +39,8 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   API key                 KEY           sha256            id name scopes at used revoked
   job                     J#id          -                 kind st cursor done total errors; gpk JOBS
   erasure certificate     J#id          D#what            re at de
+  among the erasures      J#id          ERASURE           gpk ERASURES
+  pulse                   ORG           PULSE#way         sent tried back took
   organisation            ORG           settings          own roles blocked region ver
   rules                   ORG           rules             b ver
   audiences               ORG           audiences         b ver

@@ -88,7 +88,14 @@ def test_it_opens_each_reading_of_its_customer_and_no_other_route(api: Api, jan:
             assert method == "GET"
         else:
             assert (answer.status, answer.json["title"]) == (403, "This key lacks the scope"), (method, path)
-    assert sorted(found) == OPEN
+    assert sorted(found) == [*OPEN, "/v1/me"]
+
+
+def test_it_is_told_that_it_only_reads(api: Api, jan: str, clock: list[int]) -> None:
+    token = mint(api, jan, expires_in=60)["token"]
+    assert opened(api, "/v1/me", token).json == {"id": None, "name": "magic link", "scopes": ["read"]}
+    clock[0] = 60_000
+    assert opened(api, "/v1/me", token).status == 401
 
 
 def test_somebody_elses_page_is_404_whatever_the_id(api: Api, jan: str, piet: str) -> None:

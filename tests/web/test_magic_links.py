@@ -169,7 +169,7 @@ def test_the_ordinary_way_costs_no_look_up_more_than_a_key(
 ) -> None:
     token = mint(api, jan)["token"]
     monkeypatch.setattr(magic_links.people, "of_node", None)
-    assert magic_links.opened(api.table, token, jan) is not None
+    assert magic_links.opened(api.table, token, "GET", jan) is not None
 
 
 @pytest.mark.parametrize("scopes", [("read",), ("agent",), ("admin",)])

@@ -25,6 +25,8 @@ USUAL_SECONDS, SHORTEST_SECONDS, LONGEST_SECONDS = 8 * 3600, 60, 7 * 86400
 
 CONSOLE = "console"
 """Stands where a node would: no node is named so."""
+ONE = "magic link"
+"""What the holder of a link to one customer is called."""
 
 
 class NewLink(msgspec.Struct, forbid_unknown_fields=True):
@@ -94,11 +96,11 @@ def _reader(method: str) -> ApiKey:
     """Of the console: what it reads, its scope decides; that it only reads, its methods."""
     if method != "GET":
         raise ScopeMissing("a magic link only reads")
-    return _holder()
+    return _holder("console link")
 
 
-def _holder() -> ApiKey:
-    return ApiKey(id="", name="magic link", scopes=("read",), created_at="")
+def _holder(name: str = ONE) -> ApiKey:
+    return ApiKey(id="", name=name, scopes=("read",), created_at="")
 
 
 def _leads_to(table: Table, node: str, customer: str) -> bool:

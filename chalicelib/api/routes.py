@@ -18,7 +18,6 @@ DEEPEST_HOOK = 6
 
 ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("GET", "/health", "health.show", ""),
-    ("GET", "/v1/me", "me.show", ANY_KEY),
     ("GET", "/v1/providers", "providers.listing", "integrate"),
     ("GET", "/v1/providers/{slug}", "providers.show", "integrate"),
     ("POST", "/v1/connections", "connections.create", "integrate"),

@@ -60,6 +60,8 @@ async function open() {
   try {
     const { body } = await get("me");
     if (turn !== state.turn) return;
+    // A link to one customer reads, but only there.
+    if (body.opens === "customer") return tell("console.closed", "console.closed.text");
     Object.assign(state, { scopes: body.scopes, notice: null, reason: "" });
     await go();
   } catch (wrong) {

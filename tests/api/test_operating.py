@@ -67,7 +67,7 @@ def test_a_pulse_that_died_is_no_letter_to_anybody(api: Api) -> None:
 @pytest.mark.parametrize("scope", ["read", "integrate", "audience"])
 def test_a_key_asks_what_it_may(api: Api, scope: str) -> None:
     made = api.call("POST", "/v1/keys", 201, {"name": "till", "scopes": [scope]})
-    assert api.call("GET", "/v1/me", key=made["key"]) == {"id": made["id"], "name": "till", "scopes": [scope]}
+    assert api.call("GET", "/v1/me", key=made["key"]) == {"name": "till", "scopes": [scope], "opens": "console"}
 
 
 def test_what_a_scope_brings_along_is_told(api: Api) -> None:

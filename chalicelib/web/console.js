@@ -21,6 +21,7 @@ add({ en, nl });
 /** In the order of the menu. One whose file is not there, or that the key may not see, is left out. @type {Entry[]} */
 const ENTRIES = [
   { name: "overview", module: "./view_overview.js", text: "nav.overview", icon: "chart", scope: "read" },
+  { name: "customers", module: "./view_customers.js", text: "nav.customers", icon: "crm", scope: "read" },
   { name: "connections", module: "./view_connections.js", text: "nav.connections", icon: "plug", scope: "integrate" },
   { name: "receipts", module: "./view_receipts.js", text: "nav.receipts", icon: "inbox", scope: "integrate" },
   { name: "deliveries", module: "./view_deliveries.js", text: "nav.deliveries", icon: "way_out", scope: "integrate" },

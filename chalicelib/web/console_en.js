@@ -99,6 +99,7 @@ export default {
   "menu": "Menu",
   "nav": "Parts of the console",
   "nav.connections": "Connections",
+  "nav.customers": "Customers",
   "nav.deliveries": "Deliveries",
   "nav.drift": "In step",
   "nav.erasures": "Erasures",

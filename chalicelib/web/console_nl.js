@@ -99,6 +99,7 @@ export default {
   "menu": "Menu",
   "nav": "Onderdelen van de console",
   "nav.connections": "Koppelingen",
+  "nav.customers": "Klanten",
   "nav.deliveries": "Afleveringen",
   "nav.drift": "Gelijk lopen",
   "nav.erasures": "Verwijderingen",

@@ -12,17 +12,31 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.api.deliveries import STATUSES as DELIVERY_STATUSES
+from chalicelib.api.health import SAYINGS
 from chalicelib.api.jobs import STATUSES
 from chalicelib.api.receipts import VERDICTS
 from chalicelib.context import candidates
+from chalicelib.fanout import messages
+from chalicelib.fanout.forget import FAILED, FORGOTTEN, NOTHING, UNABLE
+from chalicelib.fanout.reconcile import ASTRAY, DIFFERS, EXTRA, GONE, MISSING
 from chalicelib.kit.source import GRADES
-from chalicelib.model.connection import ACTIVE, DISABLED, PAUSED
+from chalicelib.model.connection import ACTIVE, DISABLED, PAUSED, UNAUTHORIZED
 from chalicelib.model.event import ACTORS, CHANNELS, DIRECTIONS, TYPES
 from chalicelib.model.identity import KINDS
+from chalicelib.model.rule import KINDS as RULE_KINDS
+from chalicelib.model.rule import LANGUAGES as RULE_LANGUAGES
+from chalicelib.model.rule import MARKETING, SERVICE
+from chalicelib.store.deliveries import ACTIVITY, AUDIENCE, CONTACT, MOVE
+from chalicelib.store.keys import SCOPES
+from chalicelib.store.pulse import QUEUES
+from chalicelib.workers import jobs
+from chalicelib.workers.erase import RUNS_OUT
 from tests.web.test_pages import SCRIPT_OF, loaded
 
 WEB = Path(__file__).parent.parent.parent / "chalicelib" / "web"
 SOURCES = WEB.parent / "sources"
+WORKERS = WEB.parent / "workers"
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "sources"
 LANGUAGES = ("en", "nl")
 CLOSED = {
@@ -36,6 +50,11 @@ CLOSED = {
     "conflict": {"anchor", "cut", "oversize"},
     "state": {"in step", "behind", "parked"},
 }
+CERTIFICATES = "\n".join((WORKERS / f"{name}.py").read_text("utf-8") for name in ("erase", "redact"))
+LINE = re.compile(r'line\(\s*table, job, "([^"]+)", "([^"]+)"')
+PLACES = {place for place, _ in LINE.findall(CERTIFICATES)} | set(RUNS_OUT)
+RESULTS = {said for _, said in LINE.findall(CERTIFICATES)} | {FORGOTTEN, NOTHING, FAILED, UNABLE}
+RESULTS |= {"stays", "runs out by itself"}
 OWN_CLOSED: dict[str, dict[str, Collection[str]]] = {
     "console_": {
         "grade": GRADES,
@@ -43,7 +62,26 @@ OWN_CLOSED: dict[str, dict[str, Collection[str]]] = {
         "provider_kind": {"source", "destination", "both"},
         "standing": {"waiting", "receiving", ACTIVE, PAUSED, DISABLED},
         "verdict": VERDICTS,
-    }
+    },
+    "operate_": {
+        "delivery_about": DELIVERY_STATUSES,
+        "delivery_kind": {ACTIVITY, CONTACT, MOVE, AUDIENCE.rstrip("."), messages.PREFIX.rstrip(".")},
+        "delivery_status": DELIVERY_STATUSES,
+        "drift_kind": {MISSING, GONE, EXTRA, ASTRAY, DIFFERS, "not looked at"},
+        "erasure_place": PLACES,
+        "erasure_result": RESULTS,
+        "job_kind": jobs.KINDS,
+        "language": RULE_LANGUAGES,
+        "purpose": {SERVICE, MARKETING},
+        "queue_about": QUEUES,
+        "queue_name": QUEUES,
+        "rule_about": RULE_KINDS,
+        "rule_kind": RULE_KINDS,
+        "runbook": SAYINGS,
+        "scope": SCOPES,
+        "scope_about": SCOPES,
+        "stopped": {PAUSED, UNAUTHORIZED, DISABLED},
+    },
 }
 """The same for words that only one page says."""
 OF_DESKS = {"hold", "pending"}

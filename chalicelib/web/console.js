@@ -29,6 +29,7 @@ const ENTRIES = [
   { name: "health", module: "./view_health.js", text: "nav.health", icon: "pulse", scope: "" },
   { name: "jobs", module: "./view_jobs.js", text: "nav.jobs", icon: "slow", scope: "integrate" },
   { name: "rules", module: "./view_rules.js", text: "nav.rules", icon: "rule", scope: "admin" },
+  { name: "audiences", module: "./view_audiences.js", text: "nav.audiences", icon: "survey", scope: "audience" },
   { name: "keys", module: "./view_keys.js", text: "nav.keys", icon: "login", scope: "admin" },
   { name: "erasures", module: "./view_erasures.js", text: "nav.erasures", icon: "bin", scope: "admin" },
   { name: "settings", module: "./view_settings.js", text: "nav.settings", icon: "gear", scope: "admin" },

@@ -98,6 +98,7 @@ export default {
   "job_status.running": "Running",
   "menu": "Menu",
   "nav": "Parts of the console",
+  "nav.audiences": "Audiences",
   "nav.connections": "Connections",
   "nav.customers": "Customers",
   "nav.deliveries": "Deliveries",

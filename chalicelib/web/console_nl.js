@@ -98,6 +98,7 @@ export default {
   "job_status.running": "Bezig",
   "menu": "Menu",
   "nav": "Onderdelen van de console",
+  "nav.audiences": "Doelgroepen",
   "nav.connections": "Koppelingen",
   "nav.customers": "Klanten",
   "nav.deliveries": "Afleveringen",

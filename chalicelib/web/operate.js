@@ -110,6 +110,12 @@ function labelled(name, title, help, input, value) {
   return { name, place, value, mark };
 }
 
+/** @param {string} name @param {string} title @param {string} at ISO @returns {Field} */
+export function momentField(name, title, at) {
+  const input = /** @type {HTMLInputElement} */ (el("input", { type: "datetime-local", value: localOf(at) }));
+  return labelled(name, title, "", input, () => input.value);
+}
+
 /** Boxes to tick. @param {string} title @param {[string, string, string][]} options value, name and what it means @param {string[]} on */
 export function ticks(title, options, on) {
   const boxes = options.map(([value, shown, about]) => {

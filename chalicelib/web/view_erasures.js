@@ -13,6 +13,7 @@ const SOON = 2;
 const GOOD = ["erased", "blanked", "in force", "told to leave", "nothing there"];
 const BAD = ["failed", "cannot be told"];
 const DESTINATION = "destination ";
+const RUNNING_OUT = ["queues", "stream", "backups"];
 
 /** @type {import("./console.js").View["show"]} */
 export async function show(place, route) {
@@ -120,7 +121,7 @@ function certificate(found, told) {
   const shape = {
     heads: [text("erasure.place"), text("erasure.result"), text("erasure.at"), text("details")],
     id: (/** @type {any} */ line) => line.what,
-    row: (/** @type {any} */ line) => [placeOf(line.what, told), result(line.result), when(line.at), line.detail ?? ""],
+    row: (/** @type {any} */ line) => [placeOf(line.what, told), result(line.result), when(line.at), detailOf(line)],
   };
   const about = facts([
     [text("erasure.who"), found.customer ? el("code", {}, found.customer) : text("erasure.whole")],
@@ -143,6 +144,12 @@ function certificate(found, told) {
 function placeOf(what, told) {
   if (!what.startsWith(DESTINATION)) return word("erasure_place", what);
   return el("span", { dir: "auto" }, connectionName(told, what.slice(DESTINATION.length)));
+}
+
+/** @param {any} line */
+function detailOf(line) {
+  if (RUNNING_OUT.includes(line.what)) return word("erasure_runs_out", line.what);
+  return line.detail ?? "";
 }
 
 /** @param {string} said */

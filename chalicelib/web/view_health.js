@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { el, fill, icon } from "./dom.js";
 import { late, onChange } from "./operate.js";
-import { badge, card, facts, heading, poller, table, when } from "./parts.js";
+import { badge, card, everything, facts, heading, poller, table, when } from "./parts.js";
 import { text, word } from "./texts.js";
 
 const SECONDS = 5;
@@ -13,9 +13,10 @@ const QUEUES = ["inbox", "deliveries", "jobs"];
 export async function show(place) {
   const parts = el("div", { class: "view-part" });
   const draw = onChange(parts);
+  const names = await namesOf();
   const look = async () => {
     const { body } = await get("../health");
-    draw(body, () => drawn(body));
+    draw(body, () => drawn(body, names));
   };
   fill(place, heading(text("nav.health"), { about: text("health.about") }), parts);
   await look();
@@ -23,21 +24,28 @@ export async function show(place) {
   return () => poll.stop();
 }
 
-/** @param {any} health */
-function drawn(health) {
-  const good = health.status === "ok";
-  const said = el("section", { class: `card ${good ? "good" : "bad"}` }, el("p", { class: "first" }, icon(good ? "ok" : "parked"), text(good ? "health.good" : "health.bad")));
-  return [said, ...health.causes.map(causeCard), queues(health), rest(health)];
+/** What connections are called, for whoever may know: health itself tells their ids only. @returns {Promise<Map<string, string>>} */
+async function namesOf() {
+  const { body: me } = await get("me");
+  const all = me.scopes.includes("integrate") ? await everything("connections", "connections") : [];
+  return new Map(all.map((each) => [each.id, each.name || each.provider]));
 }
 
-/** @param {any} cause */
-function causeCard(cause) {
+/** @param {any} health @param {Map<string, string>} names */
+function drawn(health, names) {
+  const good = health.status === "ok";
+  const said = el("section", { class: `card ${good ? "good" : "bad"}` }, el("p", { class: "first" }, icon(good ? "ok" : "parked"), text(good ? "health.good" : "health.bad")));
+  return [said, ...health.causes.map((/** @type {any} */ each) => causeCard(each, names)), queues(health), rest(health)];
+}
+
+/** @param {any} cause @param {Map<string, string>} names */
+function causeCard(cause, names) {
   return el(
     "section",
     { class: "card cause", "data-cause": cause.kind },
-    el("h2", {}, saying(cause)),
+    el("h2", {}, saying(cause), names.has(cause.of) && el("span", { dir: "auto" }, `: ${names.get(cause.of)}`)),
     el("p", {}, el("strong", {}, text("health.do"), " "), word("runbook", cause.kind)),
-    cause.kind === "connection" && el("p", {}, el("a", { href: `#/connections/${encodeURIComponent(cause.of)}` }, text("health.see"))),
+    cause.kind === "connection" && names.size > 0 && el("p", {}, el("a", { href: `#/connections/${encodeURIComponent(cause.of)}` }, text("health.see"))),
     cause.kind === "dead_letters" && el("p", {}, el("a", { href: "#/jobs?status=failed" }, text("health.failed"))),
   );
 }

@@ -1,6 +1,6 @@
 /** Jobs: long work that runs and that ran, with how far it is and what failed. */
 
-import { get } from "./api.js";
+import { get, Refused } from "./api.js";
 import { el, fill, icon } from "./dom.js";
 import { choice, keptUp } from "./operate.js";
 import { attempt, badge, card, facts, heading, List, progress, when } from "./parts.js";
@@ -62,7 +62,9 @@ function far(job) {
 
 /** @param {HTMLElement} place @param {string} id */
 async function showOne(place, id) {
-  const { body: job } = await get(`jobs/${encodeURIComponent(id)}`);
+  const job = await found(id);
+  // The list tells integrators of all jobs; what an admin asked for only admins may open.
+  if (!job) return fill(place, heading(text("nav.jobs"), { back: ["#/jobs", text("nav.jobs")] }), el("p", {}, text("jobs.of_admins")));
   const errors = el("div", { class: "bare" }, mistakes(job));
   const about = facts([
     [text("jobs.began"), when(job.created_at)],
@@ -73,6 +75,16 @@ async function showOne(place, id) {
   ]);
   const ended = (/** @type {any} */ over) => fill(errors, mistakes(over));
   fill(place, heading(word("job_kind", job.kind), { back: ["#/jobs", text("nav.jobs")] }), card("", progress(id, ended)), card(text("details"), about), errors);
+}
+
+/** @param {string} id @returns {Promise<any>} null when this key may not see it */
+async function found(id) {
+  try {
+    return (await get(`jobs/${encodeURIComponent(id)}`)).body;
+  } catch (wrong) {
+    if (wrong instanceof Refused && wrong.status === 403) return null;
+    throw wrong;
+  }
 }
 
 /** @param {any} job */

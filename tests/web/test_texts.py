@@ -70,6 +70,7 @@ OWN_CLOSED: dict[str, dict[str, Collection[str]]] = {
         "drift_kind": {MISSING, GONE, EXTRA, ASTRAY, DIFFERS, "not looked at"},
         "erasure_place": PLACES,
         "erasure_result": RESULTS,
+        "erasure_runs_out": RUNS_OUT,
         "job_kind": jobs.KINDS,
         "language": RULE_LANGUAGES,
         "purpose": {SERVICE, MARKETING},

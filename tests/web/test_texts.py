@@ -15,10 +15,12 @@ import pytest
 from chalicelib.api.jobs import STATUSES
 from chalicelib.api.receipts import VERDICTS
 from chalicelib.context import candidates
+from chalicelib.context.record import EXPIRED, REFUSED
 from chalicelib.kit.source import GRADES
 from chalicelib.model.connection import ACTIVE, DISABLED, PAUSED
 from chalicelib.model.event import ACTORS, CHANNELS, DIRECTIONS, TYPES
 from chalicelib.model.identity import KINDS
+from chalicelib.store.receipts import ERASED
 from tests.web.test_pages import SCRIPT_OF, loaded
 
 WEB = Path(__file__).parent.parent.parent / "chalicelib" / "web"
@@ -42,7 +44,7 @@ OWN_CLOSED: dict[str, dict[str, Collection[str]]] = {
         "job_status": STATUSES,
         "provider_kind": {"source", "destination", "both"},
         "standing": {"waiting", "receiving", ACTIVE, PAUSED, DISABLED},
-        "verdict": VERDICTS,
+        "verdict": {*VERDICTS, ERASED, EXPIRED, REFUSED},
     }
 }
 """The same for words that only one page says."""

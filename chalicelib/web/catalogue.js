@@ -11,6 +11,9 @@ export const COMMON = [
   "account", "base_url", "concurrency", "field_priority", "own_system", "rate_limit", "rate_seconds",
   "receipt_retention_days", "ref_scopes", "region", "retention_days",
 ];
+/** What decides which of many settings matter. */
+const FIRST = ["auth", "header", "channel"];
+const MANY = 8;
 const PROVEN = { "live-proven": "good", "vendor vector": "good", documented: "sure", unverified: "warn" };
 
 /** @param {HTMLElement} place @param {import("./console.js").Route} route */
@@ -105,8 +108,7 @@ function formOf(provider) {
   const secrets = new Fields("/secrets", provider.secrets);
   const settings = new Fields("/settings", provider.settings);
   const template = templateField(provider.templates);
-  const needed = new Set(provider.settings.required);
-  const common = (/** @type {string} */ each) => COMMON.includes(each) && !needed.has(each);
+  const common = seldom(provider.settings);
   const go = el("button", { type: "submit", class: "main" }, text("connections.make"));
   const form = el(
     "form", { class: "card connect", novalidate: true },
@@ -125,6 +127,13 @@ function formOf(provider) {
     }));
   });
   return form;
+}
+
+/** Which settings are folded. @param {import("./form.js").Schema} schema @returns {(name: string) => boolean} */
+export function seldom({ properties, required = [] }) {
+  const own = Object.keys(properties).filter((each) => !COMMON.includes(each));
+  const shown = new Set([...required, ...(own.length > MANY ? own.filter((each) => FIRST.includes(each)) : own)]);
+  return (name) => !shown.has(name);
 }
 
 /** @param {Record<string, unknown>} templates */

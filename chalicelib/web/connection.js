@@ -1,9 +1,10 @@
 /** One connection: how it stands, what it needs, and what can be done with it. */
 
 import { get, send } from "./api.js";
-import { COMMON, made, steps, unproven } from "./catalogue.js";
+import { made, seldom, steps, unproven } from "./catalogue.js";
 import { el, fill, icon } from "./dom.js";
 import { Fields, textField } from "./form.js";
+import { mappable, showMapping } from "./mapping.js";
 import { attempt, badge, button, card, confirmed, copyField, facts, heading, poller, progress, say, when } from "./parts.js";
 import { nameOf, newestRefusal, refusedLately, standing, standingOf, verdicts } from "./standing.js";
 import { count, text } from "./texts.js";
@@ -18,11 +19,12 @@ const ADVICE = [
   [/does not match|no signature matches/, "advice.secret"],
 ];
 
-/** @param {HTMLElement} place @param {string} id */
-export async function showConnection(place, id) {
+/** @param {HTMLElement} place @param {string} id @param {string} part @param {URLSearchParams} query */
+export async function showConnection(place, id, part, query) {
   const path = `connections/${encodeURIComponent(id)}`;
   const { body: connection } = await get(path);
   const { body: provider } = await get(`providers/${encodeURIComponent(connection.provider)}`);
+  if (part === "mapping") return showMapping(place, connection, provider, query.get("receipt") ?? "");
   return showState(place, path, connection, provider);
 }
 
@@ -39,7 +41,7 @@ function showState(place, path, connection, provider) {
   const reload = async () => again((await get(path)).body);
   again(connection);
   const setup = steps(provider.setup, connection.hook_url ?? "");
-  fill(place, live, connection.last_event_at ? folded(text("setup"), setup) : setup, settingsCard(path, connection, provider), secretsCard(path, connection, provider), historyCard(path, connection, provider), unproven(provider.unverified), deleteCard(path, connection));
+  fill(place, live, connection.last_event_at ? folded(text("setup"), setup) : setup, mappingCard(connection, provider), settingsCard(path, connection, provider), secretsCard(path, connection, provider), historyCard(path, connection, provider), unproven(provider.unverified), deleteCard(path, connection));
   const poll = poller(reload, SECONDS);
   return () => poll.stop();
 }
@@ -121,12 +123,19 @@ function stateOf(connection) {
   );
 }
 
+/** @param {any} connection @param {any} provider */
+function mappingCard(connection, provider) {
+  if (!mappable(provider)) return null;
+  const edit = el("a", { class: "plain", href: `#/connections/${encodeURIComponent(connection.id)}/mapping` }, text("mapping.edit"));
+  return card(text("mapping"), el("p", { class: "soft" }, text(connection.mapping ? "mapping.there" : "mapping.none")), edit);
+}
+
 /** @param {string} path @param {any} connection @param {any} provider */
 function settingsCard(path, connection, provider) {
   const name = textField("name", text("connection.name"), connection.name);
   const settings = new Fields("/settings", provider.settings, connection.settings);
   const go = el("button", { type: "submit", class: "main" }, text("save"));
-  const common = (/** @type {string} */ each) => COMMON.includes(each);
+  const common = seldom(provider.settings);
   const form = el(
     "form", { novalidate: true },
     el("div", { class: "fields" }, name.place, settings.places((each) => !common(each))),

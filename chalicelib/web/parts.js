@@ -10,6 +10,7 @@ import { count, text, word } from "./texts.js";
 export const EXPIRED = "draad:expired";
 const SAID_MS = 8000;
 const JOB_SECONDS = 1;
+const MINUTE_MS = 60_000;
 
 let saidLast = 0;
 
@@ -83,7 +84,8 @@ export function badge(kind, said, drawn) {
 
 /** How long ago; the moment itself on hovering. @param {string | null | undefined} at */
 export function when(at) {
-  return at ? el("time", { datetime: at, title: moment(at) }, ago(at)) : el("span", { class: "soft" }, text("never"));
+  const said = at && (Math.abs(Date.now() - new Date(at).getTime()) < MINUTE_MS ? text("now") : ago(at));
+  return at ? el("time", { datetime: at, title: moment(at) }, said) : el("span", { class: "soft" }, text("never"));
 }
 
 /** Names and values; those without a value are left out. @param {[string, import("./dom.js").Child][]} pairs */

@@ -16,7 +16,7 @@ const MOST_COUNTED = 60;
 export async function show(place, route) {
   const [first, second] = route.parts;
   if (first === "new") return second ? showNew(place, second) : showCatalogue(place, route);
-  return first ? showConnection(place, first) : showAll(place);
+  return first ? showConnection(place, first, second ?? "", route.query) : showAll(place);
 }
 
 /** @param {HTMLElement} place */

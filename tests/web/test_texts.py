@@ -17,6 +17,7 @@ from chalicelib.api.health import SAYINGS
 from chalicelib.api.jobs import STATUSES
 from chalicelib.api.receipts import VERDICTS
 from chalicelib.context import candidates
+from chalicelib.context.record import EXPIRED, REFUSED
 from chalicelib.fanout import messages
 from chalicelib.fanout.forget import FAILED, FORGOTTEN, NOTHING, UNABLE
 from chalicelib.fanout.reconcile import ASTRAY, DIFFERS, EXTRA, GONE, MISSING
@@ -30,6 +31,7 @@ from chalicelib.model.rule import MARKETING, SERVICE
 from chalicelib.store.deliveries import ACTIVITY, AUDIENCE, CONTACT, MOVE
 from chalicelib.store.keys import SCOPES
 from chalicelib.store.pulse import QUEUES
+from chalicelib.store.receipts import ERASED
 from chalicelib.workers import jobs
 from chalicelib.workers.erase import RUNS_OUT
 from tests.web.test_pages import SCRIPT_OF, loaded
@@ -61,7 +63,7 @@ OWN_CLOSED: dict[str, dict[str, Collection[str]]] = {
         "job_status": STATUSES,
         "provider_kind": {"source", "destination", "both"},
         "standing": {"waiting", "receiving", ACTIVE, PAUSED, DISABLED},
-        "verdict": VERDICTS,
+        "verdict": {*VERDICTS, ERASED, EXPIRED, REFUSED},
     },
     "operate_": {
         "delivery_about": DELIVERY_STATUSES,

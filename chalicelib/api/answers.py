@@ -193,7 +193,7 @@ def guarded(work: Callable[[], Response]) -> Response:
 
 def _authorized(table: Table, request: Request, scope: str, customer: str | None) -> ApiKey:
     scheme, _, secret = str(request.headers.get("authorization", "")).partition(" ")
-    key = _holder(table, secret.strip(), customer) if scheme.lower() == "bearer" else None
+    key = _holder(table, secret.strip(), str(request.method), customer) if scheme.lower() == "bearer" else None
     if key is None:
         raise KeyMissing("send Authorization: Bearer <api key>")
     if scope != ANY_KEY:
@@ -201,13 +201,13 @@ def _authorized(table: Table, request: Request, scope: str, customer: str | None
     return key
 
 
-def _holder(table: Table, secret: str, customer: str | None) -> ApiKey | None:
+def _holder(table: Table, secret: str, method: str, customer: str | None) -> ApiKey | None:
     from chalicelib.store import keys
 
     if secret.startswith(f"{MAGIC}_"):
         from chalicelib.api import magic_links
 
-        if found := magic_links.opened(table, secret, customer):
+        if found := magic_links.opened(table, secret, method, customer):
             return found
     return keys.find(table, secret) if secret else None
 

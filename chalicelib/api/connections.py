@@ -61,10 +61,11 @@ def show(call: Call, id: str) -> Reply:
     connection = existing(call, id)
     recent = _recent(call, connection)
     counts = Counter(item["vd"] for item in recent)
+    heard = next((item for item in recent if not item.get("test")), None)
     return Reply(
         view(call, connection)
         | {"counts": dict(counts), "refusals": connections.refusals(call.table, id)}
-        | {"last_event_at": recent[0]["sk"].partition("#")[0] if recent else None}
+        | {"last_event_at": heard["sk"].partition("#")[0] if heard else None}
         | missed.view(call.table, connection)
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from chalicelib.api.answers import Call, Reply
+from chalicelib.api.answers import Call, Reply, granted
 from chalicelib.errors import InputInvalid, NotFound
 from chalicelib.store import keys
 
@@ -34,6 +34,12 @@ def _mistakes(asked: NewKey) -> list[dict[str, str]]:
     found += [] if asked.scopes else [{"pointer": "/scopes", "detail": "must name at least one scope"}]
     long = len(asked.name) > LONGEST_NAME
     return found + ([{"pointer": "/name", "detail": f"must have at most {LONGEST_NAME} characters"}] if long else [])
+
+
+def own(call: Call) -> Reply:
+    """What the caller's own key may do, so that a page offers nothing that would be refused."""
+    name, scopes = (call.key.name, granted(call.key)) if call.key else ("", set())
+    return Reply({"name": name, "scopes": [each for each in keys.SCOPES if each in scopes]})
 
 
 def listing(call: Call) -> Reply:

@@ -46,6 +46,7 @@ GUARDS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+VIEW = "view_"
 FOR_EVER, EACH_TIME = "public, max-age=31536000, immutable", "no-cache"
 
 
@@ -60,11 +61,25 @@ def version() -> str:
     return digest(*(part for name, raw in files().items() for part in (name, raw)))
 
 
-def page(name: str, request: Request) -> Response:
-    """A page's frame. Who may see what in it, the API decides."""
+def page(name: str, request: Request, up: str = "../") -> Response:
+    """A page's frame. Who may see what in it, the API decides. `up`: from the page to where the hub's paths begin."""
     text = Template(files()[name].decode())
-    filled = text.substitute(assets=f"../assets/{version()}", poll=settings().poll_seconds)
+    assets = f"{up}assets/{version()}"
+    filled = text.substitute(assets=assets, poll=settings().poll_seconds, views=" ".join(_views()))
     return _file(filled.encode(), ".html", EACH_TIME, request)
+
+
+def _views() -> list[str]:
+    """Names of the console's views that are there; each is a file of its own, loaded when it is opened."""
+    names = (Path(name) for name in files())
+    return [each.stem.removeprefix(VIEW) for each in names if each.stem.startswith(VIEW) and each.suffix == ".js"]
+
+
+def home(request: Request) -> Response:
+    """To the console, by a relative address: which stage prefix the gateway cut off, only the caller knows."""
+    last = str(request.context.get("path", "/")).rpartition("/")[2]
+    location = f"{last}/console" if last else "console"
+    return Response(b"", {"Location": location, "Cache-Control": EACH_TIME, **GUARDS}, 302)
 
 
 def asset(version_asked: str, name: str, request: Request) -> Response:

@@ -11,7 +11,9 @@ import msgspec
 
 from chalicelib.api import paging, wishes
 from chalicelib.api.answers import Call, Reply, window, wrong
-from chalicelib.errors import NotFound
+from chalicelib.api.customers import rules
+from chalicelib.context import people
+from chalicelib.errors import Erased, NotFound
 from chalicelib.ingest import arrival as arrivals
 from chalicelib.ingest.read import read
 from chalicelib.model import instants
@@ -19,9 +21,11 @@ from chalicelib.model.connection import Connection
 from chalicelib.settings import settings
 from chalicelib.store import connections, ids, jobs, receipts
 from chalicelib.store.receipts import Receipt
-from chalicelib.store.table import Item
+from chalicelib.store.table import Item, live
 
 DEFAULT_DAYS = 7
+MOST_LINKED = 25
+"""Events of one receipt whose customers are looked up: a batch may hold hundreds."""
 VERDICTS = ("accepted", "duplicate", "ignored", "malformed", "failed")
 
 
@@ -92,7 +96,35 @@ def _days_ago(days: int) -> str:
 
 def show(call: Call, id: str) -> Reply:
     receipt = existing(call, id)
-    return Reply(_row(receipt) | _request(receipt) | {"fetched": receipt.fetched})
+    row = _row(receipt)
+    for event, customer in zip(row["events"], _customers(call, receipt), strict=False):
+        event["customer"] = customer
+    return Reply(row | _request(receipt) | {"fetched": receipt.fetched})
+
+
+def _customers(call: Call, receipt: Receipt) -> list[str | None]:
+    """On whose timeline each of the first MOST_LINKED events is now; None for nobody's, as long as it waits."""
+    keys = [(each.pk, each.sk) for each in receipt.produced[:MOST_LINKED] if each.pk]
+    items = call.table.batch_get(list(dict.fromkeys(keys)))
+    nodes = [_node_of(items.get(key)) for key in keys]
+    found = {node: _customer_of(call, node) for node in {*nodes} - {""}}
+    return [found.get(node) for node in nodes]
+
+
+def _node_of(item: Item | None) -> str:
+    """The identity at which an event lies, or where it was placed after it had waited."""
+    found = live(item)
+    if found is None:
+        return ""
+    return str(found["pk"][2:] if found["pk"].startswith("N#") else found.get("placed", ""))
+
+
+def _customer_of(call: Call, node: str) -> str | None:
+    try:
+        person = people.of_node(call.table, rules(call), node)
+    except Erased:
+        return None
+    return person.customer.id if person else None
 
 
 def existing(call: Call, public_id: str) -> Receipt:

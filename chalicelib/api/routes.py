@@ -64,6 +64,7 @@ ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("POST", "/v1/deliveries/redrive", "deliveries.redrive_range", "integrate"),
     ("GET", "/v1/jobs", "jobs.listing", "integrate"),
     ("GET", "/v1/jobs/{id}", "jobs.show", ANY_KEY),
+    ("GET", "/v1/me", "keys.own", ANY_KEY),
     ("POST", "/v1/keys", "keys.mint", "admin"),
     ("GET", "/v1/keys", "keys.listing", "admin"),
     ("DELETE", "/v1/keys/{id}", "keys.revoke", "admin"),
@@ -123,6 +124,20 @@ def _add_hook(depth: int) -> None:
 
 for depth in range(DEEPEST_HOOK + 1):
     _add_hook(depth)
+
+
+@blueprint.route("/", methods=["GET"])
+def home() -> Response:
+    from chalicelib.api import pages
+
+    return pages.home(blueprint.current_request)
+
+
+@blueprint.route("/console", methods=["GET"])
+def console_page() -> Response:
+    from chalicelib.api import pages
+
+    return pages.page("console.html", blueprint.current_request, up="")
 
 
 @blueprint.route("/customers/{id}", methods=["GET"])

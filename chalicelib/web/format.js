@@ -22,6 +22,7 @@ export const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone;
 export const clock = (/** @type {string} */ at) => shown(at, { hour: "2-digit", minute: "2-digit" });
 export const shortDay = (/** @type {string} */ at) => shown(at, { day: "numeric", month: "short" });
 export const moment = (/** @type {string} */ at) => shown(at, { dateStyle: "full", timeStyle: "long" });
+export const stamp = (/** @type {string} */ at) => shown(at, { dateStyle: "medium", timeStyle: "medium" });
 
 /** The viewer's day as one text, to tell days apart. @param {string | number} at */
 export function dayOf(at) {

@@ -162,7 +162,7 @@ def test_the_ordinary_way_costs_no_look_up_more_than_a_key(
 ) -> None:
     token = mint(api, jan)["token"]
     monkeypatch.setattr(magic_links.people, "of_node", None)
-    assert magic_links.opened(api.table, token, jan) is not None
+    assert magic_links.opened(api.table, token, "GET", jan) is not None
 
 
 @pytest.mark.parametrize("scopes", [("read",), ("agent",), ("admin",)])
@@ -200,3 +200,59 @@ def test_seven_days_is_the_longest(api: Api, jan: str, clock: list[int]) -> None
     assert opened(api, f"/v1/customers/{jan}", token).status == 200
     clock[0] += 5000
     assert opened(api, f"/v1/customers/{jan}", token).status == 401
+
+
+def console_link(api: Api, **more: Any) -> dict[str, Any]:
+    made: dict[str, Any] = api.call("POST", "/v1/magic-links", 201, {"console": True, **more})
+    return made
+
+
+def test_a_link_of_the_console_leads_there_and_names_what_it_may(api: Api) -> None:
+    made = console_link(api)
+    assert made["url"] == f"https://hub.example/console#t={made['token']}"
+    assert opened(api, "/v1/me", made["token"]).json == {"name": "magic link", "scopes": ["read"]}
+
+
+def test_it_opens_what_a_key_with_the_scope_read_gets_and_changes_nothing(api: Api, jan: str) -> None:
+    token, reader = console_link(api)["token"], key_with("read")
+    opens = []
+    for method, path, _, scope in ROUTES:
+        if not scope:
+            continue
+        way = path.replace("{id}", jan).replace("{slug}", "generic")
+        answer = opened(api, way, token, method)
+        if method != "GET":
+            assert (answer.status, answer.json["title"]) == (403, "This key lacks the scope"), (method, path)
+        elif path != "/v1/me":
+            assert answer.status == api.send("GET", way, key=reader).status, path
+            opens += [path] if answer.status == 200 else []
+    assert {"/v1/waiting", *OPEN} <= set(opens) and "/v1/connections" not in opens and "/v1/keys" not in opens
+
+
+def test_a_link_of_the_console_ends_and_cannot_be_made_of_a_customers(api: Api, jan: str, clock: list[int]) -> None:
+    token = console_link(api, expires_in=60)["token"]
+    _, until = msgspec.msgpack.decode(base64.urlsafe_b64decode(token[6:].split(".")[0] + "=="))
+    customers = mint(api, jan)["token"]
+    assert opened(api, "/v1/waiting", f"magic_{packed('console', until)}.{customers.split('.')[1]}").status == 401
+    assert opened(api, "/v1/me", customers).status == 403
+    clock[0] = 60_000
+    assert opened(api, "/v1/waiting", token).status == 401
+
+
+def test_a_link_is_for_a_customer_or_for_the_console(api: Api, jan: str) -> None:
+    assert api.refused("POST", "/v1/magic-links", {"console": True, "customer": jan}) == ["/customer"]
+    assert api.refused("POST", "/v1/magic-links", {"console": False}) == ["/customer"]
+
+
+@pytest.mark.parametrize(
+    ("scopes", "may"),
+    [
+        (("read",), ["read"]),
+        (("agent",), ["read", "agent"]),
+        (("integrate", "read"), ["read", "integrate"]),
+        (("admin",), ["read", "agent", "integrate", "audience", "admin"]),
+    ],
+)
+def test_a_key_knows_what_it_may(api: Api, scopes: tuple[str, ...], may: list[str]) -> None:
+    assert api.send("GET", "/v1/me", key=key_with(*scopes)).json == {"name": "test", "scopes": may}
+    assert api.send("GET", "/v1/me", key="").status == 401

@@ -55,7 +55,7 @@ function painted({ title, about, names, columns: found }, width) {
   const every = Math.max(1, Math.ceil(LABEL_PX / slot));
   const lines = Array.from({ length: top / step + 1 }, (_, at) => line(at * step, y(at * step), left, width));
   const bars = found.map((column, at) => stack(column, names, left + slot * at, slot, y));
-  const labels = found.map(({ label }, at) => (found.length - 1 - at) % every === 0 && said(label, left + slot * (at + 0.5)));
+  const labels = found.map(({ label }, at) => (found.length - 1 - at) % every === 0 && said(label, Math.min(left + slot * (at + 0.5), width - LABEL_PX / 2)));
   return drawn(
     "svg", { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img", "aria-labelledby": `${id}-title ${id}-about` },
     drawn("title", { id: `${id}-title` }, title), drawn("desc", { id: `${id}-about` }, about),

@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from bench import cost, drain, hook, imports, report, retries
 from bench.cases import IDENTIFIED, Budget, Case
+from bench.counting import COUNTED
 from bench.deliveries import DELIVERED
 from bench.looks import LOOKS
 from bench.meter import Bill
@@ -57,7 +58,7 @@ def import_rows(night: bool) -> Iterable[Row]:
 def storage_rows(night: bool) -> Iterable[Row]:
     """Each case on a stage of its own, so that long histories do not add up."""
     longest = (NIGHTLY,) if night else ()
-    rows = [(case, (SHORT, LONG, *longest)) for case in IDENTIFIED + REFERRED + DELIVERED]
+    rows = [(case, (SHORT, LONG, *longest)) for case in IDENTIFIED + REFERRED + DELIVERED + COUNTED]
     for case, lengths in [*rows, *((case, (*LOOKED, *longest)) for case in LOOKS)]:
         with memory_stage():
             world = World()

@@ -80,6 +80,8 @@ ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("DELETE", "/v1/audiences/{id}", "audiences.remove", "admin"),
     ("POST", "/v1/audiences/{id}/export", "audiences.export", "audience"),
     ("GET", "/v1/audiences/{id}/exports/{job}", "audiences.download", "audience"),
+    ("GET", "/v1/stats", "stats.show", "read"),
+    ("POST", "/v1/stats/recount", "stats.recount", "admin"),
     ("GET", "/v1/settings", "settings.show", "admin"),
     ("PATCH", "/v1/settings", "settings.change", "admin"),
 )

@@ -49,11 +49,16 @@ def asks(event: Event, entries: Sequence[Entry]) -> bool:
     return said and not any(ref.kind == "token" for ref in event.refs) and not is_answer(event, entries)
 
 
+def answers(event: Event) -> bool:
+    """Whether an agent said something to the customer."""
+    return event.actor == "agent" and event.direction == "out" and event.type in ANSWERS
+
+
 def open_question(entries: Sequence[Entry]) -> Event | None:
     """The newest thing that was asked, unless an agent said something since. Newest entry first."""
     for entry in entries:
         event = entry.event
-        if event.actor == "agent" and event.direction == "out" and event.type in ANSWERS:
+        if answers(event):
             return None
         if asks(event, entries):
             return event

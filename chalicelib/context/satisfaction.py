@@ -266,6 +266,14 @@ def of_nodes(table: Table, nodes: Iterable[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def answered(table: Table, home: str, event: str) -> tuple[str, int] | None:
+    """(channel that it is about, score) of the survey whose latest answer this event is; None where it is none,
+    or where a later one took its place. `home`: the partition of the event."""
+    found = (item for item in table.query(home, begins=KEPT).items if item["eid"] == event and live(item))
+    score = next((_score(table, item, look=True) for item in found), None)
+    return (score.channel, score.score) if score else None
+
+
 def _shown(score: Score) -> dict[str, Any]:
     return {
         "score": score.score,

@@ -33,7 +33,7 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   request bucket          C#c           RATE              next line ver
   subscription renewal    C#c           RENEW             due n ver ends
   catching up             C#c           MISSED            due night job at ver
-  nightly reconciling     C#c           RECONCILE         due night job at ver (ORG recent: of what arrived lately)
+  nightly reconciling     C#c           RECONCILE         due night job at ver (ORG recent: of what arrived lately; ORG stats: counting)
   workers at once         C#c           SLOTS             b (worker → until) ver
   what it last found      C#c           CAUGHT            at until full looked found why refused cv
   API key                 KEY           sha256            id name scopes at used revoked
@@ -41,6 +41,8 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   erasure certificate     J#id          D#what            re at de
   among the erasures      J#id          ERASURE           gpk ERASURES
   pulse                   ORG           PULSE#way         sent tried back took
+  stats of an hour        STAT#d        c#hh              in out talk (packed tallies)
+  counted so far          ORG           counted           until night (before which all hours, all days were)
   organisation            ORG           settings          own roles blocked region ver
   rules                   ORG           rules             b ver
   audiences               ORG           audiences         b ver

@@ -16,6 +16,7 @@ alert     the owner is told of a connection        params: connection, name, sta
 rest      the events of a large batch after its first slice    params: receipt
 reapply   events that a late boundary divides       params: identity, at
 block     identities on the organisation's lists, or off them       params: on, off, at, by
+recount   stats of some hours, from what lies in the table    params: connections, spans, mark, so_far, late
 audience, audience_export    as workers/audiences.py has them
 """
 
@@ -34,7 +35,7 @@ from chalicelib.model.identity import parse
 from chalicelib.store import connections, deliveries, jobs, organisation, queues, receipts
 from chalicelib.store.jobs import Job, Turn
 from chalicelib.store.table import DynamoTable, Put, Table
-from chalicelib.workers import alert, audiences, context, erase, fanout, missed, reapply, reconcile, redact
+from chalicelib.workers import alert, audiences, context, erase, fanout, missed, reapply, reconcile, redact, stats
 from chalicelib.workers.batch import Batch, Record
 from chalicelib.workers.context import SLICE, take_arrival
 
@@ -71,6 +72,8 @@ def _park(table: Table, job_id: str, reason: str) -> None:
 def _replay(table: Table, job: Job) -> Turn:
     if named := job.params.get("receipts"):
         errors = tuple(error for each in named if (error := _replay_one(table, *each)))
+        for pk, sk in named:
+            stats.again(table, pk[2:-9], sk[:24], sk[:24])
         return Turn("", len(named) - len(errors), errors)
     return _replay_range(table, job)
 
@@ -86,6 +89,8 @@ def _replay_range(table: Table, job: Job) -> Turn:
     if found.next:
         return Turn(f"{day}|{found.next[1]}", len(wanted) - len(errors), errors)
     following = days[days.index(day) + 1 :]
+    if not following:
+        stats.again(table, connection, since, until)
     return Turn(f"{following[0]}|" if following else "", len(wanted) - len(errors), errors)
 
 
@@ -210,6 +215,7 @@ KINDS: dict[str, Callable[[Table, Job], Turn]] = {
     context.REST: _rest,
     "redact": redact.run,
     "export": _export,
+    stats.RECOUNT: stats.run,
     audiences.WALK: audiences.walk,
     audiences.EXPORT: audiences.export,
 }

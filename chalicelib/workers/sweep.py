@@ -1,5 +1,5 @@
 """Every minute: retries whose message was lost or is far away, what died in the queues, subscriptions at
-providers that are about to end, and providers to be asked for what they never delivered."""
+providers that are about to end, providers to be asked for what they never delivered, and hours to be counted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from chalicelib.settings import settings
 from chalicelib.store import connections, deliveries, jobs, pulse, queues, secrets
 from chalicelib.store.deliveries import Attempt, Duty
 from chalicelib.store.table import ABSENT, DynamoTable, Item, Put, Table, equal, live, now_seconds
-from chalicelib.workers import context, missed, reconcile
+from chalicelib.workers import context, missed, reconcile, stats
 
 DEAD = "received a hundred times without success"
 ROUNDS = 10
@@ -39,7 +39,7 @@ def take() -> None:
     buried = sum(_drain(table, queue, bury) for queue, bury in BURIALS.items())
     everyone = connections.everyone(table)
     renewed, asked = _renew_all(table, everyone), missed.start_due(table, everyone)
-    compared = reconcile.start_due(table, everyone)
+    compared = reconcile.start_due(table, everyone) + stats.start_due(table, everyone)
     pulse.beat(table)
     if sent or buried or renewed or asked or compared:
         done = {"retries": sent, "dead_letters": buried, "renewals": renewed, "catch_ups": asked, "passes": compared}

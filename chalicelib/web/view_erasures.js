@@ -3,6 +3,7 @@
 import { get, send } from "./api.js";
 import { el, fill, icon } from "./dom.js";
 import { textField } from "./form.js";
+import { moment } from "./format.js";
 import { connectionName, keptUp, onChange, receivers } from "./operate.js";
 import { attempt, badge, button, card, facts, heading, List, poller, progress, table, when } from "./parts.js";
 import { customerSearch } from "./search.js";
@@ -121,12 +122,12 @@ function certificate(found, told) {
   const shape = {
     heads: [text("erasure.place"), text("erasure.result"), text("erasure.at"), text("details")],
     id: (/** @type {any} */ line) => line.what,
-    row: (/** @type {any} */ line) => [placeOf(line.what, told), result(line.result), when(line.at), detailOf(line)],
+    row: (/** @type {any} */ line) => [placeOf(line.what, told), result(line.result), exactly(line.at), detailOf(line)],
   };
   const about = facts([
     [text("erasure.who"), found.customer ? el("code", {}, found.customer) : text("erasure.whole")],
     [text("status"), word("job_status", found.status)],
-    [text("erasure.up_to"), el("time", { datetime: found.erased_up_to }, found.erased_up_to)],
+    [text("erasure.up_to"), exactly(found.erased_up_to)],
     [text("erasure.by"), el("code", {}, found.requested_by)],
     [text("reason"), found.reason],
     [text("erasure.number"), el("code", {}, found.id)],
@@ -139,6 +140,9 @@ function certificate(found, told) {
     found.errors.length > 0 && el("section", { class: "card bad" }, el("h2", {}, text("jobs.errors")), el("ul", { class: "bullets" }, found.errors.map((/** @type {string} */ each) => el("li", {}, each)))),
   ];
 }
+
+/** A certificate is read years later, too: no "an hour ago". @param {string} at */
+const exactly = (at) => el("time", { datetime: at }, moment(at));
 
 /** @param {string} what @param {Map<string, any>} told */
 function placeOf(what, told) {

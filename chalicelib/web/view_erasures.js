@@ -59,21 +59,22 @@ async function showSearch(place) {
 /** What will happen, before anything does. @param {HTMLElement} place @param {string} id */
 async function showPlan(place, id) {
   const path = `customers/${encodeURIComponent(id)}`;
-  const [{ body: customer }, told] = await Promise.all([get(path), receivers()]);
+  const [{ body: customer }, { body: sync }, told] = await Promise.all([get(path), get(`${path}/sync`), receivers()]);
   const name = customer.name || text("no_name");
   const page = el("a", { class: "plain", href: path }, text("customer.open"));
   fill(
     place,
     heading(text("erasure.title", { name }), { back: ["#/erasures/new", text("erasure.new")], actions: [page] }),
-    card(text("erasure.goes"), el("ul", { class: "bullets" }, goes(customer, told).map((each) => el("li", {}, each)))),
+    card(text("erasure.goes"), el("ul", { class: "bullets" }, goes(customer, sync, told).map((each) => el("li", {}, each)))),
     card(text("erasure.known"), el("ul", { class: "bullets" }, customer.identities.map((/** @type {any} */ each) => el("li", { dir: "auto" }, each.identity)))),
     asking(path),
   );
 }
 
-/** @param {any} customer @param {Map<string, any>} told */
-function goes(customer, told) {
-  const systems = [...new Set(customer.contacts.map((/** @type {any} */ each) => connectionName(told, each.connection)))].join(", ");
+/** @param {any} customer @param {any} sync @param {Map<string, any>} told */
+function goes(customer, sync, told) {
+  const heard = sync.destinations.filter((/** @type {any} */ each) => each.delivered > 0);
+  const systems = [...new Set([...customer.contacts, ...heard].map((each) => connectionName(told, each.connection)))].join(", ");
   return [
     count("erasure.identities", customer.identities.length),
     text("erasure.history"),

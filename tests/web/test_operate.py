@@ -344,10 +344,17 @@ def test_everybody_can_use_each_view(browser: Browser, world: World, size: str, 
 
 def details(world: World) -> list[str]:
     """One of each that has a page of its own."""
-    delivery = world.who.get("/v1/deliveries", limit=1)["deliveries"][0]["id"]
-    job = world.who.get("/v1/jobs", limit=1)["jobs"][0]["id"]
-    erased = world.who.get("/v1/erasures", limit=1)["erasures"]
-    return [f"deliveries/{delivery}", f"jobs/{job}", *(f"erasures/{each['id']}" for each in erased)]
+    told = person("phone", "+31612665000")
+    world.tell("message", "whatsapp", moment(1), told, text="Dag")
+    world.tell("order", "web", moment(1), told, refs=[ref("order", "665000")], details={"status": "created"})
+    customer = world.settled(f"phone:{told['value']}", 1)["id"]
+    (delivery,) = eventually(lambda: world.who.get("/v1/deliveries", limit=1)["deliveries"])
+    plan = f"erasures/new/{customer}"
+    other = person("phone", "+31612664000")
+    world.tell("message", "whatsapp", moment(), other, text="Dag")
+    gone = world.settled(f"phone:{other['value']}", 1)["id"]
+    erased = world.who.call("POST", f"/v1/customers/{gone}/erase", 202, json={})["erasure"]
+    return [f"deliveries/{delivery['id']}", f"jobs/{erased}", f"erasures/{erased}", plan]
 
 
 def keys_shown(seen: Visit) -> list[str]:

@@ -62,14 +62,17 @@ export const daysAgo = (/** @type {number} */ days) => new Date(Date.now() - day
 
 /** @param {any} list a List @param {number} seconds @returns {() => void} what ends it */
 export function keptUp(list, seconds) {
-  let last = "";
   const poll = poller(async () => {
     const { body } = await list.page("");
-    const now = JSON.stringify([list.what.query(), body]);
-    if (last && now !== last) await keepingFocus(list.place, () => (list.items.length > PAGE ? list.refresh() : list.reload()));
-    last = now;
+    if (!shows(list, body[list.what.name])) await keepingFocus(list.place, () => (list.items.length > PAGE ? list.refresh() : list.reload()));
   }, seconds);
   return () => poll.stop();
+}
+
+/** Whether a list shows these rows first, and nothing that is gone. @param {any} list @param {any[]} rows */
+function shows(list, rows) {
+  const whole = list.items.length > PAGE || list.items.length === rows.length;
+  return whole && JSON.stringify(rows) === JSON.stringify(list.items.slice(0, rows.length));
 }
 
 /** A row that is drawn anew keeps the keyboard where it was. @param {HTMLElement} place @param {() => Promise<void>} work */

@@ -83,7 +83,7 @@ function ranges(told, asked) {
   let connection = asked.connection || [...told.keys()][0] || "";
   const since = momentChoice(text("range.since"), daysAgo(7));
   const until = momentChoice(text("range.until"));
-  const shown = el("div", { role: "status" });
+  const shown = el("div", { class: "bare", role: "status" });
   const go = button(text("redrive.go"), () => void attempt(go, async () => {
     const range = { connection, since: since.iso(), until: until.iso() };
     const { job } = await send("POST", "deliveries/redrive", range);

@@ -3,6 +3,7 @@
 import { get, send } from "./api.js";
 import { el, fill, icon } from "./dom.js";
 import { textField } from "./form.js";
+import { moment } from "./format.js";
 import { connectionName, keptUp, onChange, receivers } from "./operate.js";
 import { attempt, badge, button, card, facts, heading, List, poller, progress, table, when } from "./parts.js";
 import { customerSearch } from "./search.js";
@@ -58,21 +59,22 @@ async function showSearch(place) {
 /** What will happen, before anything does. @param {HTMLElement} place @param {string} id */
 async function showPlan(place, id) {
   const path = `customers/${encodeURIComponent(id)}`;
-  const [{ body: customer }, told] = await Promise.all([get(path), receivers()]);
+  const [{ body: customer }, { body: sync }, told] = await Promise.all([get(path), get(`${path}/sync`), receivers()]);
   const name = customer.name || text("no_name");
   const page = el("a", { class: "plain", href: path }, text("customer.open"));
   fill(
     place,
     heading(text("erasure.title", { name }), { back: ["#/erasures/new", text("erasure.new")], actions: [page] }),
-    card(text("erasure.goes"), el("ul", { class: "bullets" }, goes(customer, told).map((each) => el("li", {}, each)))),
+    card(text("erasure.goes"), el("ul", { class: "bullets" }, goes(customer, sync, told).map((each) => el("li", {}, each)))),
     card(text("erasure.known"), el("ul", { class: "bullets" }, customer.identities.map((/** @type {any} */ each) => el("li", { dir: "auto" }, each.identity)))),
     asking(path),
   );
 }
 
-/** @param {any} customer @param {Map<string, any>} told */
-function goes(customer, told) {
-  const systems = [...new Set(customer.contacts.map((/** @type {any} */ each) => connectionName(told, each.connection)))].join(", ");
+/** @param {any} customer @param {any} sync @param {Map<string, any>} told */
+function goes(customer, sync, told) {
+  const heard = sync.destinations.filter((/** @type {any} */ each) => each.delivered > 0);
+  const systems = [...new Set([...customer.contacts, ...heard].map((each) => connectionName(told, each.connection)))].join(", ");
   return [
     count("erasure.identities", customer.identities.length),
     text("erasure.history"),
@@ -121,12 +123,12 @@ function certificate(found, told) {
   const shape = {
     heads: [text("erasure.place"), text("erasure.result"), text("erasure.at"), text("details")],
     id: (/** @type {any} */ line) => line.what,
-    row: (/** @type {any} */ line) => [placeOf(line.what, told), result(line.result), when(line.at), detailOf(line)],
+    row: (/** @type {any} */ line) => [placeOf(line.what, told), result(line.result), exactly(line.at), detailOf(line)],
   };
   const about = facts([
     [text("erasure.who"), found.customer ? el("code", {}, found.customer) : text("erasure.whole")],
     [text("status"), word("job_status", found.status)],
-    [text("erasure.up_to"), el("time", { datetime: found.erased_up_to }, found.erased_up_to)],
+    [text("erasure.up_to"), exactly(found.erased_up_to)],
     [text("erasure.by"), el("code", {}, found.requested_by)],
     [text("reason"), found.reason],
     [text("erasure.number"), el("code", {}, found.id)],
@@ -139,6 +141,9 @@ function certificate(found, told) {
     found.errors.length > 0 && el("section", { class: "card bad" }, el("h2", {}, text("jobs.errors")), el("ul", { class: "bullets" }, found.errors.map((/** @type {string} */ each) => el("li", {}, each)))),
   ];
 }
+
+/** A certificate is read years later, too: no "an hour ago". @param {string} at */
+const exactly = (at) => el("time", { datetime: at }, moment(at));
 
 /** @param {string} what @param {Map<string, any>} told */
 function placeOf(what, told) {

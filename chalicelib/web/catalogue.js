@@ -158,17 +158,18 @@ export async function made(form, groups, work) {
   } catch (wrong) {
     const errors = wrong instanceof Refused ? wrong.errors : [];
     if (!(wrong instanceof NotFilledIn) && errors.length === 0) throw wrong;
-    const shown = groups.map((each) => each.mark(errors)).reduce((a, b) => a + b, 0);
+    // What was not even sent is marked already, by the field itself.
+    if (errors.length) for (const each of groups) each.mark(errors);
     const rest = errors.filter((error) => !groups.some((each) => error.pointer.startsWith(`${each.pointer}/`)));
     say([text("field.mistakes"), ...rest.map((error) => `${error.pointer} ${error.detail}`)].join(" "), "bad");
-    showFirst(form, shown > 0 || wrong instanceof NotFilledIn);
+    showFirst(form);
     return false;
   }
 }
 
-/** @param {HTMLElement} form @param {boolean} marked */
-function showFirst(form, marked) {
-  const first = /** @type {HTMLElement | null} */ (marked ? form.querySelector('[aria-invalid="true"]') : null);
+/** @param {HTMLElement} form */
+function showFirst(form) {
+  const first = /** @type {HTMLElement | null} */ (form.querySelector('[aria-invalid="true"]'));
   const folded = /** @type {HTMLDetailsElement | null} */ (first?.closest("details") ?? null);
   if (folded) folded.open = true;
   first?.focus();

@@ -162,7 +162,7 @@ export default {
   "receipt.no_events": "No event.",
   "receipt.nobody": "Not on a timeline yet: nobody has claimed it.",
   "receipt.of": "Received {moment}",
-  "receipt.of_test": "A test: verified and read, but it makes no event.",
+  "receipt.of_test": "A test of ours: its signature was checked and it was read as far as it goes. It makes no event, no customer and no delivery.",
   "receipt.reason": "Why",
   "receipt.redacted": "Passwords and tokens among them are not kept.",
   "receipt.replay": "Process again",

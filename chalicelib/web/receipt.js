@@ -71,17 +71,18 @@ async function draw(place, path, connections, receipt) {
 
 /** What became of it. @param {any} receipt */
 function stateOf(receipt) {
+  if (receipt.test) return [card(text("receipt.events"), el("p", {}, text("receipt.of_test")), receipt.reason && el("p", { class: "soft", lang: "en" }, receipt.reason))];
   return [
     receipt.reason && el("section", { class: `card ${LOOK[receipt.verdict] === "bad" ? "bad" : "warn"}`, role: "status" }, el("h2", {}, text("receipt.reason")), el("p", { lang: "en" }, receipt.reason)),
-    card(text("receipt.events"), receipt.events.length ? el("ul", { class: "events" }, receipt.events.map((/** @type {any} */ each) => eventOf(each, receipt.test))) : el("p", { class: "soft" }, text(receipt.test ? "receipt.of_test" : "receipt.no_events"))),
+    card(text("receipt.events"), receipt.events.length ? el("ul", { class: "events" }, receipt.events.map(eventOf)) : el("p", { class: "soft" }, text("receipt.no_events"))),
   ].filter(Boolean);
 }
 
-/** @param {any} event @param {boolean} test */
-function eventOf(event, test) {
+/** @param {any} event */
+function eventOf(event) {
   const where = event.customer
     ? el("a", { class: "plain", href: `customers/${encodeURIComponent(event.customer)}` }, icon("crm"), text("receipt.customer"))
-    : !test && event.customer === null && el("span", { class: "soft" }, text("receipt.nobody"));
+    : event.customer === null && el("span", { class: "soft" }, text("receipt.nobody"));
   return el(
     "li", {},
     el("span", { class: "strong" }, `${word("type", event.type)} · ${word("channel", event.channel)}`),

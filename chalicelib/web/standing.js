@@ -36,7 +36,7 @@ export function refusedLately(connection) {
 
 /** How many of the newest came to what, each a link to them. @param {any} connection */
 export function verdicts(connection) {
-  const links = Object.entries(connection.counts).map(([verdict, n]) =>
+  const links = Object.entries(connection.counts).sort(([, a], [, b]) => b - a).map(([verdict, n]) =>
     el(
       "a",
       { class: `verdict ${BAD.includes(verdict) ? "bad" : ""}`, href: `#/receipts?connection=${encodeURIComponent(connection.id)}&verdict=${verdict}` },

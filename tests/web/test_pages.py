@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from chalicelib.api import pages
+from chalicelib.api import pages, providers
 from chalicelib.settings import read
 from tests.api.client import Answer, Api
 
@@ -200,6 +200,11 @@ def test_no_text_is_ever_read_as_markup(path: Path) -> None:
 def test_modules_are_small() -> None:
     sizes = {path.name: len(path.read_text("utf-8").splitlines()) for path in SCRIPTS}
     assert max(sizes.values()) < 420, sizes
+
+
+def test_settings_that_every_provider_has_are_known_to_the_form() -> None:
+    source = (WEB / "catalogue.js").read_text("utf-8").partition("const COMMON = [")[2].partition("]")[0]
+    assert set(re.findall(r'"(\w+)"', source)) == providers.COMMON.keys()
 
 
 def test_a_hook_loads_no_page() -> None:

@@ -6,7 +6,7 @@ import { el, fill } from "./dom.js";
 import { shortDay } from "./format.js";
 import en from "./overview_en.js";
 import nl from "./overview_nl.js";
-import { badge, card, heading, poller } from "./parts.js";
+import { badge, card, complain, heading, poller } from "./parts.js";
 import { add, count, text, word } from "./texts.js";
 
 add({ en, nl });
@@ -27,15 +27,19 @@ export async function show(place, route) {
   span.value = SPANS.includes(Number(asked)) ? asked : USUAL;
   const standing = el("div", { class: "standing-now" });
   const board = el("div", { class: "board" });
+  let turn = 0;
   const again = async () => {
+    const mine = ++turn;
     const [stats, step] = await Promise.all([numbers(Number(span.value)), inStep()]);
+    // Somebody chose another period meanwhile.
+    if (mine !== turn) return;
     fill(standing, step);
     redraw(board, stats);
   };
   const poll = poller(again, SECONDS);
   span.addEventListener("change", () => {
     history.replaceState(null, "", span.value === USUAL ? "#/overview" : `#/overview?days=${span.value}`);
-    void poll.now();
+    again().catch(complain);
   });
   await again();
   const pick = el("label", { for: "days" }, text("overview.span"), span);

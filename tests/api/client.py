@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from chalice.local import LocalGateway, LocalGatewayException, RouteMatcher
+from chalice.local import RouteMatcher
 
 from chalicelib.store import aws, connections, keys, queues
 from chalicelib.store.table import DynamoTable
 from infra.local import records
-from infra.local.gateway import EventConverter, config_of
+from infra.local.gateway import Sent, ask, config_of
 
 ROOT = Path(__file__).parent.parent.parent
 SECRET = "generic-signing-secret"
@@ -64,12 +64,7 @@ class Api:
 
         key = self.key if key is None else key
         sent = [("Host", "hub.example"), *headers, *([("Authorization", f"Bearer {key}")] if key else [])]
-        gateway = LocalGateway(app, config_of(ROOT))
-        gateway.event_converter = EventConverter(RouteMatcher(list(app.routes)), sent)
-        try:
-            found = gateway.handle_request(method, path, dict(sent), body)
-        except LocalGatewayException as refused:
-            return Answer(refused.CODE, dict(refused.headers), refused.body or b"")
+        found = ask(app, config_of(ROOT), RouteMatcher(list(app.routes)), Sent(method, path, sent, body))
         raw = found.get("body") or b""
         if found.get("isBase64Encoded"):
             raw = base64.b64decode(raw)

@@ -60,10 +60,10 @@ def version() -> str:
     return digest(*(part for name, raw in files().items() for part in (name, raw)))
 
 
-def page(name: str, request: Request) -> Response:
-    """A page's frame. Who may see what in it, the API decides."""
+def page(name: str, request: Request, up: str = "../") -> Response:
+    """A page's frame. Who may see what in it, the API decides. `up`: from its path to the stage's root."""
     text = Template(files()[name].decode())
-    filled = text.substitute(assets=f"../assets/{version()}", poll=settings().poll_seconds)
+    filled = text.substitute(assets=f"{up}assets/{version()}", poll=settings().poll_seconds)
     return _file(filled.encode(), ".html", EACH_TIME, request)
 
 

@@ -151,14 +151,14 @@ def replay_range(call: Call) -> Reply:
     return Reply(jobs.view(job) | {"job": job.id}, 202)
 
 
-class Preview(msgspec.Struct, forbid_unknown_fields=True):
+class ReceiptPreview(msgspec.Struct, forbid_unknown_fields=True):
     receipt: str
     mapping: Any = None
 
 
 def preview_of(call: Call, connection: Connection) -> dict[str, Any]:
     """The events that a receipt would become, by its connection's mapping or another one."""
-    asked = call.read(Preview)
+    asked = call.read(ReceiptPreview)
     receipt = _named(call, asked.receipt)
     packed = receipt.arrival() if receipt and receipt.connection == connection.id else None
     if receipt is None or packed is None:

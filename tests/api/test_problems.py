@@ -48,9 +48,7 @@ def test_a_body_of_no_json_type(api: Api) -> None:
         assert_problem(answer, 415, "Media type unsupported")
 
 
-@pytest.mark.parametrize(
-    "kind", ["application/json", "APPLICATION/JSON; charset=utf-8", "application/vnd.x+json", ""]
-)
+@pytest.mark.parametrize("kind", ["application/json", "APPLICATION/JSON; charset=utf-8", "application/vnd.x+json", ""])
 def test_json_by_any_of_its_names(api: Api, kind: str) -> None:
     assert api.send("POST", "/v1/keys", WISH, [("Content-Type", kind)] if kind else []).status == 201
 

@@ -171,7 +171,9 @@ def test_what_never_reaches_the_app_is_a_problem(
     assert told.keys() == {"type", "title", "status"} and told["status"] == status
 
 
-@pytest.mark.parametrize("line", [b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n"])
+@pytest.mark.parametrize(
+    "line", [b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n"]
+)
 def test_what_is_no_request_is_a_problem_and_the_end(port: int, line: bytes) -> None:
     head, _, body = raw(port, line).partition(b"\r\n\r\n")
     assert b"application/problem+json" in head or not head.startswith(b"HTTP/")

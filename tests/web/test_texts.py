@@ -95,9 +95,10 @@ def test_every_key_that_is_used_is_there() -> None:
         assert {f"{key}.one", f"{key}.other"} <= keys, key
 
 
-def test_no_word_of_the_page_is_outside_its_languages() -> None:
+@pytest.mark.parametrize("page", [path.name for path in sorted(WEB.glob("*.html"))])
+def test_no_word_of_the_page_is_outside_its_languages(page: str) -> None:
     """The frame has no text of its own but names: everything is filled in."""
-    html = re.sub(r"<noscript>.*?</noscript>", "", (WEB / "timeline.html").read_text("utf-8"))
+    html = re.sub(r"<noscript>.*?</noscript>", "", (WEB / page).read_text("utf-8"))
     said = {text.strip() for text in re.findall(r">([^<>]*[A-Za-z][^<>]*)<", html)}
     assert said == {"Draad", "NL", "EN"}
 

@@ -1,0 +1,100 @@
+"""Thousands of requests made of the contract itself, right ones and wrong ones, and every answer judged by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+from wsgiref.types import StartResponse
+
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import Status, from_schema
+from schemathesis.engine.events import NonFatalError, ScenarioFinished
+
+from chalicelib.api.routes import ROUTES
+from tests.api.client import Api
+
+Ids = Mapping[str, list[str]]
+NAMED = {
+    "/v1/providers/{slug}": "providers",
+    "/v1/connections/{id}": "connections",
+    "/v1/receipts/{id}": "receipts",
+    "/v1/customers/{id}": "customers",
+    "/v1/conversations/{id}": "conversations",
+    "/v1/deliveries/{id}": "deliveries",
+    "/v1/jobs/{id}": "jobs",
+    "/v1/rules/{id}": "rules",
+    "/v1/audiences/{id}": "audiences",
+    "/v1/links/{id}": "links",
+    "/v1/cuts/{id}": "cuts",
+    "/v1/keys/{id}": "keys",
+    "/v1/erasures/{id}": "erasures",
+}
+"""Whose ids a path takes. Of keys only one that nobody uses: whoever revokes his own is shut out."""
+REFUSED_TOO = ["2xx", "304", "401", "403", "404", "409", "410", "422"]
+"""What may answer a request that fits its schema: that an id names a connection that sends messages, or
+that a text is an identity, no schema says; 422 says it."""
+
+
+def config(key: str, ids: Ids, examples: int, steps: int) -> SchemathesisConfig:
+    """All checks on. What differs from the defaults is said where it stands."""
+    return SchemathesisConfig.from_dict(
+        {
+            "seed": 1,
+            "headers": {"Authorization": f"Bearer {key}"},
+            "generation": {"max-examples": examples, "deterministic": True, "no-shrink": True, "database": "none"},
+            "checks": {"positive_data_acceptance": {"expected-statuses": REFUSED_TOO}},
+            "phases": {"stateful": {"enabled": steps > 0, "max-steps": max(steps, 2)}},
+            "dictionaries": {name: {"values": values} for name, values in ids.items() if values},
+            "operations": [
+                _named(path, ids) for path in dict.fromkeys(path for _, path, _, _ in ROUTES) if "{" in path
+            ],
+        }
+    )
+
+
+def _named(path: str, ids: Ids) -> dict[str, Any]:
+    """A real id half of the time, in each path below it too."""
+    whose = next(name for prefix, name in NAMED.items() if path.startswith(prefix))
+    first = path.partition("{")[2].partition("}")[0]
+    named = {f"path.{first}": {"dictionary": whose, "probability": 0.5}} if ids.get(whose) else {}
+    return {"include-path": path, "parameters": named}
+
+
+def failures(schema: Any) -> Iterator[str]:
+    """One line for each answer that the contract does not allow, with the request that got it."""
+    tried = 0
+    for event in from_schema(schema).execute():
+        if isinstance(event, NonFatalError):
+            yield f"{event.label}: {event.info.format()}"
+        if isinstance(event, ScenarioFinished):
+            tried += len(event.recorder.cases)
+            for case, checks in event.recorder.checks.items():
+                for check in checks:
+                    if check.status == Status.FAILURE and check.failure_info:
+                        yield _told(event, case, check)
+    assert tried > len(ROUTES), "it was tried"
+
+
+def _told(event: ScenarioFinished, case: str, check: Any) -> str:
+    sent = event.recorder.cases[case].value
+    failure = check.failure_info.failure
+    return (
+        f"{event.phase.value} {check.name}: {failure.title}: {failure.message[:400]} -- {sent.as_curl_command()[:600]}"
+    )
+
+
+def wsgi(api: Api) -> Any:
+    """The hub in this process as a WSGI app."""
+
+    def app(environ: dict[str, Any], start: StartResponse) -> list[bytes]:
+        parts = urlsplit(environ["REQUEST_URI"])
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        headers = [(name[5:].replace("_", "-"), value) for name, value in environ.items() if name.startswith("HTTP_")]
+        headers += [("Content-Type", environ["CONTENT_TYPE"])] if environ.get("CONTENT_TYPE") else []
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        answer = api.send(environ["REQUEST_METHOD"], path, body, headers, key="")
+        start(f"{answer.status} -", [(name, str(value)) for name, value in answer.headers.items()])
+        return [answer.raw]
+
+    return app

@@ -230,7 +230,7 @@ def _linked(call: Call, reply: Reply) -> Reply:
     following = reply.body.get("next") if isinstance(reply.body, dict) else None
     if not following:
         return reply
-    asked = call.request.query_params or {}
+    asked: Mapping[str, str] = call.request.query_params or {}
     query = [(name, value) for name in asked if name != "next" for value in call.values(name)]
     link = f'<?{urlencode([*query, ("next", following)])}>; rel="next"'
     return replace(reply, headers={**reply.headers, "Link": link})
@@ -364,5 +364,5 @@ def in_our_words(request: Request, get_response: Callable[[Request], Response]) 
     title = TITLES.get(status, "Our mistake" if status >= 500 else "Request refused")
     body = {"type": "about:blank", "title": title, "status": status}
     body |= {"detail": str(told.get("Message", ""))} if status < 500 else {}
-    allowed = {name: value for name, value in found.headers.items() if name.lower() == "allow"}
+    allowed = {name: str(value) for name, value in found.headers.items() if name.lower() == "allow"}
     return _sealed(msgspec.json.encode(body), status, PROBLEM, allowed)

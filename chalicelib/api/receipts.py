@@ -22,6 +22,9 @@ from chalicelib.store.receipts import Receipt
 from chalicelib.store.table import Item
 
 DEFAULT_DAYS = 7
+MOST_ASKED = 500
+"""Days of connections that are looked through for one page: hundreds of silent connections over a month
+are more than a request may take. The page then ends at a midnight, and `next` goes on from there."""
 VERDICTS = ("accepted", "duplicate", "ignored", "malformed", "failed")
 
 
@@ -52,9 +55,14 @@ class Asked:
         """Receipts lie by the day on which they came: each day of all connections, newest first."""
         newest = instants.day(self.end.sort or instants.now())
         days = instants.days_between(instants.day(self.since), newest)
+        asked = 0
         for day in days[: settings().receipt_retention_days + 1]:
             before = self.end.inclusive if day == newest else ""
             yield [self._run(self._of_day(each, day, before)) for each in connections]
+            asked += len(connections)
+            midnight = f"{day[:4]}-{day[4:6]}-{day[6:]}T00:00:00.000Z"
+            if asked >= MOST_ASKED and midnight > self.since:
+                yield [paging.Run([], paging.End(midnight, "-"))]
 
     def indexed(self, connections: list[str]) -> Iterator[list[paging.Run]]:
         """Malformed and failed ones have an index, so that a few among millions are found. Those of which only a

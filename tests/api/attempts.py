@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
-from wsgiref.types import StartResponse
 
+import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import Status, from_schema
 from schemathesis.engine.events import NonFatalError, ScenarioFinished
 
 from chalicelib.api.routes import ROUTES
-from tests.api.client import Api
+from infra.local.gateway import Server, config_of
+from tests.api.client import ROOT
 
 Ids = Mapping[str, list[str]]
 NAMED = {
@@ -41,6 +43,7 @@ def config(key: str, ids: Ids, examples: int, steps: int) -> SchemathesisConfig:
     return SchemathesisConfig.from_dict(
         {
             "seed": 1,
+            "request-timeout": 60,
             "headers": {"Authorization": f"Bearer {key}"},
             "generation": {"max-examples": examples, "deterministic": True, "no-shrink": True, "database": "none"},
             "checks": {"positive_data_acceptance": {"expected-statuses": REFUSED_TOO}},
@@ -61,8 +64,9 @@ def _named(path: str, ids: Ids) -> dict[str, Any]:
     return {"include-path": path, "parameters": named}
 
 
-def failures(schema: Any) -> Iterator[str]:
-    """One line for each answer that the contract does not allow, with the request that got it."""
+def failures(url: str, config: SchemathesisConfig) -> Iterator[str]:
+    """One line for each answer that the contract of the hub at `url` does not allow, with the request that got it."""
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json", config=config)
     tried = 0
     for event in from_schema(schema).execute():
         if isinstance(event, NonFatalError):
@@ -84,17 +88,14 @@ def _told(event: ScenarioFinished, case: str, check: Any) -> str:
     )
 
 
-def wsgi(api: Api) -> Any:
-    """The hub in this process as a WSGI app."""
+@contextmanager
+def served() -> Iterator[str]:
+    """The hub of this process over HTTP, one request at a time; yields its URL."""
+    from app import app
 
-    def app(environ: dict[str, Any], start: StartResponse) -> list[bytes]:
-        parts = urlsplit(environ["REQUEST_URI"])
-        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        headers = [(name[5:].replace("_", "-"), value) for name, value in environ.items() if name.startswith("HTTP_")]
-        headers += [("Content-Type", environ["CONTENT_TYPE"])] if environ.get("CONTENT_TYPE") else []
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        answer = api.send(environ["REQUEST_METHOD"], path, body, headers, key="")
-        start(f"{answer.status} -", [(name, str(value)) for name, value in answer.headers.items()])
-        return [answer.raw]
-
-    return app
+    server = Server(("127.0.0.1", 0), app, config_of(ROOT))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.close()
+    thread.join()

@@ -129,7 +129,9 @@ def imported_by(script: str) -> set[str]:
 def test_a_page_names_the_files_that_it_needs_and_no_other(web: Api, path: str) -> None:
     html = web.send("GET", path).raw.decode()
     named = [each for each in named_in(html) if each not in LINKS]
-    assert all(each.startswith(f"{PAGES[path]}assets/{pages.version()}/") for each in named), "relative, below any stage"
+    assert all(each.startswith(f"{PAGES[path]}assets/{pages.version()}/") for each in named), (
+        "relative, below any stage"
+    )
     loaded = {each.rpartition("/")[2] for each in named}
     (script,) = re.findall(r'<script type="module" src="[^"]*/([^"/]+)">', html)
     assert {each for each in loaded if each.endswith(".js")} == imported_by(script), "one round trip for all modules"

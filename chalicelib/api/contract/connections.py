@@ -14,9 +14,9 @@ from chalicelib.api.filled import FilledPreview
 from chalicelib.api.providers import all_slugs
 from chalicelib.api.receipts import ReceiptPreview
 from chalicelib.api.wishes import LONGEST_NAME
+from chalicelib.model.audience import AUDIENCE
 from chalicelib.model.connection import ACTIVE, DISABLED, PAUSED, UNAUTHORIZED, Subscription
 from chalicelib.model.event import CHANNELS, TYPES
-from chalicelib.model.audience import AUDIENCE
 
 TAG = "Connections"
 Secret = str | list[str]

@@ -85,6 +85,7 @@ class Shapes:
         wanted = [shape for operation in operations for shape in _shapes(operation)]
         known = {id(shape): shape for shape in wanted}
         schemas, self.components = msgspec.json.schema_components(list(known.values()), ref_template=SCHEMAS)
+        self.components = {name: _plain(each) for name, each in self.components.items()}
         self._of = dict(zip(known, schemas, strict=True))
         self.queries = {
             id(each.query): self.components.pop(self._of[id(each.query)]["$ref"].rpartition("/")[2])
@@ -94,6 +95,19 @@ class Shapes:
     def schema(self, shape: Any) -> Json:
         found = [self._of[id(each)] for each in _either(shape)]
         return found[0] if len(found) == 1 else {"anyOf": found}
+
+
+def _plain(schema: Any) -> Any:
+    """Several of one kind, such as a scale's two ends, as a list of so many: every reader knows those."""
+    if isinstance(schema, list | tuple):
+        return [_plain(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _plain(each) for name, each in schema.items()}
+    places = found.get("prefixItems")
+    if places and all(each == places[0] for each in places):
+        return {name: each for name, each in found.items() if name != "prefixItems"} | {"items": places[0]}
+    return found
 
 
 def _shapes(operation: Operation) -> Iterator[Any]:

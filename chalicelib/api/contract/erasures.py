@@ -7,7 +7,7 @@ from typing import Annotated, TypedDict
 from msgspec import Meta
 
 from chalicelib.api.contract.customers import Customer
-from chalicelib.api.contract.operation import Entry, EntriesQuery, Instant, Next, Operation
+from chalicelib.api.contract.operation import EntriesQuery, Entry, Instant, Next, Operation
 from chalicelib.api.erasures import Reason
 
 TAG = "Privacy"

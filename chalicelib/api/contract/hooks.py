@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chalicelib.api.answers import PROBLEM
 from chalicelib.api.routes import HOOK_METHODS
 
 TAG = "Hooks"
@@ -17,7 +18,11 @@ SUMMARIES = {
     "OPTIONS": "A handshake of a provider that asks for leave first",
     "PUT": "A webhook of a provider that calls with PUT",
 }
-PROBLEMS = (401, 413, 500, 503)
+PROBLEMS = (413, 500, 503)
+REFUSED = {
+    "description": "The connection is unknown, or the signature is wrong",
+    "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
 
 
 def paths() -> dict[str, Any]:
@@ -27,8 +32,8 @@ def paths() -> dict[str, Any]:
 
 
 def _operation(method: str) -> dict[str, Any]:
-    content = {} if method == "HEAD" else {"content": {"*/*": {}}}
-    body = {"requestBody": {"content": {"*/*": {}}}} if method in ("POST", "PUT") else {}
+    content: dict[str, Any] = {} if method == "HEAD" else {"content": {"*/*": {}}}
+    body: dict[str, Any] = {"requestBody": {"content": {"*/*": {}}}} if method in ("POST", "PUT") else {}
     return {
         "operationId": f"hook_{method.lower()}",
         "tags": [TAG],
@@ -38,6 +43,7 @@ def _operation(method: str) -> dict[str, Any]:
         **body,
         "responses": {
             "2XX": {"description": "Kept, or understood", **content},
+            "401": REFUSED,
             **{str(status): {"$ref": f"#/components/responses/{status}"} for status in PROBLEMS},
         },
     }

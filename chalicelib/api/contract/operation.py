@@ -13,7 +13,6 @@ from msgspec import Meta
 from chalicelib.api.answers import MAX_LIMIT
 from chalicelib.model.event import ACTORS, CHANNELS, DIRECTIONS, TYPES
 
-
 Fields = Sequence[tuple[str, Any] | tuple[str, Any, Any]]
 
 
@@ -87,7 +86,7 @@ IdentityText = Annotated[
     str, Meta(description="kind:value or kind:scope/value", examples=["email:jan@example.nl", "phone:+31612345678"])
 ]
 Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="How many at most", extra_json_schema={"default": 50})]
-Cursor = Annotated[str, Meta(min_length=1, description="`next` of the page before")]
+Cursor = Annotated[str, Meta(description="`next` of the page before; empty: the first page")]
 ConnectionId = Annotated[str, Meta(description="Only of this connection")]
 
 

@@ -143,4 +143,4 @@ function example(told, contract) {
 }
 
 /** Scrolls by keyboard too. @param {string} what @param {string} about */
-const code = (what, about) => el("pre", { tabindex: 0, role: "region", "aria-label": about }, el("code", {}, what));
+const code = (what, about) => el("pre", { tabindex: 0, role: "group", "aria-label": about }, el("code", {}, what));

@@ -38,8 +38,8 @@ REFUSED_TOO = ["2xx", "304", "401", "403", "404", "409", "410", "422"]
 that a text is an identity, no schema says; 422 says it."""
 
 
-def config(key: str, ids: Ids, examples: int, steps: int) -> SchemathesisConfig:
-    """All checks on. What differs from the defaults is said where it stands."""
+def config(key: str, ids: Ids, examples: int, *, whole: bool) -> SchemathesisConfig:
+    """All checks on. `whole`: each bound of each field too, and calls that build on each other."""
     return SchemathesisConfig.from_dict(
         {
             "seed": 1,
@@ -47,7 +47,7 @@ def config(key: str, ids: Ids, examples: int, steps: int) -> SchemathesisConfig:
             "headers": {"Authorization": f"Bearer {key}"},
             "generation": {"max-examples": examples, "deterministic": True, "no-shrink": True, "database": "none"},
             "checks": {"positive_data_acceptance": {"expected-statuses": REFUSED_TOO}},
-            "phases": {"stateful": {"enabled": steps > 0, "max-steps": max(steps, 2)}},
+            "phases": {"coverage": {"enabled": whole}, "stateful": {"enabled": whole}},
             "dictionaries": {name: {"values": values} for name, values in ids.items() if values},
             "operations": [
                 _named(path, ids) for path in dict.fromkeys(path for _, path, _, _ in ROUTES) if "{" in path

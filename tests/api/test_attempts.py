@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.api import attempts, examples
 from tests.api.client import Api
 
@@ -39,8 +41,18 @@ def seeded(api: Api) -> dict[str, list[str]]:
     }
 
 
-def test_whatever_is_asked_is_answered_as_declared(api: Api) -> None:
+def tried(api: Api, examples: int, *, whole: bool) -> list[str]:
     ids = seeded(api)
     with attempts.served() as url:
-        found = list(attempts.failures(url, attempts.config(api.key, ids, 3, 0)))
+        return list(attempts.failures(url, attempts.config(api.key, ids, examples, whole=whole)))
+
+
+def test_whatever_is_asked_is_answered_as_declared(api: Api) -> None:
+    found = tried(api, 2, whole=False)
+    assert found == [], "\n\n".join(found)
+
+
+@pytest.mark.nightly
+def test_every_bound_and_every_order_of_calls(api: Api) -> None:
+    found = tried(api, 30, whole=True)
     assert found == [], "\n\n".join(found)

@@ -145,8 +145,9 @@ def _needs(scope: str) -> str:
         return "Needs no key."
     if scope == ANY_KEY:
         return "Which scope it needs depends on what is found."
-    holders = [name for name, implied in IMPLIED.items() if scope in implied and name != scope]
-    return f"Needs the scope `{scope}`" + (f", which `{'`, `'.join(sorted(holders))}` includes." if holders else ".")
+    holders = [f"`{name}`" for name, implied in sorted(IMPLIED.items()) if scope in implied and name != scope]
+    more = f"; {' and '.join(holders)} include{'' if len(holders) > 1 else 's'} it" if holders else ""
+    return f"Needs the scope `{scope}`{more}."
 
 
 def _path_parameters(path: str, example: Json) -> list[Json]:

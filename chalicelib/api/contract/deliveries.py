@@ -13,6 +13,7 @@ from chalicelib.api.contract.operation import (
     Next,
     Operation,
     Paged,
+    any_of,
     one_of,
 )
 from chalicelib.api.deliveries import STATUSES
@@ -50,7 +51,7 @@ class Deliveries(TypedDict):
 
 class DeliveriesQuery(Paged, total=False):
     connection: ConnectionId
-    status: Status
+    status: Annotated[str, any_of(STATUSES)]
     since: Moment
 
 

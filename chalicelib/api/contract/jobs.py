@@ -6,7 +6,7 @@ from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from chalicelib.api.contract.operation import JobView, Next, Operation, Paged, one_of
+from chalicelib.api.contract.operation import JobView, Next, Operation, Paged, any_of
 from chalicelib.api.jobs import STATUSES
 
 TAG = "Jobs"
@@ -22,7 +22,7 @@ class Jobs(TypedDict):
 
 
 class JobsQuery(Paged, total=False):
-    status: Annotated[str, one_of(STATUSES)]
+    status: Annotated[str, any_of(STATUSES)]
 
 
 OPERATIONS = {

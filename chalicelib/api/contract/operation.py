@@ -44,6 +44,11 @@ def one_of(values: Iterable[str]) -> Meta:
     return Meta(extra_json_schema={"enum": sorted(values)})
 
 
+def any_of(values: Iterable[str]) -> Meta:
+    """The same as a filter, which nobody need fill in."""
+    return Meta(description="Empty: all", extra_json_schema={"enum": [*sorted(values), ""]})
+
+
 def without(struct: type[msgspec.Struct], *names: str, title: str, more: Fields = ()) -> Any:
     """What is shown of a struct: all its fields, always there, but for those named; and `more`."""
     shown = [(each.encode_name, each.type) for each in msgspec.structs.fields(struct) if each.name not in names]
@@ -144,8 +149,8 @@ class Entries(TypedDict):
 class EntriesQuery(Paged, total=False):
     """Lists are given repeated or with commas."""
 
-    channel: list[Channel]
-    type: list[EventType]
+    channel: list[Annotated[str, any_of(CHANNELS)]]
+    type: list[Annotated[str, any_of(TYPES)]]
     conversation: Annotated[list[str], Meta(description="Only entries of these conversations")]
     since: Moment
     until: Moment

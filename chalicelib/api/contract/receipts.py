@@ -18,6 +18,7 @@ from chalicelib.api.contract.operation import (
     Next,
     Operation,
     Paged,
+    any_of,
     one_of,
 )
 from chalicelib.api.receipts import VERDICTS
@@ -70,7 +71,7 @@ class ReceiptPreviewed(TypedDict):
 
 class ReceiptsQuery(Paged, total=False):
     connection: ConnectionId
-    verdict: Verdict
+    verdict: Annotated[str, any_of(VERDICTS)]
     since: Moment
 
 

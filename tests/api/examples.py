@@ -226,6 +226,9 @@ HASH = re.compile(r"\b(?:[a-z2-7]{26}|[0-9a-f]{16}|[a-z2-7]{16})\b")
 TODAY = re.compile(r"\b20\d\d-(?!09-0[12])\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
+CURSOR = "…"
+
+
 @dataclass
 class Masked:
     """Ids, secrets and moments of a run by names that stay: the first connection is always the same one."""
@@ -234,7 +237,10 @@ class Masked:
 
     def value(self, found: Any) -> Any:
         if isinstance(found, dict):
-            return {self.text(name): self.value(value) for name, value in found.items()}
+            return {
+                self.text(name): self.value(CURSOR if name == "next" and value else value)
+                for name, value in found.items()
+            }
         if isinstance(found, list):
             return [self.value(each) for each in found[:LONGEST_LIST]]
         return self.text(found) if isinstance(found, str) else found
@@ -243,6 +249,8 @@ class Masked:
         found = ID.sub(lambda hit: self._named(hit[0], hit[1] + "_"), found)
         found = SECRETS.sub(lambda hit: f"{hit[1]}_…", found)
         found = HASH.sub(lambda hit: self._named(hit[0], ""), found)
+        for id, name in self.names.items():
+            found = found.replace(id, name)
         return TODAY.sub("2026-09-02T08:00:00.000Z", found)
 
     def _named(self, id: str, prefix: str) -> str:

@@ -4,14 +4,15 @@ HubError
 ├── RequestRefused              HTTP: a 4xx answer; nothing was kept
 │   ├── ConnectionUnknown       401  looks like SignatureInvalid from outside
 │   ├── SignatureInvalid        401  one note per connection and minute
-│   ├── TooLarge                413  over 4 MB (Lambda's limit after base64)
-│   ├── MediaUnsupported        415
+│   ├── TooLarge                413  a hook over 4 MB (Lambda's limit after base64), a call over 256 KB
+│   ├── MediaUnsupported        415  a call whose body is of no JSON type
 │   ├── KeyMissing              401  no API key
 │   ├── ScopeMissing            403  a key without the scope
 │   ├── NotFound                404  unknown, or somebody else's
 │   ├── Conflict                409  somebody changed it meanwhile
 │   ├── Erased                  410  a customer that was erased
-│   └── InputInvalid            422  names each wrong field
+│   ├── InputInvalid            422  names each wrong field
+│   └── TooMany                 429  a key over its rate
 ├── PayloadMalformed            worker: receipt kept as malformed, replayable; never retried by itself
  │   └── PartlyMalformed         worker: what could be read is accepted, the receipt names what could not
  ├── FetchDelayed                the vendor cannot answer now. worker: back to the queue; hook: 503, it sends again
@@ -58,7 +59,7 @@ class SignatureInvalid(RequestRefused):
 
 class TooLarge(RequestRefused):
     status = 413
-    title = "Body over 4 MB"
+    title = "Body too large"
 
 
 class MediaUnsupported(RequestRefused):
@@ -96,6 +97,17 @@ class InputInvalid(RequestRefused):
 
     status = 422
     title = "Input invalid"
+
+
+class TooMany(RequestRefused):
+    """`wait`: whole seconds after which the next request is welcome."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, detail: str, wait: int) -> None:
+        super().__init__(detail)
+        self.wait = wait
 
 
 class PayloadMalformed(HubError):

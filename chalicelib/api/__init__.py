@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from chalice.app import Chalice
 
-from chalicelib.api.answers import accept_anything
+from chalicelib.api.answers import accept_anything, in_our_words
 
 
 def assemble(app: Chalice) -> None:
@@ -13,5 +13,6 @@ def assemble(app: Chalice) -> None:
     from chalicelib.api import routes
 
     app.api.binary_types = ["*/*"]
+    app.register_middleware(in_our_words, "http")
     app.register_middleware(accept_anything, "http")
     app.register_blueprint(routes.blueprint)

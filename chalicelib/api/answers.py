@@ -5,13 +5,23 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 from chalice.app import CaseInsensitiveMapping, Request, Response
 
-from chalicelib.errors import HubError, InputInvalid, KeyMissing, RequestRefused, ScopeMissing
+from chalicelib.errors import (
+    HubError,
+    InputInvalid,
+    KeyMissing,
+    MediaUnsupported,
+    RequestRefused,
+    ScopeMissing,
+    TooLarge,
+    TooMany,
+)
 from chalicelib.settings import settings
 from chalicelib.store.keys import ApiKey
 from chalicelib.store.table import DynamoTable, Table
@@ -30,6 +40,8 @@ WHOEVER = ""
 """For a route that tells a magic link about itself, whichever customer it opens."""
 MAGIC = "magic"
 """Prefix of magic-link tokens."""
+READ_AS_JSON = ("", JSON, "application/x-www-form-urlencoded")
+"""Media types of a body, besides any that ends on +json. The last one is what curl -d names unless it is told."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,9 @@ class Call:
 
         raw = body_of(self.request)
         if len(raw) > MAX_JSON:
-            raise wrong("", f"must be at most {MAX_JSON} bytes")
+            raise TooLarge(f"the body must have at most {MAX_JSON} bytes")
+        if raw:
+            _must_be_json(self.request)
         try:
             found = parse_json(raw) if raw else {}
         except PayloadMalformed as bad:
@@ -142,6 +156,13 @@ def _mistakes(asked: Mapping[str, Any], model: type[Any]) -> list[dict[str, str]
     return found
 
 
+def _must_be_json(request: Request) -> None:
+    """Raises MediaUnsupported."""
+    named = str(request.headers.get("content-type", "")).partition(";")[0].strip().lower()
+    if named not in READ_AS_JSON and not named.endswith("+json"):
+        raise MediaUnsupported(f"send {JSON}")
+
+
 class Range(msgspec.Struct, forbid_unknown_fields=True):
     """A connection and a time range; `until` defaults to now."""
 
@@ -173,12 +194,48 @@ def answered(view: Callable[[Call], Reply], request: Request, scope: str, custom
     """Run a view for a key with `scope` ("" for none). `customer`: the one that the view reads and
     whose magic link opens it, or WHOEVER; None for every other view."""
 
+    rate: dict[str, str] = {}
+
     def work() -> Response:
         table = DynamoTable()
         key = _authorized(table, request, scope, customer) if scope else None
-        return response(view(Call(request, table, key)))
+        if key:
+            _counted(table, key, request, rate)
+        call = Call(request, table, key)
+        return response(_linked(call, view(call)))
 
-    return guarded(work)
+    found = guarded(work)
+    found.headers.update(rate)
+    return found
+
+
+def _counted(table: Table, key: ApiKey, request: Request, rate: dict[str, str]) -> None:
+    """Fills the headers that say how much is left. Raises TooMany.
+
+    A magic link has no key of its own: it is counted by what is sent.
+    """
+    from chalicelib.store import quotas
+
+    limit = settings().rate_limit
+    if not limit:
+        return
+    left = quotas.take(table, key.id or quotas.name_of(_sent_key(request)[1]), limit)
+    rate["RateLimit-Policy"] = f'"key";q={limit};w={quotas.WINDOW_SECONDS}'
+    rate["RateLimit"] = f'"key";r={left.requests};t={left.full_in}'
+    if left.wait:
+        raise TooMany(f"a key may ask {limit} times in {quotas.WINDOW_SECONDS} seconds", left.wait)
+
+
+def _linked(call: Call, reply: Reply) -> Reply:
+    """A list that goes on says so in its headers too. Relative to the URL that was asked, so that neither
+    a stage prefix nor another host name matters."""
+    following = reply.body.get("next") if isinstance(reply.body, dict) else None
+    if not following:
+        return reply
+    asked: Mapping[str, str] = call.request.query_params or {}
+    query = [(name, value) for name in asked if name != "next" for value in call.values(name)]
+    link = f'<?{urlencode([*query, ("next", following)])}>; rel="next"'
+    return replace(reply, headers={**reply.headers, "Link": link})
 
 
 def guarded(work: Callable[[], Response]) -> Response:
@@ -194,13 +251,18 @@ def guarded(work: Callable[[], Response]) -> Response:
 
 
 def _authorized(table: Table, request: Request, scope: str, customer: str | None) -> ApiKey:
-    scheme, _, secret = str(request.headers.get("authorization", "")).partition(" ")
-    key = _holder(table, secret.strip(), str(request.method), customer) if scheme.lower() == "bearer" else None
+    scheme, secret = _sent_key(request)
+    key = _holder(table, secret, str(request.method), customer) if scheme == "bearer" else None
     if key is None:
         raise KeyMissing("send Authorization: Bearer <api key>")
     if scope != ANY_KEY:
         must_have(key, scope)
     return key
+
+
+def _sent_key(request: Request) -> tuple[str, str]:
+    scheme, _, secret = str(request.headers.get("authorization", "")).partition(" ")
+    return scheme.lower(), secret.strip()
 
 
 def _holder(table: Table, secret: str, method: str, customer: str | None) -> ApiKey | None:
@@ -237,7 +299,9 @@ def problem(refused: RequestRefused) -> Response:
     body: dict[str, Any] = {"type": "about:blank", "title": refused.title, "status": refused.status}
     body |= {"detail": refused.detail} if refused.detail and not hidden else {}
     body |= {"errors": refused.errors} if refused.errors else {}
-    return _sealed(msgspec.json.encode(body), refused.status, PROBLEM)
+    extra = {"WWW-Authenticate": "Bearer"} if isinstance(refused, KeyMissing) else {}
+    extra |= {"Retry-After": str(refused.wait)} if isinstance(refused, TooMany) else {}
+    return _sealed(msgspec.json.encode(body), refused.status, PROBLEM, extra)
 
 
 def unavailable(failed: HubError) -> Response:
@@ -287,3 +351,20 @@ def accept_anything(request: Request, get_response: Callable[[Request], Response
     if "accept" not in request.headers:
         request.headers = CaseInsensitiveMapping({**dict(request.headers), "accept": "*/*"})
     return get_response(request)
+
+
+TITLES = {405: "Method not allowed", 415: "Media type unsupported"}
+
+
+def in_our_words(request: Request, get_response: Callable[[Request], Response]) -> Response:
+    """What Chalice itself refuses, such as a method that a path does not have, as a problem like ours."""
+    found = get_response(request)
+    told = found.body if isinstance(found.body, dict) else {}
+    if "Code" not in told:
+        return found
+    status = found.status_code
+    title = TITLES.get(status, "Our mistake" if status >= 500 else "Request refused")
+    body = {"type": "about:blank", "title": title, "status": status}
+    body |= {"detail": str(told.get("Message", ""))} if status < 500 else {}
+    allowed = {name: str(value) for name, value in found.headers.items() if name.lower() == "allow"}
+    return _sealed(msgspec.json.encode(body), status, PROBLEM, allowed)

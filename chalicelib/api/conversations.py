@@ -24,7 +24,7 @@ SOONEST, DEFAULT, LATEST = 60, 7 * 86400, 90 * 86400
 """Seconds that a handover token may live."""
 
 
-class Wish(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class HandoverWish(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """`notify`: whoever redeems it wants to be reached on that channel. `expires_in`: seconds."""
 
     channel: str
@@ -36,7 +36,7 @@ class VerificationWish(msgspec.Struct, forbid_unknown_fields=True, kw_only=True)
     expires_in: int = 86400
 
 
-class ThreadWish(Wish, forbid_unknown_fields=True, kw_only=True):
+class ThreadHandoverWish(HandoverWish, forbid_unknown_fields=True, kw_only=True):
     """A thread of a connection, by the provider's own id, whether or not it was seen yet."""
 
     connection: str
@@ -94,7 +94,7 @@ def _customers(call: Call, nodes: list[str]) -> list[str]:
 
 def hand_over(call: Call, id: str) -> Reply:
     thread = _thread(call, id)
-    return _minted(call, call.read(Wish), thread)
+    return _minted(call, call.read(HandoverWish), thread)
 
 
 def verify(call: Call, id: str) -> Reply:
@@ -128,7 +128,7 @@ def _ref(call: Call, node: str, items: list[Item]) -> Ref | None:
 
 
 def hand_over_thread(call: Call) -> Reply:
-    asked = call.read(ThreadWish)
+    asked = call.read(ThreadHandoverWish)
     connection = registered.get(call.table, asked.connection)
     if connection is None:
         raise wrong("/connection", "no such connection")
@@ -138,7 +138,7 @@ def hand_over_thread(call: Call) -> Reply:
     return _minted(call, asked, Ref("thread", asked.thread.strip(), scope))
 
 
-def _minted(call: Call, asked: Wish, thread: Ref) -> Reply:
+def _minted(call: Call, asked: HandoverWish, thread: Ref) -> Reply:
     if asked.channel not in CHANNELS:
         raise wrong("/channel", f"must be among {', '.join(sorted(CHANNELS))}")
     until = _until(asked.expires_in)
@@ -154,7 +154,7 @@ def _until(seconds: int) -> str:
     return instants.from_ms(instants.now_ms() + seconds * 1000)
 
 
-def _shown(made: handover.Minted, thread: Ref, asked: Wish) -> dict[str, Any]:
+def _shown(made: handover.Minted, thread: Ref, asked: HandoverWish) -> dict[str, Any]:
     return {
         "token": made.token,
         "channel": made.channel,

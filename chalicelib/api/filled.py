@@ -20,7 +20,7 @@ LOOKED = 500
 """Newest entries among which the event is looked for."""
 
 
-class Preview(msgspec.Struct, forbid_unknown_fields=True):
+class FilledPreview(msgspec.Struct, forbid_unknown_fields=True):
     customer: str
     mapping: Any = None
     event: str = ""
@@ -29,7 +29,7 @@ class Preview(msgspec.Struct, forbid_unknown_fields=True):
 def preview_of(call: Call, connection: Connection) -> dict[str, Any]:
     """`contact`, and `activity` of an event: their field → what is sent there. `suppressed`: fields that
     are not sent, though we would fill them without the mapping."""
-    asked = call.read(Preview)
+    asked = call.read(FilledPreview)
     if asked.mapping is not None:
         wishes.check_mapping(connection, asked.mapping)
         connection = msgspec.structs.replace(connection, mapping=asked.mapping)

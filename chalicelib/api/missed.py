@@ -14,7 +14,7 @@ from chalicelib.store import jobs
 DAYS = 3
 
 
-class Range(msgspec.Struct, forbid_unknown_fields=True):
+class CatchUpWish(msgspec.Struct, forbid_unknown_fields=True):
     """`since`: three days ago unless it is named."""
 
     since: str = ""
@@ -22,7 +22,7 @@ class Range(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def start(call: Call, id: str) -> Reply:
-    connection, asked = existing(call, id), call.read(Range)
+    connection, asked = existing(call, id), call.read(CatchUpWish)
     source = missed.source_that_tells(connection)
     if source is None or source.missed is None:
         raise wrong("", f"{connection.provider} cannot be asked for what it did not deliver, or is disabled")

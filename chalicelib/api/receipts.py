@@ -26,6 +26,9 @@ from chalicelib.store.table import Item, live
 DEFAULT_DAYS = 7
 MOST_LINKED = 25
 """Events of one receipt whose customers are looked up: a batch may hold hundreds."""
+MOST_ASKED = 500
+"""Days of connections that are looked through for one page: hundreds of silent connections over a month
+are more than a request may take. The page then ends at a midnight, and `next` goes on from there."""
 VERDICTS = ("accepted", "duplicate", "ignored", "malformed", "failed")
 
 
@@ -56,9 +59,14 @@ class Asked:
         """Receipts lie by the day on which they came: each day of all connections, newest first."""
         newest = instants.day(self.end.sort or instants.now())
         days = instants.days_between(instants.day(self.since), newest)
+        asked = 0
         for day in days[: settings().receipt_retention_days + 1]:
             before = self.end.inclusive if day == newest else ""
             yield [self._run(self._of_day(each, day, before)) for each in connections]
+            asked += len(connections)
+            midnight = f"{day[:4]}-{day[4:6]}-{day[6:]}T00:00:00.000Z"
+            if asked >= MOST_ASKED and midnight > self.since:
+                yield [paging.Run([], paging.End(midnight, "-"))]
 
     def indexed(self, connections: list[str]) -> Iterator[list[paging.Run]]:
         """Malformed and failed ones have an index, so that a few among millions are found. Those of which only a
@@ -183,14 +191,14 @@ def replay_range(call: Call) -> Reply:
     return Reply(jobs.view(job) | {"job": job.id}, 202)
 
 
-class Preview(msgspec.Struct, forbid_unknown_fields=True):
+class ReceiptPreview(msgspec.Struct, forbid_unknown_fields=True):
     receipt: str
     mapping: Any = None
 
 
 def preview_of(call: Call, connection: Connection) -> dict[str, Any]:
     """The events that a receipt would become, by its connection's mapping or another one."""
-    asked = call.read(Preview)
+    asked = call.read(ReceiptPreview)
     receipt = _named(call, asked.receipt)
     packed = receipt.arrival() if receipt and receipt.connection == connection.id else None
     if receipt is None or packed is None:

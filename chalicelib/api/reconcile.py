@@ -16,20 +16,20 @@ from chalicelib.store import audiences, connections, jobs
 from chalicelib.store.table import Item
 
 
-class Wish(msgspec.Struct, forbid_unknown_fields=True):
+class ReconcileWish(msgspec.Struct, forbid_unknown_fields=True):
     """`look`: ask the system itself for what it was given, too; that costs a request for each."""
 
     connection: str
     look: bool = False
 
 
-class Range(msgspec.Struct, forbid_unknown_fields=True):
+class BackfillWish(msgspec.Struct, forbid_unknown_fields=True):
     since: str = ""
     until: str = ""
 
 
 def start(call: Call) -> Reply:
-    asked = call.read(Wish)
+    asked = call.read(ReconcileWish)
     connection = _told(call, asked.connection)
     for each in audiences.decoded(call.table.get(audiences.KEY)):
         if each.feed == connection.id:
@@ -40,7 +40,7 @@ def start(call: Call) -> Reply:
 
 def backfill(call: Call, id: str) -> Reply:
     """What happened before this destination was there; again is harmless."""
-    connection, asked = existing(call, id), call.read(Range)
+    connection, asked = existing(call, id), call.read(BackfillWish)
     if not _informed(connection):
         raise wrong("", f"{connection.provider} is told nothing: there is no history to bring")
     window = {

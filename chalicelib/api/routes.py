@@ -18,6 +18,7 @@ DEEPEST_HOOK = 6
 
 ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("GET", "/health", "health.show", ""),
+    ("GET", "/openapi.json", "openapi.show", ""),
     ("GET", "/v1/providers", "providers.listing", "integrate"),
     ("GET", "/v1/providers/{slug}", "providers.show", "integrate"),
     ("POST", "/v1/connections", "connections.create", "integrate"),
@@ -147,6 +148,13 @@ def customer_page(id: str) -> Response:
     from chalicelib.api import pages
 
     return pages.page("timeline.html", blueprint.current_request)
+
+
+@blueprint.route("/docs", methods=["GET"])
+def docs_page() -> Response:
+    from chalicelib.api import pages
+
+    return pages.page("docs.html", blueprint.current_request, up="")
 
 
 @blueprint.route("/assets/{version}/{name}", methods=["GET"])

@@ -105,8 +105,12 @@ def identity_view(item: Item) -> dict[str, object]:
         "value": identity.value,
         "assurance": f"A{identity.assurance}",
         "first_seen": instants.from_ms(item["born"]),
-        "last_seen": item.get("last"),
+        "last_seen": _dashed(item["last"]) if item.get("last") else None,
     }
+
+
+def _dashed(day: str) -> str:
+    return f"{day[:4]}-{day[4:6]}-{day[6:]}"
 
 
 def _shown_order(identity: Identity) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -20,11 +21,14 @@ class Api(Integrator):
         return answer.json() if answer.content else None
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        """Whatever the hub answers. Raises DemoFailed when nothing does."""
+        """Whatever the hub answers, once it lets this key ask again. Raises DemoFailed when nothing does."""
+        headers = {"Authorization": f"Bearer {self.key}"}
         try:
-            return self.session.request(
-                method, self.url + path, headers={"Authorization": f"Bearer {self.key}"}, timeout=20, **options
-            )
+            while True:
+                answer = self.session.request(method, self.url + path, headers=headers, timeout=20, **options)
+                if answer.status_code != 429:
+                    return answer
+                time.sleep(int(answer.headers["Retry-After"]))
         except requests.RequestException as wrong:
             raise DemoFailed(f"The hub at {self.url} does not answer any more ({type(wrong).__name__}).") from wrong
 

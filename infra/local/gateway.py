@@ -16,7 +16,9 @@ import socketserver
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import FrameType
@@ -33,6 +35,8 @@ MAX_BODY = 10 * 1024 * 1024
 MAX_LINE = 64 * 1024
 DRAIN_LIMIT = 64 * 1024 * 1024
 IDLE_SECONDS = 75
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+"""That any path has."""
 
 
 class WireRefused(Exception):
@@ -67,6 +71,41 @@ class EventConverter(LambdaEventConverter):
             "body": base64.b64encode(body).decode("ascii") if body else None,
             "isBase64Encoded": bool(body),
         }
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request as it came over the wire."""
+
+    method: str
+    path: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+def ask(app: Chalice, config: Config, matcher: RouteMatcher, sent: Sent) -> dict[str, Any]:
+    """The app's answer in Lambda's form; what never reaches an app is refused in the words that the
+    stage's gateway responses have."""
+    try:
+        methods = app.routes[matcher.match_route(sent.path).route]
+    except ValueError:
+        return refusal(404, "Not found")
+    if sent.method not in methods:
+        return refusal(405, "Method not allowed", {"Allow": ", ".join(sorted(methods))})
+    gateway = LocalGateway(app, config)
+    gateway.event_converter = EventConverter(matcher, sent.headers)
+    try:
+        answer: dict[str, Any] = gateway.handle_request(sent.method, sent.path, dict(sent.headers), sent.body)
+    except LocalGatewayException as refused:
+        return refusal(refused.CODE, HTTPStatus(refused.CODE).phrase)
+    return answer
+
+
+def refusal(status: int, title: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Problem details (RFC 9457) of the gateway itself."""
+    body = json.dumps({"type": "about:blank", "title": title, "status": status}).encode()
+    named = {"Content-Type": "application/problem+json", **(headers or {})}
+    return {"statusCode": status, "headers": named, "multiValueHeaders": {}, "body": body}
 
 
 def grouped(headers: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -130,11 +169,7 @@ class Handler(BaseHTTPRequestHandler):
         return read_chunks(self.rfile)
 
     def _call(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        headers = list(self.headers.items())
-        try:
-            answer = self.server.invoke(self.command, self.path, headers, body)
-        except LocalGatewayException as refused:
-            return refused.CODE, [(name, str(value)) for name, value in refused.headers.items()], refused.body or b""
+        answer = self.server.invoke(self.command, self.path, list(self.headers.items()), body)
         found = [(name, str(value)) for name, value in answer["headers"].items()]
         found += [(name, str(value)) for name, values in answer["multiValueHeaders"].items() for value in values]
         return answer["statusCode"], found, _answer_body(answer)
@@ -153,8 +188,8 @@ class Handler(BaseHTTPRequestHandler):
     def _refuse(self, refused: WireRefused, drain: bool = True) -> None:
         """Take what is still coming, within bounds: closing at once would reset the answer away."""
         self.close_connection = True
-        body = json.dumps({"message": refused.message}).encode()
-        self._respond(refused.status, [("Content-Type", "application/json"), ("Connection", "close")], body)
+        answer = refusal(refused.status, refused.message, {"Connection": "close"})
+        self._respond(refused.status, list(answer["headers"].items()), answer["body"])
         self.wfile.flush()
         if drain and refused.status == 413:
             self._drain()
@@ -167,6 +202,14 @@ class Handler(BaseHTTPRequestHandler):
                 left -= len(taken)
         except OSError:
             return
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What cannot be read as a request, or has a method that no path has."""
+        self.close_connection = True
+        status = 405 if code == HTTPStatus.NOT_IMPLEMENTED else int(code)
+        more = {"Allow": ", ".join(METHODS)} if status == 405 else {}
+        answer = refusal(status, HTTPStatus(status).phrase, {"Connection": "close", **more})
+        self._respond(status, list(answer["headers"].items()), answer["body"])
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """No access log: a URL may carry an identity."""
@@ -230,10 +273,7 @@ class Server(socketserver.ThreadingMixIn, HTTPServer):
         self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
 
     def invoke(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> dict[str, Any]:
-        gateway = LocalGateway(self.app, self.config)
-        gateway.event_converter = EventConverter(self.matcher, headers)
-        answer: dict[str, Any] = gateway.handle_request(method, path, dict(headers), body)
-        return answer
+        return ask(self.app, self.config, self.matcher, Sent(method, path, headers, body))
 
     def working(self) -> Working:
         return Working(self)

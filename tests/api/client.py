@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from chalice.local import LocalGateway, LocalGatewayException, RouteMatcher
+from chalice.local import RouteMatcher
 
 from chalicelib.store import aws, connections, keys, queues
 from chalicelib.store.table import DynamoTable
 from infra.local import records
-from infra.local.gateway import EventConverter, config_of
+from infra.local.gateway import Sent, ask, config_of
+from tests.api import contract
 
 ROOT = Path(__file__).parent.parent.parent
 SECRET = "generic-signing-secret"
@@ -52,24 +53,27 @@ class Answer:
 
 @dataclass
 class Api:
-    """`key` goes with every call; "" sends none."""
+    """`key` goes with every call; "" sends none. Every answer is checked against the contract."""
 
     key: str = ""
     table: Any = field(default_factory=DynamoTable)
+    checked: bool = True
 
     def send(
         self, method: str, path: str, body: bytes = b"", headers: Iterable[tuple[str, str]] = (), key: str | None = None
     ) -> Answer:
+        with contract.looking() as seen:
+            answer = self._sent(method, path, body, headers, key)
+        if self.checked:
+            contract.check(method, path, body, answer, seen)
+        return answer
+
+    def _sent(self, method: str, path: str, body: bytes, headers: Iterable[tuple[str, str]], key: str | None) -> Answer:
         from app import app
 
         key = self.key if key is None else key
         sent = [("Host", "hub.example"), *headers, *([("Authorization", f"Bearer {key}")] if key else [])]
-        gateway = LocalGateway(app, config_of(ROOT))
-        gateway.event_converter = EventConverter(RouteMatcher(list(app.routes)), sent)
-        try:
-            found = gateway.handle_request(method, path, dict(sent), body)
-        except LocalGatewayException as refused:
-            return Answer(refused.CODE, dict(refused.headers), refused.body or b"")
+        found = ask(app, config_of(ROOT), RouteMatcher(list(app.routes)), Sent(method, path, sent, body))
         raw = found.get("body") or b""
         if found.get("isBase64Encoded"):
             raw = base64.b64decode(raw)

@@ -281,3 +281,19 @@ def test_ranges(api: Api) -> None:
         job = api.call("POST", path, 202, {"connection": made, "since": NOW})["job"]
         api.work()
         assert api.get(f"/v1/jobs/{job}")["status"] == "done"
+
+
+def test_silent_connections_cost_a_bounded_number_of_requests(quick: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page ends early rather than look through a month of each; whoever goes on finds everything once."""
+    from chalicelib.api import receipts as listed
+
+    monkeypatch.setattr(listed, "MOST_ASKED", 8)
+    who, day = emptied(quick), 86_400_000
+    kept = keep_receipts(quick, who, [(n % 3, back * day + n, 0) for n, back in enumerate((0, 1, 1, 5, 9, 20))])
+    asked: list[int] = []
+    query = MemoryTable.query
+    monkeypatch.setattr(MemoryTable, "query", lambda *rest, **more: asked.append(1) or query(*rest, **more))
+    since = instants.from_ms(instants.now_ms() - 25 * day)
+    first = quick.get("/v1/receipts", since=since)
+    assert len(asked) < 30 and first["next"]
+    once([each["id"] for each in quick.pages("/v1/receipts", "receipts", since=since)], map(id_of, kept))

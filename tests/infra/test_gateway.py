@@ -150,9 +150,35 @@ def test_options_reaches_the_app(connection: http.client.HTTPConnection) -> None
     assert (status, json.loads(body)["method"]) == (200, "OPTIONS")
 
 
-def test_an_unknown_route_is_refused_as_by_api_gateway(connection: http.client.HTTPConnection) -> None:
-    status, body = ask(connection, "GET", "/nowhere")
-    assert (status, json.loads(body)) == (403, {"message": "Missing Authentication Token"})
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allowed"),
+    [
+        ("GET", "/nowhere", 404, None),
+        ("POST", "/nowhere", 404, None),
+        ("DELETE", "/health", 405, "GET"),
+        ("OPTIONS", "/health", 405, "GET"),
+        ("BREW", "/health", 405, "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),
+    ],
+)
+def test_what_never_reaches_the_app_is_a_problem(
+    connection: http.client.HTTPConnection, method: str, path: str, status: int, allowed: str | None
+) -> None:
+    connection.request(method, path)
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    assert answer.headers["Allow"] == allowed
+    told = json.loads(answer.read())
+    assert told.keys() == {"type", "title", "status"} and told["status"] == status
+
+
+@pytest.mark.parametrize(
+    "line", [b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n"]
+)
+def test_what_is_no_request_is_a_problem_and_the_end(port: int, line: bytes) -> None:
+    head, _, body = raw(port, line).partition(b"\r\n\r\n")
+    assert b"application/problem+json" in head or not head.startswith(b"HTTP/")
+    told = json.loads(body or head)
+    assert 400 <= told["status"] < 600 and "python" not in told["title"].lower()
 
 
 def test_requests_at_once_do_not_mix(port: int) -> None:

@@ -21,9 +21,15 @@ WEB = ROOT / "chalicelib" / "web"
 FILES = sorted(path for path in WEB.iterdir())
 SCRIPTS = [path for path in FILES if path.suffix == ".js"]
 CUSTOMER = "/customers/cus_1795470033451kd2q53j23eofkcdi2jgfkmahfi"
-CONSOLE = "/console"
-SCRIPT_OF = {"timeline.html": "timeline.js", "console.html": "console.js"}
-STYLES_OF = {"timeline.html": {"style.css"}, "console.html": {"style.css", "console.css"}}
+CONSOLE, DOCS = "/console", "/docs"
+PAGES = {CUSTOMER: ("timeline.html", "../"), CONSOLE: ("console.html", ""), DOCS: ("docs.html", "")}
+"""Path → its file, and the way from it to the stage's root."""
+SCRIPT_OF = {"timeline.html": "timeline.js", "console.html": "console.js", "docs.html": "docs.js"}
+STYLES_OF = {
+    "timeline.html": {"style.css"},
+    "console.html": {"style.css", "console.css"},
+    "docs.html": {"style.css", "docs.css"},
+}
 HEAVIEST = 150_000
 """Bytes of a page's first load, without fonts: of those there are none."""
 MUST = {
@@ -82,7 +88,7 @@ def test_each_file_comes_whole_and_may_be_kept(web: Api, path: Path) -> None:
     assert_guarded(answer)
 
 
-@pytest.mark.parametrize("path", [CUSTOMER, CONSOLE, "asset"])
+@pytest.mark.parametrize("path", [*PAGES, "asset"])
 def test_what_did_not_change_is_not_sent_again(web: Api, path: str) -> None:
     path = asset("style.css") if path == "asset" else path
     tag = web.send("GET", path).headers["ETag"]
@@ -125,9 +131,9 @@ def loaded(script: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(("path", "name", "up"), [(CUSTOMER, "timeline.html", "../"), (CONSOLE, "console.html", "")])
-def test_a_page_names_at_once_all_that_it_loads(web: Api, path: str, name: str, up: str) -> None:
-    html = web.send("GET", path).raw.decode()
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_names_at_once_all_that_it_loads(web: Api, path: str) -> None:
+    (name, up), html = PAGES[path], web.send("GET", path).raw.decode()
     named = re.findall(r'<(?:link|script)[^>]*\s(?:href|src)="([^"]*)"', html)
     assert all(each.startswith(f"{up}assets/{pages.version()}/") for each in named), "relative, below any stage prefix"
     names = [each.rpartition("/")[2] for each in named]

@@ -1,0 +1,28 @@
+"""The contract of API keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypedDict
+
+from msgspec import Meta
+
+from chalicelib.api.contract.operation import Operation, listed, without
+from chalicelib.api.keys import NewKey
+from chalicelib.store.keys import ApiKey
+
+TAG = "Keys and magic links"
+Secret = Annotated[str, Meta(description="The key itself, shown this once")]
+KeyView = without(ApiKey, title="Key")
+Minted = without(ApiKey, title="MintedKey", more=[("key", Secret)])
+
+
+class Revoked(TypedDict):
+    id: str
+    revoked: bool
+
+
+OPERATIONS = {
+    "mint": Operation("Mint a key", {201: Minted}, NewKey),
+    "listing": Operation("All keys, without their secret", {200: listed("keys", KeyView, "Keys")}),
+    "revoke": Operation("Revoke a key", {200: Revoked}),
+}

@@ -73,8 +73,10 @@ class Audit(TypedDict):
 
 BOTH = {200: Decision, 201: Decision}
 OPERATIONS = {
-    "link": Operation("Two identities are one customer's", BOTH, ForcedPair, DryQuery, (409, 410), "200: a dry run."),
-    "cut": Operation("Two identities are of two customers", BOTH, Pair, DryQuery, (409, 410), "200: a dry run."),
+    "link": Operation(
+        "Two identities are one customer's", BOTH, ForcedPair, DryQuery, (404, 409, 410), "200: a dry run."
+    ),
+    "cut": Operation("Two identities are of two customers", BOTH, Pair, DryQuery, (404, 409, 410), "200: a dry run."),
     "unlink": Operation("Take back a link", {200: Undone}, query=UndoQuery, problems=(409,)),
     "uncut": Operation("Take back a cut", {200: Undone}, query=UndoQuery, problems=(409,)),
     "show_audit": Operation("Why these identities are one customer", {200: Audit}, query=Paged, problems=(410,)),

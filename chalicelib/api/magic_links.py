@@ -36,8 +36,10 @@ def mint(call: Call) -> Reply:
     person = _person(call.table, asked.customer)
     until = instants.now_ms() + asked.expires_in * 1000
     token = ids.seal(MAGIC, person.oldest, str(until), letters=ids.WHOLE)
-    url = f"{base_url(call.request)}/customers/{person.customer.id}#t={token}"
-    return Reply({"url": url, "token": token, "expires_at": instants.from_ms(until)}, 201)
+    path = f"customers/{person.customer.id}#t={token}"
+    hub, ends = base_url(call.request), instants.from_ms(until)
+    shown = {"url": f"{hub}/{path}", "embed_url": f"{hub}/embed/{path}", "token": token, "expires_at": ends}
+    return Reply(shown, 201)
 
 
 def _rules(table: Table) -> Rules:

@@ -64,6 +64,7 @@ ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("POST", "/v1/deliveries/redrive", "deliveries.redrive_range", "integrate"),
     ("GET", "/v1/jobs", "jobs.listing", "integrate"),
     ("GET", "/v1/jobs/{id}", "jobs.show", ANY_KEY),
+    ("GET", "/v1/me", "me.show", ANY_KEY),
     ("POST", "/v1/keys", "keys.mint", "admin"),
     ("GET", "/v1/keys", "keys.listing", "admin"),
     ("DELETE", "/v1/keys/{id}", "keys.revoke", "admin"),
@@ -128,6 +129,13 @@ def customer_page(id: str) -> Response:
     from chalicelib.api import pages
 
     return pages.page("timeline.html", blueprint.current_request)
+
+
+@blueprint.route("/embed/customers/{id}", methods=["GET"])
+def embedded_customer_page(id: str) -> Response:
+    from chalicelib.api import pages
+
+    return pages.embedded("timeline.html", blueprint.current_request)
 
 
 @blueprint.route("/assets/{version}/{name}", methods=["GET"])

@@ -7,12 +7,16 @@ const ROOT = new URL("../../v1/", import.meta.url);
 const PATIENCE_MS = 15_000;
 const SENDABLE = /^[\x21-\x7e]+$/;
 
-/** The API said no: 401, 403, 404, 410, 422. */
+/** The API said no: 401, 403, 404, 409, 410, 422. */
 export class Refused extends Error {
-  /** @param {number} status @param {string} detail */
-  constructor(status, detail) {
+  /**
+   * @param {number} status @param {string} detail
+   * @param {{pointer: string, detail: string}[]} [errors] what is wrong with which field of what was sent
+   */
+  constructor(status, detail, errors = []) {
     super(detail || String(status));
     this.status = status;
+    this.errors = errors;
   }
 }
 
@@ -26,30 +30,43 @@ export class Unreachable extends Error {}
  * @returns {Promise<{body: any, tag: string}>} `body` is null when nothing changed
  */
 export async function get(path, query = {}, tag = "") {
-  // Letters that no header can carry are in no key; fetch would fail as if nobody answered.
-  if (!SENDABLE.test(key())) throw new Refused(401, "");
   const url = new URL(path, ROOT);
   for (const [name, value] of Object.entries(query)) {
     if (value !== null && String(value) !== "") url.searchParams.set(name, String(value));
   }
-  const answer = await ask(url, tag);
+  const answer = await ask(url, tag ? { headers: { "If-None-Match": tag } } : {});
   if (answer.status === 304) return { body: null, tag };
-  if (answer.status >= 500 || answer.status === 429) throw new Unreachable(String(answer.status));
-  const body = await read(answer);
-  if (!answer.ok) throw new Refused(answer.status, body?.detail ?? "");
-  return { body, tag: answer.headers.get("ETag") ?? "" };
+  return { body: await understood(answer), tag: answer.headers.get("ETag") ?? "" };
 }
 
-/** @param {URL} url @param {string} tag */
-async function ask(url, tag) {
-  /** @type {Record<string, string>} */
-  const headers = { Accept: "application/json", Authorization: `Bearer ${key()}` };
-  if (tag) headers["If-None-Match"] = tag;
+/**
+ * Asks for a change. What was wrong with which field is in `Refused.errors`.
+ * @param {"POST" | "PATCH" | "DELETE"} method @param {string} path below /v1/ @param {unknown} [body]
+ * @returns {Promise<any>} what the hub answers
+ */
+export async function send(method, path, body) {
+  const sent = body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+  return understood(await ask(new URL(path, ROOT), { method, ...sent }));
+}
+
+/** @param {URL} url @param {RequestInit} options */
+async function ask(url, options) {
+  // Letters that no header can carry are in no key; fetch would fail as if nobody answered.
+  if (!SENDABLE.test(key())) throw new Refused(401, "");
+  const headers = { Accept: "application/json", Authorization: `Bearer ${key()}`, ...options.headers };
   try {
-    return await fetch(url, { headers, cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(PATIENCE_MS) });
+    return await fetch(url, { cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(PATIENCE_MS), ...options, headers });
   } catch (wrong) {
     throw new Unreachable(String(wrong));
   }
+}
+
+/** @param {Response} answer */
+async function understood(answer) {
+  if (answer.status >= 500 || answer.status === 429) throw new Unreachable(String(answer.status));
+  const body = await read(answer);
+  if (!answer.ok) throw new Refused(answer.status, body?.detail ?? "", body?.errors ?? []);
+  return body;
 }
 
 /** @param {Response} answer */

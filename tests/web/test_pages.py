@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.api import pages
+from chalicelib.errors import StorageUnavailable
 from chalicelib.settings import read
 from tests.api.client import Answer, Api
 
@@ -61,6 +62,54 @@ def test_the_page_is_the_same_for_everybody(web: Api) -> None:
     assert len({answer.raw for answer in answers}) == 1
 
 
+EMBED = f"/embed{CUSTOMER}"
+CRM, DESK = "https://crm.example.nl", "https://desk.example:8443"
+
+
+def framed_by(answer: Answer) -> str:
+    (found,) = [each for each in answer.headers["Content-Security-Policy"].split("; ") if "frame-ancestors" in each]
+    return found
+
+
+def test_nobody_frames_the_embedded_page_until_the_settings_say_who(api: Api) -> None:
+    answer = api.send("GET", EMBED, key="")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert_guarded(answer)
+    api.call("PATCH", "/v1/settings", json_body={"frame_ancestors": [CRM, DESK]})
+    opened = api.send("GET", EMBED, key="")
+    assert opened.raw == answer.raw and b'data-place="embed"' in opened.raw
+    assert framed_by(opened) == f"frame-ancestors {CRM} {DESK}"
+    assert "X-Frame-Options" not in opened.headers, "it could only say nobody, or everybody"
+    rest = set(opened.headers["Content-Security-Policy"].split("; ")) - {framed_by(opened)}
+    assert rest == MUST - {"frame-ancestors 'none'"}
+    assert opened.headers["Referrer-Policy"] == "no-referrer" and opened.headers["X-Content-Type-Options"] == "nosniff"
+    api.call("PATCH", "/v1/settings", json_body={"frame_ancestors": []})
+    assert_guarded(api.send("GET", EMBED, key=""))
+
+
+def test_a_kept_copy_of_the_embedded_page_ends_with_its_list(api: Api) -> None:
+    tag = api.send("GET", EMBED, key="").headers["ETag"]
+    assert api.send("GET", EMBED, headers=[("If-None-Match", tag)], key="").status == 304
+    api.call("PATCH", "/v1/settings", json_body={"frame_ancestors": [CRM]})
+    again = api.send("GET", EMBED, headers=[("If-None-Match", tag)], key="")
+    assert again.status == 200 and framed_by(again) == f"frame-ancestors {CRM}"
+
+
+def test_only_the_embedded_page_may_be_framed(api: Api) -> None:
+    api.call("PATCH", "/v1/settings", json_body={"frame_ancestors": [CRM]})
+    for path in (CUSTOMER, asset("style.css"), asset("timeline.js")):
+        assert_guarded(api.send("GET", path, key=""))
+
+
+def test_without_its_table_the_embedded_page_is_no_page(web: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(table: object) -> None:
+        raise StorageUnavailable("the table")
+
+    monkeypatch.setattr(pages.organisation, "read", broken)
+    answer = web.send("GET", EMBED)
+    assert (answer.status, answer.headers["Content-Type"]) == (503, "application/problem+json")
+
+
 def test_whatever_a_browser_accepts_it_gets_the_page(web: Api) -> None:
     for accept in ("text/html,application/xhtml+xml", "application/json", "image/png", "*/*"):
         assert web.send("GET", CUSTOMER, headers=[("Accept", accept)]).status == 200
@@ -107,12 +156,42 @@ def test_the_version_is_that_of_every_byte(monkeypatch: pytest.MonkeyPatch) -> N
     pages.version.cache_clear()
 
 
-def test_a_page_names_only_files_that_are_there_and_all_of_them(web: Api) -> None:
-    html = web.send("GET", CUSTOMER).raw.decode()
-    named = re.findall(r'(?:href|src)="([^"#][^"]*)"', html)
-    assert all(each.startswith(f"../assets/{pages.version()}/") for each in named), "relative, below any stage prefix"
-    loaded = {each.rpartition("/")[2] for each in named}
-    assert loaded == {path.name for path in FILES if path.suffix != ".html"}, "one round trip for all modules"
+def loaded(script: str) -> set[str]:
+    """A module and all that it imports at once, by name."""
+    found, left = set[str](), [script]
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += re.findall(r'from "\./([^"]+)"', (WEB / name).read_text("utf-8"))
+    return found
+
+
+FIRST = loaded("timeline.js") | {"style.css", "icon.svg"}
+LATER = {"decide.js", "handover.js"}
+"""Loaded only for those whose key may hand over and decide."""
+
+
+@pytest.mark.parametrize(("path", "up"), [(CUSTOMER, "../"), (f"/embed{CUSTOMER}", "../../")])
+def test_a_page_names_at_once_all_that_it_loads(api: Api, path: str, up: str) -> None:
+    html = api.send("GET", path, key="").raw.decode()
+    named = re.findall(r'<(?:link|script)[^>]*\s(?:href|src)="([^"]*)"', html)
+    assert all(each.startswith(f"{up}assets/{pages.version()}/") for each in named), "relative, below any stage prefix"
+    names = [each.rpartition("/")[2] for each in named]
+    assert set(names) == FIRST and len(names) == len(FIRST), "one round trip for all modules"
+
+
+def test_what_comes_later_is_asked_for_by_name() -> None:
+    sources = [(WEB / name).read_text("utf-8") for name in FIRST]
+    asked = [name for source in sources for name in re.findall(r'=> import\("\./([^"]+)"\)', source)]
+    assert set(asked) == LATER and not LATER & FIRST
+
+
+def test_the_page_is_light() -> None:
+    """Without fonts, of which there are none, and as if nothing were compressed on its way."""
+    weight = sum((WEB / name).stat().st_size for name in FIRST | {"timeline.html"})
+    print(f"page weight {weight} bytes, {sum((WEB / name).stat().st_size for name in LATER)} more for agents")
+    assert weight < 150_000
 
 
 def test_nothing_is_inline_and_nothing_comes_from_elsewhere() -> None:
@@ -142,7 +221,6 @@ def test_no_text_is_ever_read_as_markup(path: Path) -> None:
 def test_modules_are_small() -> None:
     sizes = {path.name: len(path.read_text("utf-8").splitlines()) for path in SCRIPTS}
     assert max(sizes.values()) < 420, sizes
-    assert sum(path.stat().st_size for path in FILES) < 120_000
 
 
 def test_a_hook_loads_no_page() -> None:
@@ -158,9 +236,9 @@ def test_the_pages_are_read_when_first_asked_for() -> None:
 
 
 def test_how_often_a_page_asks_is_a_setting(web: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert b'data-poll="3"' in web.send("GET", CUSTOMER).raw
-    monkeypatch.setattr(pages, "settings", lambda: read({"DRAAD_POLL_SECONDS": "5"}))
     assert b'data-poll="5"' in web.send("GET", CUSTOMER).raw
+    monkeypatch.setattr(pages, "settings", lambda: read({"DRAAD_POLL_SECONDS": "7"}))
+    assert b'data-poll="7"' in web.send("GET", CUSTOMER).raw
     for wrong in ("1", "61", "2.5", "x", ""):
         with pytest.raises(Exception, match="DRAAD_POLL_SECONDS"):
             read({"DRAAD_POLL_SECONDS": wrong})

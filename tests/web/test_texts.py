@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.context import candidates
+from chalicelib.context import candidates, graph, resolve
 from chalicelib.model.event import ACTORS, CHANNELS, DIRECTIONS, TYPES
 from chalicelib.model.identity import KINDS
 
@@ -24,7 +24,8 @@ CLOSED = {
     "kind": KINDS,
     "assurance": {"A0", "A1", "A2", "A3"},
     "candidate": {candidates.ASSERTED, candidates.SHARED, candidates.TYPED_REF},
-    "conflict": {"anchor", "cut", "oversize"},
+    "conflict": {"anchor", "cut", resolve.HELD, "oversize"},
+    "decision": {graph.LINK, graph.CUT, graph.FORCE},
     "state": {"in step", "behind", "parked"},
 }
 OF_DESKS = {"hold", "pending"}

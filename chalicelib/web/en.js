@@ -246,6 +246,8 @@ export default {
   "verified": "Verified",
   "verified.not": "Not verified",
   "way": "{way}, {actor}",
+  "way.agent": ": {agent}",
+  "way.with": ", with {agent}",
   "word.approved": "approved",
   "word.busy": "busy",
   "word.canceled": "cancelled",

@@ -48,7 +48,8 @@ function heading(entry) {
 function way(entry) {
   const said = text("way", { way: word("direction", entry.direction), actor: word("actor", entry.actor) });
   const agent = entry.sensitive ? "" : plain(entry.details?.agent);
-  return el("p", { class: "way" }, icon(`way_${entry.direction}`), said, agent && [": ", el("bdi", {}, agent)]);
+  const named = agent && text(entry.actor === "agent" ? "way.agent" : "way.with", { agent });
+  return el("p", { class: "way" }, icon(`way_${entry.direction}`), said, named);
 }
 
 /** @param {Entry} entry */

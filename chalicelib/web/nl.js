@@ -246,6 +246,8 @@ export default {
   "verified": "Geverifieerd",
   "verified.not": "Niet geverifieerd",
   "way": "{way}, {actor}",
+  "way.agent": ": {agent}",
+  "way.with": ", met {agent}",
   "word.approved": "goedgekeurd",
   "word.busy": "in gesprek",
   "word.canceled": "geannuleerd",

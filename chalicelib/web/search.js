@@ -5,6 +5,9 @@ import { language, word } from "./texts.js";
 
 /** @typedef {import("./history.js").Entry} Entry */
 
+/** Of other refs only machines know the value. */
+const NUMBERED = /^(order|receipt|case):/;
+
 /** Letter by letter, so that a place in the result is the same place in the text. @param {string} said */
 export function fold(said) {
   return said.replace(/[^\x20-\x7e]/g, (letter) => {
@@ -26,7 +29,8 @@ function saidOf(entry) {
   const details = entry.sensitive ? "" : Object.values(entry.details ?? {}).map(flat).join("\n");
   const files = entry.attachments.map((each) => plain(each?.name)).join("\n");
   const named = [word("channel", entry.channel), word("type", entry.type), word("word", entry.status)];
-  const told = [entry.summary, entry.text, entry.address, entry.link, entry.source, ...entry.refs];
+  const numbers = entry.refs.filter((ref) => NUMBERED.test(ref)).map((ref) => ref.slice(ref.lastIndexOf("/") + 1));
+  const told = [entry.summary, entry.text, entry.address, entry.link, ...numbers];
   const said = fold([...named, ...told, files, details].filter(Boolean).join("\n"));
   read.set(entry, { language: language(), said });
   return said;

@@ -40,10 +40,10 @@ def chromium() -> str:
 
 
 @contextmanager
-def launched() -> Iterator[Browser]:
+def launched(*more: str) -> Iterator[Browser]:
     path = chromium()
     with sync_playwright() as tools:
-        running = tools.chromium.launch(executable_path=path, args=ARGUMENTS)
+        running = tools.chromium.launch(executable_path=path, args=[*ARGUMENTS, *more])
         yield running
         running.close()
 

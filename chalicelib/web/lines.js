@@ -4,7 +4,7 @@ import { el, fill, icon } from "./dom.js";
 import { entryElement } from "./entry.js";
 import { dayName, dayOf } from "./format.js";
 import { lanesUsed, strands } from "./threads.js";
-import { mark } from "./search.js";
+import { mark } from "./finding.js";
 import { language, text, word } from "./texts.js";
 
 /** @typedef {import("./history.js").Entry} Entry */

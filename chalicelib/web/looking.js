@@ -2,7 +2,7 @@
 
 import { by, el, fill, icon } from "./dom.js";
 import { longDay } from "./format.js";
-import { matches, wordsOf } from "./search.js";
+import { matches, wordsOf } from "./finding.js";
 import { count, text } from "./texts.js";
 
 /** @typedef {import("./history.js").Entry} Entry @typedef {import("./history.js").History} History */

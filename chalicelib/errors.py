@@ -116,7 +116,8 @@ class FetchDelayed(HubError):
 
 
 class DeliveryFailed(HubError):
-    """`reason` is one line for people; `excerpt` the redacted head of the answer."""
+    """`reason` is one line for people; `excerpt` the redacted head of the answer; `request` the outline
+    of what was sent, if anything was."""
 
     outcome = "rejected"
 
@@ -124,6 +125,7 @@ class DeliveryFailed(HubError):
         super().__init__(reason)
         self.reason = reason
         self.excerpt = excerpt
+        self.request = ""
 
 
 class Delayed(DeliveryFailed):

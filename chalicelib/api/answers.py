@@ -26,6 +26,8 @@ ANY_KEY = "any"
 """For a route whose view decides by what it finds which scope is needed."""
 IMPLIED = {"admin": ("read", "agent", "integrate", "audience", "admin"), "agent": ("read", "agent")}
 """Scopes that a scope brings with it."""
+WHOEVER = ""
+"""For a route that tells a magic link about itself, whichever customer it opens."""
 MAGIC = "magic"
 """Prefix of magic-link tokens."""
 
@@ -169,7 +171,7 @@ def next_cursor(*parts: str) -> str:
 
 def answered(view: Callable[[Call], Reply], request: Request, scope: str, customer: str | None = None) -> Response:
     """Run a view for a key with `scope` ("" for none). `customer`: the one that the view reads and
-    whose magic link opens it; None for every other view."""
+    whose magic link opens it, or WHOEVER; None for every other view."""
 
     def work() -> Response:
         table = DynamoTable()
@@ -193,7 +195,7 @@ def guarded(work: Callable[[], Response]) -> Response:
 
 def _authorized(table: Table, request: Request, scope: str, customer: str | None) -> ApiKey:
     scheme, _, secret = str(request.headers.get("authorization", "")).partition(" ")
-    key = _holder(table, secret.strip(), customer) if scheme.lower() == "bearer" else None
+    key = _holder(table, secret.strip(), str(request.method), customer) if scheme.lower() == "bearer" else None
     if key is None:
         raise KeyMissing("send Authorization: Bearer <api key>")
     if scope != ANY_KEY:
@@ -201,13 +203,13 @@ def _authorized(table: Table, request: Request, scope: str, customer: str | None
     return key
 
 
-def _holder(table: Table, secret: str, customer: str | None) -> ApiKey | None:
+def _holder(table: Table, secret: str, method: str, customer: str | None) -> ApiKey | None:
     from chalicelib.store import keys
 
     if secret.startswith(f"{MAGIC}_"):
         from chalicelib.api import magic_links
 
-        if found := magic_links.opened(table, secret, customer):
+        if found := magic_links.opened(table, secret, method, customer):
             return found
     return keys.find(table, secret) if secret else None
 

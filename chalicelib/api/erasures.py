@@ -14,8 +14,6 @@ from chalicelib.model import instants
 from chalicelib.store import jobs
 from chalicelib.store.table import Item
 
-KIND, WHOLE = "erase", "redact"
-
 
 class Reason(msgspec.Struct, forbid_unknown_fields=True):
     reason: str = ""
@@ -26,29 +24,40 @@ def start(call: Call, id: str) -> Reply:
     person = people.by_id(call.table, rules(call), id)
     asked = call.read(Reason)
     who = {"by": call.key.id if call.key else "", "why": asked.reason[:500]}
-    job = jobs.start(call.table, KIND, erase.plan(person, instants.now()) | who)
+    job = jobs.start(call.table, "erase", erase.plan(person, instants.now()) | who)
     return Reply({"id": job.id, "job": job.id, "erasure": job.id, "status": job.status}, 202)
+
+
+def listing(call: Call) -> Reply:
+    """Newest first; each without its lines."""
+    before, limit = call.cursor(1), call.limit()
+    found = jobs.erasures(call.table, before[0] if before else "", limit + 1)
+    following = next_cursor(jobs.position(found[limit - 1])) if len(found) > limit else None
+    return Reply({"erasures": [_brief(job) for job in found[:limit]], "next": following})
 
 
 def show(call: Call, id: str) -> Reply:
     """The certificate: a line for each place, with its result and time."""
     job = jobs.get(call.table, id)
-    if job is None or job.kind not in (KIND, WHOLE):
+    if job is None or job.kind not in jobs.ERASURES:
         raise NotFound("no such erasure")
     lines = call.table.query(f"J#{job.id}", begins="D#").items
-    return Reply(
-        {
-            "id": job.id,
-            "customer": job.params["customer"],
-            "connection": job.params.get("connection"),
-            "status": job.status,
-            "erased_up_to": job.params["at"],
-            "requested_by": job.params["by"],
-            "reason": job.params["why"] or None,
-            "lines": [_line(item) for item in sorted(lines, key=lambda item: (item["at"], item["sk"]))],
-            "errors": job.errors,
-        }
-    )
+    shown = [_line(item) for item in sorted(lines, key=lambda item: (item["at"], item["sk"]))]
+    return Reply(_brief(job) | {"lines": shown})
+
+
+def _brief(job: jobs.Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "customer": job.params["customer"],
+        "connection": job.params.get("connection"),
+        "status": job.status,
+        "requested_at": job.created_at,
+        "erased_up_to": job.params["at"],
+        "requested_by": job.params["by"],
+        "reason": job.params["why"] or None,
+        "errors": job.errors,
+    }
 
 
 def _line(item: Item) -> dict[str, Any]:

@@ -7,9 +7,8 @@ from chalicelib.errors import NotFound
 from chalicelib.store import jobs
 
 STATUSES = (jobs.RUNNING, jobs.DONE, jobs.FAILED)
-SCOPES = dict.fromkeys(("replay", "redrive", "history", "plan", "catch-up"), "integrate") | {
-    "audience_export": "audience"
-}
+INTEGRATORS = ("replay", "redrive", "history", "plan", "catch-up", "reconcile", "backfill", "recent", "moves")
+SCOPES = dict.fromkeys(INTEGRATORS, "integrate") | {"audience_export": "audience"}
 """Who may look: whoever may start such a job. Everything else is the admin's."""
 
 

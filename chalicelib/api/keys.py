@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from chalicelib.api.answers import Call, Reply
+from chalicelib.api.answers import Call, Reply, granted
+from chalicelib.api.magic_links import ONE
 from chalicelib.errors import InputInvalid, NotFound
 from chalicelib.store import keys
 
@@ -34,6 +35,15 @@ def _mistakes(asked: NewKey) -> list[dict[str, str]]:
     found += [] if asked.scopes else [{"pointer": "/scopes", "detail": "must name at least one scope"}]
     long = len(asked.name) > LONGEST_NAME
     return found + ([{"pointer": "/name", "detail": f"must have at most {LONGEST_NAME} characters"}] if long else [])
+
+
+def own(call: Call) -> Reply:
+    """What the caller's own key may do, so that a page offers nothing that would be refused. `opens`: what a
+    magic link to one customer reads is that customer."""
+    name, scopes = (call.key.name, granted(call.key)) if call.key else ("", set())
+    one = bool(call.key and not call.key.id and name == ONE)
+    held = [each for each in keys.SCOPES if each in scopes]
+    return Reply({"name": name, "scopes": held, "opens": "customer" if one else "console"})
 
 
 def listing(call: Call) -> Reply:

@@ -58,6 +58,7 @@ GUARDS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+VIEW = "view_"
 FOR_EVER, EACH_TIME = "public, max-age=31536000, immutable", "no-cache"
 
 
@@ -72,9 +73,9 @@ def version() -> str:
     return digest(*(part for name, raw in files().items() for part in (name, raw)))
 
 
-def page(name: str, request: Request) -> Response:
-    """A page's frame. Who may see what in it, the API decides."""
-    return _file(_filled(name, "..", ""), ".html", EACH_TIME, request)
+def page(name: str, request: Request, up: str = "../") -> Response:
+    """A page's frame. Who may see what in it, the API decides. `up`: from the page to where the hub's paths begin."""
+    return _file(_filled(name, up, ""), ".html", EACH_TIME, request)
 
 
 def embedded(name: str, request: Request) -> Response:
@@ -82,7 +83,7 @@ def embedded(name: str, request: Request) -> Response:
 
     def work() -> Response:
         guards = framed(organisation.read(DynamoTable()).frame_ancestors)
-        return _file(_filled(name, "../..", "embed"), ".html", EACH_TIME, request, guards)
+        return _file(_filled(name, "../../", "embed"), ".html", EACH_TIME, request, guards)
 
     return guarded(work)
 
@@ -99,9 +100,22 @@ def framed(ancestors: tuple[str, ...]) -> dict[str, str]:
 
 
 def _filled(name: str, up: str, place: str) -> bytes:
-    """`up`: from the page to the root, so that a stage prefix does not matter; `place`: where it is shown."""
-    values = {"assets": f"{up}/assets/{version()}", "poll": settings().poll_seconds, "place": place}
-    return Template(files()[name].decode()).substitute(values).encode()
+    """`place`: where it is shown."""
+    values = {"assets": f"{up}assets/{version()}", "poll": settings().poll_seconds, "place": place}
+    return Template(files()[name].decode()).substitute(values, views=" ".join(_views())).encode()
+
+
+def _views() -> list[str]:
+    """Names of the console's views that are there; each is a file of its own, loaded when it is opened."""
+    names = (Path(name) for name in files())
+    return [each.stem.removeprefix(VIEW) for each in names if each.stem.startswith(VIEW) and each.suffix == ".js"]
+
+
+def home(request: Request) -> Response:
+    """To the console, by a relative address: which stage prefix the gateway cut off, only the caller knows."""
+    last = str(request.context.get("path", "/")).rpartition("/")[2]
+    location = f"{last}/console" if last else "console"
+    return Response(b"", {"Location": location, "Cache-Control": EACH_TIME, **GUARDS}, 302)
 
 
 def asset(version_asked: str, name: str, request: Request) -> Response:

@@ -125,6 +125,8 @@ def summary(slug: str) -> dict[str, Any]:
         "event_types": sorted(set(source.types.values())) if source else [],
         "grade": either.grade if either else "",
         "catches_up": catches_up(slug),
+        "sends_messages": destination is not None and destination.send_message is not None,
+        "takes_audiences": destination is not None and destination.tell_membership is not None,
         "unverified": [fact for each in (source, destination) if each for fact in each.unverified],
         "docs": either.docs if either else "",
     }

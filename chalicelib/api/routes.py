@@ -8,7 +8,7 @@ from typing import Any
 
 from chalice.app import Blueprint, Response
 
-from chalicelib.api.answers import ANY_KEY, answered
+from chalicelib.api.answers import ANY_KEY, WHOEVER, answered
 
 blueprint = Blueprint(__name__)
 
@@ -41,6 +41,7 @@ ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("GET", "/v1/customers/{id}/possible", "customers.possible", "read"),
     ("GET", "/v1/customers/{id}/export", "erasures.export", "admin"),
     ("POST", "/v1/customers/{id}/erase", "erasures.start", "admin"),
+    ("GET", "/v1/erasures", "erasures.listing", "admin"),
     ("GET", "/v1/erasures/{id}", "erasures.show", "admin"),
     ("GET", "/v1/customers/{id}/audit", "links.show_audit", "read"),
     ("GET", "/v1/conversations/{id}", "conversations.show", "read"),
@@ -64,7 +65,7 @@ ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("POST", "/v1/deliveries/redrive", "deliveries.redrive_range", "integrate"),
     ("GET", "/v1/jobs", "jobs.listing", "integrate"),
     ("GET", "/v1/jobs/{id}", "jobs.show", ANY_KEY),
-    ("GET", "/v1/me", "me.show", ANY_KEY),
+    ("GET", "/v1/me", "keys.own", ANY_KEY),
     ("POST", "/v1/keys", "keys.mint", "admin"),
     ("GET", "/v1/keys", "keys.listing", "admin"),
     ("DELETE", "/v1/keys/{id}", "keys.revoke", "admin"),
@@ -83,6 +84,7 @@ ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("PATCH", "/v1/settings", "settings.change", "admin"),
 )
 ONE_CUSTOMER = "/v1/customers/{id}"
+ONESELF = "/v1/me"
 
 
 def opened_by_magic_link(method: str, path: str, scope: str) -> bool:
@@ -96,7 +98,7 @@ def _add(method: str, path: str, target: str, scope: str) -> None:
 
     def endpoint(**parts: str) -> Response:
         view: Callable[..., Any] = getattr(import_module(f"chalicelib.api.{module}"), name)
-        customer = parts["id"] if magic else None
+        customer = parts["id"] if magic else WHOEVER if path == ONESELF else None
         return answered(lambda call: view(call, **parts), blueprint.current_request, scope, customer)
 
     types = ["*/*"] if method in ("POST", "PATCH") else []
@@ -122,6 +124,20 @@ def _add_hook(depth: int) -> None:
 
 for depth in range(DEEPEST_HOOK + 1):
     _add_hook(depth)
+
+
+@blueprint.route("/", methods=["GET"])
+def home() -> Response:
+    from chalicelib.api import pages
+
+    return pages.home(blueprint.current_request)
+
+
+@blueprint.route("/console", methods=["GET"])
+def console_page() -> Response:
+    from chalicelib.api import pages
+
+    return pages.page("console.html", blueprint.current_request, up="")
 
 
 @blueprint.route("/customers/{id}", methods=["GET"])

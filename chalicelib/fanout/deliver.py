@@ -510,7 +510,7 @@ def _told_record(post: Post, person: Person) -> str:
 def _failed(chance: _Chance, attempt: Attempt, failed: DeliveryFailed) -> str:
     """Keep the outcome. A connection that is refused or gone is stopped, and nothing dropped."""
     table, connection, duty = chance.office.table, chance.connection.id, chance.duty
-    attempt = replace(attempt, reason=failed.reason, excerpt=failed.excerpt)
+    attempt = replace(attempt, reason=failed.reason, excerpt=failed.excerpt, request=failed.request)
     match failed:
         case Delayed():
             if isinstance(failed, Unknown) and _unfindable(chance):
@@ -552,7 +552,7 @@ def _lined_up(chance: _Chance, attempt: Attempt, failed: Delayed) -> str:
 def _put_off(table: Table, duty: Duty, attempt: Attempt, failed: Delayed) -> str:
     first, now = instants.to_ms(attempt.first_at), instants.now_ms()
     wait = next_attempt(max(1, attempt.count), first, now, failed.retry_after, random.random())  # noqa: S311
-    attempt = replace(attempt, reason=failed.reason, excerpt=failed.excerpt)
+    attempt = replace(attempt, reason=failed.reason, excerpt=failed.excerpt, request=failed.request)
     if wait is None:
         deliveries.parked(table, duty, replace(attempt, reason=f"given up after three days: {failed.reason}"))
         return "parked"

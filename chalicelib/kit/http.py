@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
@@ -62,6 +62,7 @@ OURS = frozenset(
 )
 """Headers that no setting may set: they steer the connection or lie about who asks."""
 
+MOST_DEPTH = 4
 MAIL = pattern(r"[^\s<>\"'@,;:()]+@[^\s<>\"'@,;:()]+\.[^\s<>\"'@,;:()]+")
 PHONE = pattern(r"(?<![\w.-])\+?\d[\d ().-]{7,18}\d(?![\w-])")
 BEARER = pattern(
@@ -72,12 +73,14 @@ CONTROL = pattern(r"[\x00-\x1f\x7f-\x9f\s]+")
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer. `headers` have lower-case names; `truncated`: the body went on or was encoded."""
+    """An answer. `headers` have lower-case names; `truncated`: the body went on or was encoded; `sent`:
+    method, URL and body that it answers."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     truncated: bool = False
+    sent: tuple[str, str, bytes] | None = field(default=None, compare=False, repr=False)
 
     def json(self) -> Any:
         """The body as JSON. Raises Unknown when it is none: a success that says nothing proves nothing."""
@@ -148,15 +151,20 @@ class Http:
             sending = {"Content-Type": "application/json", **sending}
         if self.pace:
             self.pace()
-        reply = self._watched(method, self._url(path, params), checked(sending), payload)
+        sent = (method, self._url(path, params), payload)
+        reply = replace(self._watched(sent, checked(sending)), sent=sent)
         if 200 <= reply.status < 300 or reply.status in allow:
             return reply
         raise self.failure(reply)
 
-    def _watched(self, method: str, url: str, headers: dict[str, str], payload: bytes) -> Reply:
+    def _watched(self, sent: tuple[str, str, bytes], headers: dict[str, str]) -> Reply:
         begun = time.monotonic()
+        method, url, payload = sent
         try:
             return self._exchange(method, url, headers, payload)
+        except DeliveryFailed as failed:
+            failed.request = outline(*sent, self._sensitive())
+            raise
         finally:
             if self.timed:
                 self.timed(time.monotonic() - begun)
@@ -172,8 +180,11 @@ class Http:
         excerpt = redacted(reply.body, self._sensitive())
         if issubclass(kind, Delayed):
             asked = retry_after(reply.headers.get("retry-after", ""), self.clock())
-            return kind(reason, excerpt, asked if after is None else after)
-        return kind(reason, excerpt)
+            failed: DeliveryFailed = kind(reason, excerpt, asked if after is None else after)
+        else:
+            failed = kind(reason, excerpt)
+        failed.request = outline(*reply.sent, self._sensitive()) if reply.sent else ""
+        return failed
 
     def _url(self, path: str, params: Mapping[str, str] | None) -> str:
         url = f"{self.base_url.rstrip('/')}/{path.lstrip('/')}" if self.base_url and path else self.base_url or path
@@ -239,6 +250,35 @@ def checked(headers: Mapping[str, str]) -> dict[str, str]:
         if not isinstance(value, str) or not HEADER_VALUE.match(value) or value != value.strip():
             raise Rejected(f"header {name}: its value holds characters that a header may not")
     return dict(headers)
+
+
+def outline(method: str, url: str, payload: bytes, secrets: Iterable[str] = ()) -> str:
+    """What was asked, for people who look for a mistake: the way, and which fields went along. No value
+    of a customer's is in it, nor any of the query."""
+    try:
+        fields = msgspec.json.encode(_shape(msgspec.json.decode(payload))) if payload else b""
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        names = dict.fromkeys(part.partition(b"=")[0] for part in payload[:MAX_REFUSAL].split(b"&") if b"=" in part)
+        fields = b"&".join(name + b"=\xe2\x80\xa6" for name in names if len(name) < 64)
+    return redacted(f"{method} {_way(url, secrets)} ".encode() + fields, secrets)
+
+
+def _way(url: str, secrets: Iterable[str]) -> str:
+    """The path of a URL, its parts redacted one by one."""
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return "?"
+    return "/".join(redacted(unquote(part).encode(), secrets) for part in path.split("/")) or "/"
+
+
+def _shape(value: Any, depth: int = 0) -> Any:
+    """The names in a JSON value; of a list its first, of a text nothing."""
+    if isinstance(value, dict):
+        return {name: _shape(each, depth + 1) for name, each in value.items()} if depth < MOST_DEPTH else "{…}"
+    if isinstance(value, list):
+        return [_shape(each, depth + 1) for each in value[:1]] + ["…"] * (len(value) > 1)
+    return value if isinstance(value, bool) or value is None else "…"
 
 
 def redacted(body: bytes, secrets: Iterable[str] = ()) -> str:

@@ -75,7 +75,8 @@ def _birth(customer: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Attempt:
-    """How often, since when, and how the last one went. `ms`: latency of the last attempt."""
+    """How often, since when, and how the last one went. `ms`: latency of the last attempt; `request`, of
+    one that failed: what was asked, without any value."""
 
     count: int
     first_at: str
@@ -83,6 +84,7 @@ class Attempt:
     ms: int = 0
     reason: str = ""
     excerpt: str = ""
+    request: str = ""
 
 
 _marked: dict[Key, bool] = {}
@@ -179,7 +181,8 @@ def _row(duty: Duty, status: str, attempt: Attempt) -> Item:
     }
     if duty.of_customer:
         row["cu"] = duty.sort
-    optional = {"f": attempt.first_at if attempt.count > 1 else "", "why": attempt.reason, "ex": attempt.excerpt}
+    optional = {"f": attempt.first_at if attempt.count > 1 else "", "why": attempt.reason}
+    optional |= {"ex": attempt.excerpt, "rq": attempt.request}
     return row | {name: value[:1000] for name, value in optional.items() if value}
 
 
@@ -253,6 +256,7 @@ def view(row: Item) -> dict[str, Any]:
         "latency_ms": row["ms"],
         "due_at": row.get("due"),
         "reason": row.get("why"),
+        "request_excerpt": row.get("rq"),
         "response_excerpt": row.get("ex"),
         "remote_id": row.get("ref"),
         "remote_contact": row.get("to"),

@@ -11,6 +11,8 @@ from chalicelib.store import ids, queues
 from chalicelib.store.table import ABSENT, Key, Put, Table, equal, live, now_seconds
 
 RUNNING, DONE, FAILED = "running", "done", "failed"
+ERASURES = ("erase", "redact")
+"""Kinds whose certificates people look up by themselves, among all that ever ran."""
 KEPT_SECONDS, SHORT_SECONDS = 90 * 86400, 2 * 86400
 """Of jobs that people asked for, and of those that recur by themselves."""
 
@@ -39,6 +41,8 @@ def start(
     job = Job(id=id or ids.mint("job"), kind=kind, params=params, total=total, created_at=instants.now(), kept=kept)
     if not _put(table, job):
         job = get(table, job.id) or job
+    if kind in ERASURES:
+        _list(table, job)
     if job.status == RUNNING and job.ver == 1:
         queues.send(queues.JOBS, job.id)
     return job
@@ -103,6 +107,25 @@ def newest(table: Table, status: str, before: str, most: int) -> list[Job]:
     while len(found) < most:
         page = table.query("JOBS", before=before, forward=False, limit=most, index=True)
         keys = [(entry["pk"], "-") for entry in page.items if status in ("", entry["st"])]
+        items = table.batch_get(keys)
+        found += [msgspec.json.decode(items[key]["b"], type=Job) for key in keys if live(items.get(key))]
+        if len(page.items) < most:
+            break
+        before = page.items[-1]["gsk"]
+    return found[:most]
+
+
+def _list(table: Table, job: Job) -> None:
+    item = {"pk": f"J#{job.id}", "sk": "ERASURE", "gpk": "ERASURES", "gsk": position(job)}
+    table.write(Put(item | {"x": now_seconds() + job.kept}))
+
+
+def erasures(table: Table, before: str, most: int) -> list[Job]:
+    """At most so many from a `position` back, newest first."""
+    found: list[Job] = []
+    while len(found) < most:
+        page = table.query("ERASURES", before=before, forward=False, limit=most, index=True)
+        keys = [(entry["pk"], "-") for entry in page.items]
         items = table.batch_get(keys)
         found += [msgspec.json.decode(items[key]["b"], type=Job) for key in keys if live(items.get(key))]
         if len(page.items) < most:

@@ -24,7 +24,7 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   handover token          TOK#hash      -                 ref ch until by ntf lgn used
   receipt                 I#c#d         recv#rid          vd b or s3, evs ft why key mi; gpk M#c if malformed, even in part, or failed
   days with deliveries    L#c           d                 (once a day, so that lists know where to look)
-  delivery                L#c#d         occ#eid#kind      st n at ms ref to nd why ex; gpk DUE#0-7 | PARK#c | HELD#c
+  delivery                L#c#d         occ#eid#kind      st n at ms ref to nd why ex rq; gpk DUE#0-7 | PARK#c | HELD#c
   drift                   D#c           occ#eid#what      why at nd (extra: remote id#extra)
   connection              CONN          c                 b ver
   refusal note            C#c           REFUSED#minute    why
@@ -39,6 +39,8 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   API key                 KEY           sha256            id name scopes at used revoked
   job                     J#id          -                 kind st cursor done total errors; gpk JOBS
   erasure certificate     J#id          D#what            re at de
+  among the erasures      J#id          ERASURE           gpk ERASURES
+  pulse                   ORG           PULSE#way         sent tried back took
   organisation            ORG           settings          own roles blocked region ver
   rules                   ORG           rules             b ver
   audiences               ORG           audiences         b ver

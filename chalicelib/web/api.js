@@ -49,6 +49,25 @@ export async function send(method, path, body) {
   return understood(await ask(new URL(path, ROOT), { method, ...sent }));
 }
 
+/**
+ * A document that comes in pages, each of which names the next in its `Link`.
+ * @param {string} path below /v1/ @param {Record<string, string | number>} query
+ * @returns {Promise<Blob[]>}
+ */
+export async function pages(path, query) {
+  const parts = [];
+  let next = "";
+  do {
+    const url = new URL(path, ROOT);
+    for (const [name, value] of Object.entries({ ...query, ...(next && { next }) })) url.searchParams.set(name, String(value));
+    const answer = await ask(url, { headers: { Accept: "*/*" } });
+    if (!answer.ok) await understood(answer);
+    parts.push(await answer.blob());
+    next = /[?&]next=([^&>]+)/.exec(answer.headers.get("Link") ?? "")?.[1] ?? "";
+  } while (next);
+  return parts;
+}
+
 /** @param {URL} url @param {RequestInit} options */
 async function ask(url, options) {
   // Letters that no header can carry are in no key; fetch would fail as if nobody answered.

@@ -82,7 +82,7 @@ function form(parts, preview, go, confirm, close) {
     }
   };
   preview.go.textContent = go;
-  const buttons = el("div", { class: "buttons" }, el("button", { type: "button", click: close }, text("cancel")), preview.go);
+  const buttons = el("div", { class: "buttons" }, el("button", { type: "button", click: close }, text("decide.cancel")), preview.go);
   return el("form", { submit: (event) => void submit(event) }, ...parts, wrong, buttons);
 }
 

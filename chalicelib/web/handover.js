@@ -74,12 +74,12 @@ function code({ size, path }, name) {
 /** @param {string} told @param {string} name */
 function copyable(told, name) {
   const field = /** @type {HTMLInputElement} */ (el("input", { readonly: true, value: told, "aria-label": name, dir: "ltr" }));
-  const said = el("span", {}, text("copy"));
+  const said = el("span", {}, text("handover.copy"));
   const button = el("button", { type: "button", class: "main", click: () => void copy() }, said);
   const copy = async () => {
     field.select();
-    said.textContent = (await written(told)) ? text("copied") : text("copy.by_hand");
-    setTimeout(() => (said.textContent = text("copy")), SAID_MS);
+    said.textContent = (await written(told)) ? text("handover.copied") : text("handover.by_hand");
+    setTimeout(() => (said.textContent = text("handover.copy")), SAID_MS);
   };
   return el("div", { class: "copyable" }, field, button);
 }

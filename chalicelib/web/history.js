@@ -146,15 +146,21 @@ export class History {
    * Pages come newest first, so a stretch of time that is too long for a page is made shorter.
    */
   async newer() {
-    const since = this.until;
     let span = Math.max(this.span(), DAY_MS);
-    while (since && since === this.until) {
+    while (this.until) {
+      const since = this.until;
       const end = Date.parse(since) + span;
       const until = end > Date.now() ? "" : new Date(end).toISOString();
       const { body } = await get(this.path, { limit: MOST, since, until, ...this.filter });
-      if (body.next !== null && span > SHORTEST_MS) span = Math.ceil(span / 4);
-      else if (body.next !== null || body.entries.length || !until) return this.reach(since, until, body);
-      else span *= 4;
+      if (since !== this.until) return [];
+      if (body.next !== null && span > SHORTEST_MS) {
+        span = Math.ceil(span / 4);
+        continue;
+      }
+      const added = await this.reach(since, until, body);
+      if (added.length) return added;
+      // Nothing happened in this stretch, so it is behind us, and the next may be longer.
+      span *= 4;
     }
     return [];
   }

@@ -1,4 +1,4 @@
-/** Every word that the page says, in the reader's language. */
+/** Every word that the pages say, in the reader's language. */
 
 import en from "./en.js";
 import nl from "./nl.js";
@@ -8,6 +8,11 @@ import { language as chosen, rememberLanguage } from "./session.js";
 const LANGUAGES = { en, nl };
 
 let current = wished();
+
+/** Words of a page or a view of its own, beside those that all pages share. @param {Record<string, Record<string, string>>} more */
+export function add(more) {
+  for (const [name, texts] of Object.entries(more)) Object.assign(LANGUAGES[name], texts);
+}
 
 /** The language that was chosen here before, or the browser's first one that we speak. */
 function wished() {

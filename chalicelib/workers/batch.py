@@ -13,7 +13,8 @@ from typing import Any
 
 from chalicelib import telemetry
 from chalicelib.errors import Busy, FetchDelayed, HubError, StorageUnavailable
-from chalicelib.store import queues
+from chalicelib.store import pulse, queues
+from chalicelib.store.table import DynamoTable
 
 Record = dict[str, Any]
 Work = Callable[[Record], object]
@@ -41,7 +42,10 @@ class Batch:
         """Run `work(record)`; `park(record, reason)` shows people a message that never will work."""
         handle, count = record["receiptHandle"], receives(record)
         try:
-            work(record)
+            if pulse.is_one(str(record.get("body", ""))):
+                pulse.taken(DynamoTable(), self.queue, record["body"])
+            else:
+                work(record)
             self.done.append(handle)
         except WAITS as wrong:
             self.again.append((handle, _pause(wrong, count)))

@@ -12,11 +12,11 @@ from chalicelib import destinations, telemetry
 from chalicelib.context import people, resolve
 from chalicelib.context.record import rules_of
 from chalicelib.errors import Busy, Erased, StorageUnavailable
-from chalicelib.fanout.plan import PersonOf, Planned, Planner
+from chalicelib.fanout.plan import PersonOf, Planned, Planner, image
 from chalicelib.model.audience import Audience
 from chalicelib.model.connection import Connection
 from chalicelib.model.customer import Person
-from chalicelib.store import audiences, connections, deliveries, jobs, organisation, rules
+from chalicelib.store import audiences, connections, deliveries, jobs, organisation, pulse, rules
 from chalicelib.store.table import DynamoTable, Item, Table
 from chalicelib.workers.batch import Record
 
@@ -30,7 +30,8 @@ def take(records: list[Record]) -> None:
     planned = Planned()
     for record in records:
         try:
-            planner.plan(record, planned)
+            if not pulse.seen(table, image(record, "NewImage")):
+                planner.plan(record, planned)
         except (StorageUnavailable, Busy):
             raise
         except Exception as wrong:

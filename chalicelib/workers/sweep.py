@@ -17,7 +17,7 @@ from chalicelib.kit.source import Renewal
 from chalicelib.model import instants
 from chalicelib.model.connection import ACTIVE, Connection
 from chalicelib.settings import settings
-from chalicelib.store import connections, deliveries, jobs, queues, secrets
+from chalicelib.store import connections, deliveries, jobs, pulse, queues, secrets
 from chalicelib.store.deliveries import Attempt, Duty
 from chalicelib.store.table import ABSENT, DynamoTable, Item, Put, Table, equal, live, now_seconds
 from chalicelib.workers import context, missed, reconcile
@@ -40,6 +40,7 @@ def take() -> None:
     everyone = connections.everyone(table)
     renewed, asked = _renew_all(table, everyone), missed.start_due(table, everyone)
     compared = reconcile.start_due(table, everyone)
+    pulse.beat(table)
     if sent or buried or renewed or asked or compared:
         done = {"retries": sent, "dead_letters": buried, "renewals": renewed, "catch_ups": asked, "passes": compared}
         telemetry.note("sweep", **done)
@@ -51,7 +52,8 @@ def _drain(table: Table, queue: str, bury: Callable[[Table, str], None]) -> int:
     for _ in range(ROUNDS):
         letters = queues.drain(f"{queue}-dlq")
         for body, handle in letters:
-            bury(table, body)
+            if not pulse.is_one(body):
+                bury(table, body)
             queues.delete(f"{queue}-dlq", [handle])
         count += len(letters)
         if len(letters) < 10:

@@ -126,6 +126,11 @@ def test_health_tells_what_is_wrong_and_no_secret(api: Api) -> None:
         f"connection {made} is paused: look at it and resume it",
     ]
     assert (answer.status, answer.json["status"]) == (200, "degraded") and b"hush" not in answer.raw
+    assert answer.json["causes"] == [
+        {"kind": "dead_letters", "of": "inbox", "count": 1},
+        {"kind": "connection", "of": made, "status": "paused"},
+    ]
+    assert answer.json["dead_letters"] == {"inbox": 1, "deliveries": 0, "jobs": 0}
 
 
 def test_our_own_mistake_says_nothing_of_its_cause(

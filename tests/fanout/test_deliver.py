@@ -604,6 +604,15 @@ def test_views_name_what_they_are(desk: Desk) -> None:
     assert deliveries.duty_of(desk.row()) == desk.duty()
 
 
+def test_what_was_asked_stands_with_the_refusal(desk: Desk) -> None:
+    refused = errors.Rejected("HTTP 422", "no such field")
+    refused.request = 'POST /notes {"title":"…"}'
+    desk.system.says = [refused]
+    assert desk.go() == "rejected"
+    view = deliveries.view(desk.row())
+    assert (view["request_excerpt"], view["response_excerpt"]) == ('POST /notes {"title":"…"}', "no such field")
+
+
 def named(desk: Desk, value: str, connection: str, at: str) -> None:
     """A connection says what the customer is called."""
     event = msgspec.structs.replace(EVENT, object=value, occurred_at=at, fields={"name": value})

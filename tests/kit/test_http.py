@@ -420,3 +420,21 @@ def test_tls_asks_for_the_name_and_checks_it(secure: tuple[int, list[str]], cert
         failed = failure(ask, host, bundle)
         assert type(failed) is Delayed
         assert "certificate verify failed" in failed.reason, failed.reason
+
+
+def test_a_failure_tells_what_was_asked_and_no_value_of_it(echo: Echo) -> None:
+    echo.behave("status", status=422)
+    client = http(echo, secrets={"api_key": ("s3cret-of-ours",)})
+    told = {"contact": {"email": "jan@example.nl", "name": "Jan", "vip": True, "tags": ["a", "b"], "age": 41}}
+    said = failure(client.request, "POST", "/x/jan@example.nl/s3cret-of-ours", json=told, params={"q": "Jan"}).request
+    assert said.startswith("POST /x/[mail]/[secret] ")
+    assert json.loads(said.partition(" /x/[mail]/[secret] ")[2]) == {
+        "contact": {"email": "…", "name": "…", "vip": True, "tags": ["…", "…"], "age": "…"}
+    }
+    allowed = client.request("GET", "/y", allow=(422,))
+    assert client.failure(allowed, Rejected).request == "GET /y"
+    formed = failure(client.request, "POST", "/z", body=b"To=%2B31612345678&Body=Jan").request
+    assert formed == "POST /z To=…&Body=…"
+    assert failure(client.request, "PUT", "/blob", body=b"\xff\x00Jan").request == "PUT /blob"
+    away = failure(http(echo, base_url="http://127.0.0.1:9").request, "GET", "/gone")
+    assert isinstance(away, Delayed) and away.request == "GET /gone"

@@ -89,7 +89,14 @@ def test_it_opens_each_reading_of_its_customer_and_no_other_route(api: Api, jan:
             assert method == "GET"
         else:
             assert (answer.status, answer.json["title"]) == (403, "This key lacks the scope"), (method, path)
-    assert sorted(found) == OPEN
+    assert sorted(found) == [*OPEN, "/v1/me"]
+
+
+def test_it_is_told_that_it_only_reads(api: Api, jan: str, clock: list[int]) -> None:
+    token = mint(api, jan, expires_in=60)["token"]
+    assert opened(api, "/v1/me", token).json == {"name": "magic link", "scopes": ["read"], "opens": "customer"}
+    clock[0] = 60_000
+    assert opened(api, "/v1/me", token).status == 401
 
 
 def test_somebody_elses_page_is_404_whatever_the_id(api: Api, jan: str, piet: str) -> None:
@@ -163,7 +170,7 @@ def test_the_ordinary_way_costs_no_look_up_more_than_a_key(
 ) -> None:
     token = mint(api, jan)["token"]
     monkeypatch.setattr(magic_links.people, "of_node", None)
-    assert magic_links.opened(api.table, token, jan) is not None
+    assert magic_links.opened(api.table, token, "GET", jan) is not None
 
 
 @pytest.mark.parametrize("scopes", [("read",), ("agent",), ("admin",)])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,6 +22,11 @@ WEB = ROOT / "chalicelib" / "web"
 FILES = sorted(path for path in WEB.iterdir())
 SCRIPTS = [path for path in FILES if path.suffix == ".js"]
 CUSTOMER = "/customers/cus_1795470033451kd2q53j23eofkcdi2jgfkmahfi"
+CONSOLE = "/console"
+SCRIPT_OF = {"timeline.html": "timeline.js", "console.html": "console.js"}
+STYLES_OF = {"timeline.html": {"style.css"}, "console.html": {"style.css", "console.css"}}
+HEAVIEST = 150_000
+"""Bytes of a page's first load, without fonts: of those there are none."""
 MUST = {
     "default-src 'none'",
     "script-src 'self'",
@@ -53,8 +59,9 @@ def assert_guarded(answer: Answer) -> None:
     assert "camera=()" in answer.headers["Permissions-Policy"]
 
 
-def test_the_page_is_the_same_for_everybody(web: Api) -> None:
-    answers = [web.send("GET", path) for path in (CUSTOMER, "/customers/x", "/customers/%3Cscript%3E")]
+@pytest.mark.parametrize("paths", [(CUSTOMER, "/customers/x", "/customers/%3Cscript%3E"), (CONSOLE, CONSOLE + "?x=1")])
+def test_the_page_is_the_same_for_everybody(web: Api, paths: tuple[str, ...]) -> None:
+    answers = [web.send("GET", path) for path in paths]
     for answer in answers:
         assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
         assert answer.headers["Cache-Control"] == "no-cache"
@@ -124,7 +131,7 @@ def test_each_file_comes_whole_and_may_be_kept(web: Api, path: Path) -> None:
     assert_guarded(answer)
 
 
-@pytest.mark.parametrize("path", [CUSTOMER, "asset"])
+@pytest.mark.parametrize("path", [CUSTOMER, CONSOLE, "asset"])
 def test_what_did_not_change_is_not_sent_again(web: Api, path: str) -> None:
     path = asset("style.css") if path == "asset" else path
     tag = web.send("GET", path).headers["ETag"]
@@ -167,39 +174,80 @@ def loaded(script: str) -> set[str]:
     return found
 
 
-FIRST = loaded("timeline.js") | {"style.css", "icon.svg"}
 LATER = {"decide.js", "handover.js"}
-"""Loaded only for those whose key may hand over and decide."""
+"""Loaded when somebody whose key may decide or hand over does so."""
 
 
-@pytest.mark.parametrize(("path", "up"), [(CUSTOMER, "../"), (f"/embed{CUSTOMER}", "../../")])
-def test_a_page_names_at_once_all_that_it_loads(api: Api, path: str, up: str) -> None:
+def test_what_comes_later_is_asked_for_by_name() -> None:
+    first = loaded("timeline.js")
+    sources = [(WEB / name).read_text("utf-8") for name in first]
+    asked = [name for source in sources for name in re.findall(r'=> import\("\./([^"]+)"\)', source)]
+    assert set(asked) == LATER and not LATER & first
+
+
+PLACED = [
+    (CUSTOMER, "timeline.html", "../"),
+    (f"/embed{CUSTOMER}", "timeline.html", "../../"),
+    (CONSOLE, "console.html", ""),
+]
+
+
+@pytest.mark.parametrize(("path", "name", "up"), PLACED)
+def test_a_page_names_at_once_all_that_it_loads(api: Api, path: str, name: str, up: str) -> None:
     html = api.send("GET", path, key="").raw.decode()
     named = re.findall(r'<(?:link|script)[^>]*\s(?:href|src)="([^"]*)"', html)
     assert all(each.startswith(f"{up}assets/{pages.version()}/") for each in named), "relative, below any stage prefix"
     names = [each.rpartition("/")[2] for each in named]
-    assert set(names) == FIRST and len(names) == len(FIRST), "one round trip for all modules"
+    assert set(names) == loaded(SCRIPT_OF[name]) | STYLES_OF[name] | {"icon.svg"}, "one round trip for all modules"
+    assert len(names) == len(set(names))
 
 
-def test_what_comes_later_is_asked_for_by_name() -> None:
-    sources = [(WEB / name).read_text("utf-8") for name in FIRST]
-    asked = [name for source in sources for name in re.findall(r'=> import\("\./([^"]+)"\)', source)]
-    assert set(asked) == LATER and not LATER & FIRST
+@pytest.mark.parametrize("name", SCRIPT_OF)
+def test_a_page_is_light(name: str) -> None:
+    files = {name, "icon.svg"} | loaded(SCRIPT_OF[name]) | STYLES_OF[name]
+    weight = sum((WEB / each).stat().st_size for each in files)
+    print(f"{name} weighs {weight} bytes")
+    assert weight < HEAVIEST
 
 
-def test_the_page_is_light() -> None:
-    """Without fonts, of which there are none, and as if nothing were compressed on its way."""
-    weight = sum((WEB / name).stat().st_size for name in FIRST | {"timeline.html"})
-    print(f"page weight {weight} bytes, {sum((WEB / name).stat().st_size for name in LATER)} more for agents")
-    assert weight < 150_000
+def test_each_file_belongs_to_a_page() -> None:
+    views = {path.name for path in SCRIPTS if path.stem.startswith(pages.VIEW)}
+    scripts = set().union(*(loaded(script) for script in [*SCRIPT_OF.values(), *LATER, *views]))
+    assert scripts == {path.name for path in SCRIPTS}
 
 
-def test_nothing_is_inline_and_nothing_comes_from_elsewhere() -> None:
-    html = (WEB / "timeline.html").read_text("utf-8")
+def test_each_view_is_in_the_menu_and_the_page_knows_which_are_there(web: Api) -> None:
+    views = {path.stem.removeprefix(pages.VIEW) for path in SCRIPTS if path.stem.startswith(pages.VIEW)}
+    html = web.send("GET", CONSOLE).raw.decode()
+    (told,) = re.findall(r'data-views="([^"]*)"', html)
+    assert set(told.split()) == views
+    entries = re.findall(r'name: "(\w+)", module: "\./view_(\w+)\.js"', (WEB / "console.js").read_text("utf-8"))
+    assert all(name == module for name, module in entries)
+    assert views <= {name for name, _ in entries}
+
+
+@pytest.mark.parametrize(
+    ("context", "location"),
+    [({"path": "/"}, "console"), ({"path": "/api/"}, "console"), ({"path": "/api"}, "api/console"), ({}, "console")],
+)
+def test_the_root_leads_to_the_console_below_any_stage(context: dict[str, str], location: str) -> None:
+    answer = pages.home(SimpleNamespace(context=context))
+    assert (answer.status_code, answer.headers["Location"]) == (302, location)
+
+
+def test_the_root_answers_with_the_way(web: Api) -> None:
+    answer = web.send("GET", "/")
+    assert (answer.status, answer.headers["Location"], answer.raw) == (302, "console", b"")
+    assert_guarded(answer)
+
+
+@pytest.mark.parametrize("name", SCRIPT_OF)
+def test_nothing_is_inline_and_nothing_comes_from_elsewhere(name: str) -> None:
+    html = (WEB / name).read_text("utf-8")
     assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:|<base|<form[^>]*\saction=|https?:", html)
     assert [found.strip() for found in re.findall(r"<script[^>]*>([^<]*)</script>", html)] == [""]
-    css = (WEB / "style.css").read_text("utf-8")
-    assert not re.search(r"@import|url\(|expression\(", css)
+    for style in STYLES_OF[name]:
+        assert not re.search(r"@import|url\(|expression\(", (WEB / style).read_text("utf-8"))
 
 
 MARKUP = re.compile(

@@ -40,10 +40,10 @@ def chromium() -> str:
 
 
 @contextmanager
-def launched(*more: str) -> Iterator[Browser]:
+def launched() -> Iterator[Browser]:
     path = chromium()
     with sync_playwright() as tools:
-        running = tools.chromium.launch(executable_path=path, args=[*ARGUMENTS, *more])
+        running = tools.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield running
         running.close()
 

@@ -20,7 +20,7 @@ from PIL import Image
 from infra.local.hub import Hub
 from tests.drive import Integrator, eventually
 from tests.web import story
-from tests.web.browser import SIZES, Visit, launched, visit
+from tests.web.browser import ARGUMENTS, SIZES, Visit, chromium, visit
 from tests.web.story import World, moment, person, ref
 from tests.web.test_timeline_page import broken_rules, headings, opened
 
@@ -169,7 +169,7 @@ def test_a_filter_holds_on_another_day_and_the_newest_is_one_click_away(
     page.get_by_role("group", name="Op kanaal").get_by_role("button", name="Sms").click()
     eventually(lambda: numbers(tab) == list(range(149, 49, -2)), 10)
     page.get_by_label("Ga naar dag").fill(local_day(moment(20)))
-    eventually(lambda: numbers(tab)[0] < 70, 10)
+    eventually(lambda: (numbers(tab) or [149])[0] < 70, 10)
     assert numbers(tab) == list(range(numbers(tab)[0], 0, -2)), "still only one channel"
     page.get_by_role("button", name="Terug naar het nieuwste").press("Enter")
     eventually(lambda: numbers(tab) == list(range(149, 49, -2)), 10)
@@ -234,7 +234,7 @@ def test_no_history_has_a_gap_however_its_entries_lie(tab: Visit, world: World) 
     """The module itself, over made-up histories that are dense, sparse and of one moment."""
     tab.page.goto(f"{world.who.url}/customers/x")
     source = tab.page.get_attribute("script[type=module]", "src")
-    assert tab.page.evaluate(SERVED, {"path": source, "seeds": 40}) == []
+    assert tab.page.evaluate(SERVED, {"path": source, "seeds": 12}) == []
 
 
 def hand_over(page: Page, channel: str) -> None:
@@ -456,10 +456,12 @@ def framed(page: Page, origin: str, address: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def outside() -> Iterator[Browser]:
+def outside(browser: Browser) -> Iterator[Browser]:
     """A page of the internet may not simply ask this machine: here the hub stands where a public one would."""
-    with launched("--disable-features=LocalNetworkAccessChecks") as running:
-        yield running
+    free = [*ARGUMENTS, "--disable-features=LocalNetworkAccessChecks"]
+    running = browser.browser_type.launch(executable_path=chromium(), args=free)
+    yield running
+    running.close()
 
 
 def embedded(world: World, customer: str, **more: Any) -> str:

@@ -666,9 +666,8 @@ def test_ten_thousand_entries_are_shown_at_once(hub: Hub, browser: Browser) -> N
             seen.page.click("text=Zoek in alles")
             seen.page.wait_for_selector(f"#found:has-text('{many + 1:,}')".replace(",", "."), timeout=300_000)
             found = metrics(session)
-            assert told(seen) == [
-                f"bericht {many - 1}, " + "een regel zoals klanten die schrijven. " * ((many - 1) % 5)
-            ] or (len(told(seen)) == 1)
+            (only,) = told(seen)
+            assert only.startswith(f"bericht {many - 1},")
             day = (datetime.now(UTC) - timedelta(hours=many - 100)).astimezone(HOME).date().isoformat()
             seen.page.fill("#find", "")
             seen.page.fill("#jump", day)

@@ -40,7 +40,7 @@ class Settings:
     """DRAAD_ERASE_SETTLE_SECONDS: an erasure looks once more after this, for what was being written
     when it began. Default 120, twice a worker's timeout; at most 900."""
     poll_seconds: int
-    """DRAAD_POLL_SECONDS: how often an open page asks for news. Default 3."""
+    """DRAAD_POLL_SECONDS: how often an open page asks for news. Default 5."""
     rate_limit: int
     """DRAAD_RATE_LIMIT: requests a minute of one key or magic link. Default 6000; 0 sets no limit."""
 
@@ -77,7 +77,7 @@ def read(env: dict[str, str]) -> Settings:
         allow_private_destinations=env.get("DRAAD_ALLOW_PRIVATE_DESTINATIONS", "") == "1",
         event_retention_days=_whole(env, "DRAAD_EVENT_RETENTION_DAYS", 1095, "days", 1, 36500),
         receipt_retention_days=_whole(env, "DRAAD_RECEIPT_RETENTION_DAYS", 30, "days", 1, 36500),
-        poll_seconds=_whole(env, "DRAAD_POLL_SECONDS", 3, "seconds", 2, 60),
+        poll_seconds=_whole(env, "DRAAD_POLL_SECONDS", 5, "seconds", 2, 60),
         erase_settle_seconds=_whole(env, "DRAAD_ERASE_SETTLE_SECONDS", 120, "seconds", 0, 900),
         rate_limit=_whole(env, "DRAAD_RATE_LIMIT", 6000, "requests", 0, 99_999),
     )

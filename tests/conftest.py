@@ -106,9 +106,14 @@ def live_stage(embedded_aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> It
 
 @pytest.fixture(scope="session")
 def hub() -> Iterator[Hub]:
-    """A whole running hub. A message whose worker was killed comes back after 30 s."""
+    """A whole running hub. A message whose worker was killed comes back after 30 s; an open page asks every 3 s."""
     extra = {
-        "": {"DRAAD_ALLOW_PRIVATE_DESTINATIONS": "1", "DRAAD_SWEEP_SECONDS": "2", "DRAAD_ERASE_SETTLE_SECONDS": "2"}
+        "": {
+            "DRAAD_ALLOW_PRIVATE_DESTINATIONS": "1",
+            "DRAAD_SWEEP_SECONDS": "2",
+            "DRAAD_ERASE_SETTLE_SECONDS": "2",
+            "DRAAD_POLL_SECONDS": "3",
+        }
     }
     with Hub(env=extra, visibility_seconds=30) as running:
         yield running

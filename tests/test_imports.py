@@ -41,6 +41,7 @@ PLACES = {
     "jmespath": ["chalicelib.kit"],
     "aws_lambda_powertools": ["chalicelib.telemetry"],
     "msgspec": ["chalicelib"],
+    "segno": ["chalicelib.api.codes"],
 }
 """Every third-party library, and where it may be imported."""
 SLOW = (
@@ -55,6 +56,7 @@ SLOW = (
     "pydantic",
     "boto3",
     "botocore",
+    "segno",
 )
 """Never at module level: a function that needs it imports it."""
 

@@ -162,5 +162,15 @@ def _shown(made: handover.Minted, thread: Ref, asked: HandoverWish) -> dict[str,
         "notify": asked.notify,
         "expires_at": made.until,
         "url": made.url or None,
+        "qr": _code(made.url),
         "text": made.text,
     }
+
+
+def _code(url: str) -> dict[str, Any] | None:
+    """Of a link that is whole: what an integrator must fill in first cannot be scanned."""
+    if not url or "{" in url:
+        return None
+    from chalicelib.api import codes
+
+    return codes.of(url)

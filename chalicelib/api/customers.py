@@ -12,6 +12,7 @@ from chalicelib.context.graph import Rules
 from chalicelib.context.record import rules_of
 from chalicelib.context.timeline import Wanted
 from chalicelib.fanout.wants import wants_item
+from chalicelib.model import instants
 from chalicelib.model.connection import Connection
 from chalicelib.model.customer import Person
 from chalicelib.model.event import CHANNELS, TYPES, digest
@@ -68,6 +69,7 @@ def whole(call: Call, person: Person) -> dict[str, Any]:
             "satisfaction": customer.satisfaction,
             "contacts": _contacts(person.more.values()),
             "conflicts": _conflicts(call, person),
+            "decisions": _decisions(call, person),
             "candidates": [_candidate(each) for each in candidates.of_nodes(call.table, person.nodes)],
         }
         | overview.told(entries, customer.preferred_channel)
@@ -96,6 +98,7 @@ def _candidate(candidate: candidates.Candidate) -> dict[str, Any]:
     return {
         "customer": people.public_id(candidate.customer) if candidate.customer else None,
         "identity": candidate.identity or None,
+        "beside": candidate.beside,
         "reason": candidate.why,
         "event": candidate.event,
         "at": candidate.at,
@@ -108,6 +111,22 @@ def _conflicts(call: Call, person: Person) -> list[dict[str, Any]]:
     return [
         {"kind": kind, "identities": [texts[node] for node in (one, other) if node in texts]}
         for one, other, kind in person.conflicts
+    ]
+
+
+def _decisions(call: Call, person: Person) -> list[dict[str, Any]]:
+    """What people decided about him and did not take back, each with the id that takes it back."""
+    graph = rules(call)
+    texts = decisions.texts_of(call.table, sorted({node for a, b, *_ in person.decisions for node in (a, b)}), graph)
+    return [
+        {
+            "id": decisions.named(graph, a, b, at, state),
+            "kind": state,
+            "identities": [texts[node] for node in (a, b) if node in texts],
+            "at": instants.from_ms(at),
+            "by": by,
+        }
+        for a, b, at, by, state in person.decisions
     ]
 
 

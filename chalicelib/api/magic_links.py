@@ -44,8 +44,9 @@ def mint(call: Call) -> Reply:
     node, page = _bound_to(call.table, asked)
     until = instants.now_ms() + asked.expires_in * 1000
     token = ids.seal(MAGIC, node, str(until), letters=ids.WHOLE)
-    url = f"{base_url(call.request)}/{page}#t={token}"
-    return Reply({"url": url, "token": token, "expires_at": instants.from_ms(until)}, 201)
+    path, hub = f"{page}#t={token}", base_url(call.request)
+    shown = {"url": f"{hub}/{path}", "token": token, "expires_at": instants.from_ms(until)}
+    return Reply(shown | ({} if asked.console else {"embed_url": f"{hub}/embed/{path}"}), 201)
 
 
 def _bound_to(table: Table, asked: NewLink) -> tuple[str, str]:

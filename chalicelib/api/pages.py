@@ -6,9 +6,11 @@ keep it for ever, and modules that import each other are always of one version.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from string import Template
+from types import MappingProxyType
 
 from chalice.app import Request, Response
 
@@ -16,6 +18,8 @@ from chalicelib.api.answers import guarded
 from chalicelib.errors import NotFound
 from chalicelib.model.event import digest
 from chalicelib.settings import settings
+from chalicelib.store import organisation
+from chalicelib.store.table import DynamoTable
 
 WEB = Path(__file__).parent.parent / "web"
 MEDIA_TYPES = {
@@ -37,8 +41,16 @@ POLICY = {
     "trusted-types": "'none'",
 }
 FEATURES = ("camera", "display-capture", "geolocation", "microphone", "payment", "publickey-credentials-get", "usb")
+
+
+def policy(**changed: str) -> str:
+    """The policy, with other values for some of it."""
+    told = POLICY | {name.replace("_", "-"): value for name, value in changed.items()}
+    return "; ".join(f"{name} {value}" for name, value in told.items())
+
+
 GUARDS = {
-    "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in POLICY.items()),
+    "Content-Security-Policy": policy(),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": ", ".join(f"{name}=()" for name in FEATURES),
@@ -63,10 +75,34 @@ def version() -> str:
 
 def page(name: str, request: Request, up: str = "../") -> Response:
     """A page's frame. Who may see what in it, the API decides. `up`: from the page to where the hub's paths begin."""
-    text = Template(files()[name].decode())
-    assets = f"{up}assets/{version()}"
-    filled = text.substitute(assets=assets, poll=settings().poll_seconds, views=" ".join(_views()))
-    return _file(filled.encode(), ".html", EACH_TIME, request)
+    return _file(_filled(name, up, ""), ".html", EACH_TIME, request)
+
+
+def embedded(name: str, request: Request) -> Response:
+    """The same, made for a frame in somebody else's page: only in those that the organisation named."""
+
+    def work() -> Response:
+        guards = framed(organisation.read(DynamoTable()).frame_ancestors)
+        return _file(_filled(name, "../../", "embed"), ".html", EACH_TIME, request, guards)
+
+    return guarded(work)
+
+
+def framed(ancestors: tuple[str, ...]) -> dict[str, str]:
+    """X-Frame-Options knows no list of origins: where some may frame the page, the policy alone says which."""
+    if not ancestors:
+        return GUARDS
+    opened = {
+        "Content-Security-Policy": policy(frame_ancestors=" ".join(ancestors)),
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+    return {name: value for name, value in (GUARDS | opened).items() if name != "X-Frame-Options"}
+
+
+def _filled(name: str, up: str, place: str) -> bytes:
+    """`place`: where it is shown."""
+    values = {"assets": f"{up}assets/{version()}", "poll": settings().poll_seconds, "place": place}
+    return Template(files()[name].decode()).substitute(values, views=" ".join(_views())).encode()
 
 
 def _views() -> list[str]:
@@ -95,13 +131,16 @@ def _found(name: str) -> bytes:
     return raw
 
 
-def _file(raw: bytes, suffix: str, kept: str, request: Request) -> Response:
-    tag = f'"{digest(raw)}"'
+def _file(
+    raw: bytes, suffix: str, kept: str, request: Request, guards: Mapping[str, str] = MappingProxyType(GUARDS)
+) -> Response:
+    """Headers belong to what is kept: a copy is not taken for good when only they changed."""
+    tag = f'"{digest(raw, guards["Content-Security-Policy"])}"'
     headers: dict[str, str | list[str]] = {
         "Content-Type": MEDIA_TYPES[suffix],
         "Cache-Control": kept,
         "ETag": tag,
-        **GUARDS,
+        **guards,
     }
     known = tag in str(request.headers.get("if-none-match", ""))
     return Response(b"" if known else raw, headers, 304 if known else 200)

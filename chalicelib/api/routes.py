@@ -157,6 +157,13 @@ def docs_page() -> Response:
     return pages.page("docs.html", blueprint.current_request, up="")
 
 
+@blueprint.route("/embed/customers/{id}", methods=["GET"])
+def embedded_customer_page(id: str) -> Response:
+    from chalicelib.api import pages
+
+    return pages.embedded("timeline.html", blueprint.current_request)
+
+
 @blueprint.route("/assets/{version}/{name}", methods=["GET"])
 def asset(version: str, name: str) -> Response:
     from chalicelib.api import pages

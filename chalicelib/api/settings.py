@@ -19,7 +19,11 @@ from chalicelib.store.organisation import Organisation
 
 SETTINGS = tuple(name for name in Organisation.__struct_fields__ if name != "ver")
 IDENTITY = "must be an identity such as phone:+31612345678"
+FRAME = "must be an https origin such as https://crm.example.nl, in small letters, without a path or a wildcard"
 REGION = re.compile(r"[A-Z]{2}")
+LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+ORIGIN = re.compile(rf"https://{LABEL}(?:\.{LABEL}){{0,9}}(?::[1-9][0-9]{{0,4}})?")
+MOST_FRAMES = 50
 LOGIN = re.compile(r"https://[^\s?#@]{3,500}")
 BOUNDS = {
     "limit": (1, 50),
@@ -90,11 +94,21 @@ def _out_of_bounds(name: str, lists: Organisation) -> list[dict[str, str]]:
         return [_mistake("/channels", f"must be addresses by channel, among {', '.join(sorted(CHANNELS))}")]
     if name == "login_url" and lists.login_url and not LOGIN.fullmatch(lists.login_url):
         return [_mistake("/login_url", "must be an https URL without a query")]
+    if name == "frame_ancestors":
+        return _not_origins(lists.frame_ancestors)
     if name == "alerts" and lists.alerts and not ids.minted_here("con", lists.alerts):
         return [_mistake("/alerts", "must be the id of a connection")]
     if name == "region" and not REGION.fullmatch(lists.region):
         return [_mistake("/region", "must be two capital letters, such as NL")]
     return []
+
+
+def _not_origins(found: tuple[str, ...]) -> list[dict[str, str]]:
+    """A wildcard, a path or another scheme would let in more than one site, or none."""
+    if len(found) > MOST_FRAMES:
+        return [_mistake("/frame_ancestors", f"must be at most {MOST_FRAMES} origins")]
+    wrong = [number for number, text in enumerate(found) if not ORIGIN.fullmatch(text)]
+    return [_mistake(f"/frame_ancestors/{number}", FRAME) for number in wrong]
 
 
 def _mistake(pointer: str, detail: str) -> dict[str, str]:

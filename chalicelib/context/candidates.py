@@ -81,13 +81,15 @@ def sharers(table: Table, value: str) -> list[str]:
 @dataclass(frozen=True)
 class Candidate:
     """Somebody who may be the customer that was asked for. `identity`: the value that points at
-    him; `customer`: his id, empty while nobody is known by that value."""
+    him; `customer`: his id, empty while nobody is known by that value; `beside`: the customer's own
+    identity that it stands beside, so that people can decide about the two."""
 
     identity: str
     why: str
     event: str
     at: str
     customer: str
+    beside: str
 
 
 def of_nodes(table: Table, nodes: Mapping[str, Item]) -> list[Candidate]:
@@ -105,16 +107,17 @@ def of_nodes(table: Table, nodes: Mapping[str, Item]) -> list[Candidate]:
     living = {pk[2:]: item for (pk, _), item in known.items() if "own" in item}
     views = resolve.read_all(table, resolve.IDENTITIES, sorted(living), living)
     shown = [
-        _candidate(other, item, living.get(other), views.get(other))
+        _candidate(nodes[node], other, item, living.get(other), views.get(other))
         for other, (node, item) in found.items()
         if not _cut(views.get(other), node) and not _erased(known.get((f"N#{other}", "-")))
     ]
     return sorted(shown, key=lambda each: (each.at, each.identity), reverse=True)
 
 
-def _candidate(other: str, item: Item, node: Item | None, view: resolve.View | None) -> Candidate:
+def _candidate(own: Item, other: str, item: Item, node: Item | None, view: resolve.View | None) -> Candidate:
     text = identity_of(node).text if node else str(item.get("id", ""))
-    return Candidate(text, item["why"], item["eid"], item["at"], (view.customer or "") if view else "")
+    customer = (view.customer or "") if view else ""
+    return Candidate(text, item["why"], item["eid"], item["at"], customer, identity_of(own).text)
 
 
 def _cut(view: resolve.View | None, node: str) -> bool:

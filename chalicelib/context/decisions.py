@@ -94,6 +94,11 @@ def undo(table: Table, kind: str, id: str, rules: Rules, by: str, why: str, *, d
     return Decided(id, done.at, (a, b), done.applied)
 
 
+def named(rules: Rules, a: str, b: str, at: int, state: str) -> str:
+    """The public id of what was decided about two nodes at that moment."""
+    return ids.seal(MARK, rules.node, a, b, str(at), state)
+
+
 def forces(id: str) -> bool:
     """Whether this id names a forced union of customers."""
     prefix, *_, state = _parts(LINK, id)
@@ -116,8 +121,7 @@ def _decide(table: Table, rules: Rules, nodes: Sequence[Node], said: Said) -> De
     pairs = {graph.pair_of(*ends): Rec(0, Adm(at, said.by, state))}
     cause = Cause({"key": said.by}, said.state, said.why, ends)
     applied = resolve.apply(table, rules, nodes, pairs, dry_run=said.dry_run, cause=cause)
-    named = "" if said.dry_run else ids.seal(MARK, rules.node, *ends, str(at), state)
-    return Decided(named, at, ends, applied)
+    return Decided("" if said.dry_run else named(rules, *ends, at, state), at, ends, applied)
 
 
 def _said_before(table: Table, rules: Rules, ends: tuple[str, str]) -> Adm:

@@ -68,7 +68,8 @@ def _of_view(table: Table, view: resolve.View, sorts: tuple[str, ...] = ()) -> P
     )
     conflicts = tuple((a, b, kind) for a, b, kind in view.conflicts)
     more = {key: item for key, item in items.items() if key[1] in sorts}
-    return Person(view.customer, customer, nodes, view.shared, conflicts, more)
+    decided = tuple((a, b, *adm) for a, b, adm in view.decisions)
+    return Person(view.customer, customer, nodes, view.shared, conflicts, decided, more)
 
 
 def by_identity(table: Table, rules: graph.Rules, identity: Identity) -> tuple[str, list[Person]]:

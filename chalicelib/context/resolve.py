@@ -146,6 +146,13 @@ class View:
         found = (*graph.resolve(self.rules, self.cluster)[1], *sorted(held))
         return tuple(each for each in found if not set(each[:2]).isdisjoint(self.nodes))
 
+    @property
+    def decisions(self) -> tuple[tuple[str, str, Adm], ...]:
+        """What people decided, and did not take back, about pairs with an end in him; the newest first."""
+        standing = [(*pair, rec.adm) for pair, rec in self.cluster.recs.items() if rec.adm.state != graph.NONE]
+        mine = [each for each in standing if not set(each[:2]).isdisjoint(self.nodes)]
+        return tuple(sorted(mine, key=lambda each: each[2].at, reverse=True))
+
     @cached_property
     def _part(self) -> Part | None:
         return next((part for part in self.cluster.parts if self.node in part.nodes), None)

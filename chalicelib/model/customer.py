@@ -69,14 +69,16 @@ class Customer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Person(msgspec.Struct, frozen=True):
     """A customer with the items behind him. `id`: born of his oldest node; `nodes`: node id →
-    item; `shared`: saturated nodes beside his; `conflicts`: (node, node, kind) refused; `more`:
-    items of his nodes that were asked for along with him."""
+    item; `shared`: saturated nodes beside his; `conflicts`: (node, node, kind) refused; `decisions`:
+    (node, node, ms, who, what) that people decided; `more`: items of his nodes that were asked for
+    along with him."""
 
     id: str
     customer: Customer
     nodes: dict[str, dict[str, Any]]
     shared: tuple[str, ...] = ()
     conflicts: tuple[tuple[str, str, str], ...] = ()
+    decisions: tuple[tuple[str, str, int, str, str], ...] = ()
     more: dict[tuple[str, str], dict[str, Any]] = {}
 
     @property

@@ -27,6 +27,8 @@ class Organisation(msgspec.Struct, frozen=True, omit_defaults=True):
     """Id of the connection, of a destination, that is told when a connection needs somebody."""
     login_url: str = ""
     """A page of ours where customers log in, to which verification links lead."""
+    frame_ancestors: tuple[str, ...] = ()
+    """Origins whose pages may show `/embed/…` in a frame; none: nobody may."""
     retention_days: int = 0
     """Days that events are kept after they happened, where their connection does not say; 0: as the
     stage is set. The same for receipts."""

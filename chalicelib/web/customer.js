@@ -3,7 +3,10 @@
 import { el, icon } from "./dom.js";
 import { ago, moment } from "./format.js";
 import { OF_KIND } from "./icons.js";
+import { readsOnly } from "./session.js";
 import { count, text, word } from "./texts.js";
+
+const MOST_TALKS = 8;
 
 /** @param {any} customer */
 export const nameOf = (customer) => customer.name ?? (customer.anonymous ? text("anonymous") : best(customer) ?? text("no_name"));
@@ -13,7 +16,7 @@ const best = (customer) => customer.identities.find((/** @type {any} */ each) =>
 
 /** @param {any} customer */
 export function badges(customer) {
-  const verified = customer.identities.some((/** @type {any} */ each) => each.assurance === "A3");
+  const { verified } = customer;
   return [
     customer.anonymous
       ? el("span", { class: "tag warn", title: text("anonymous.meaning") }, icon("question"), text("anonymous"))
@@ -23,15 +26,36 @@ export function badges(customer) {
   ];
 }
 
-/** @param {any} customer @param {any} sync @param {boolean} free whether other pages can be opened too */
-export function panels(customer, sync, free) {
+/**
+ * @param {any} customer @param {any} sync @param {import("./tools.js").Tools} tools
+ * @param {{name: (conversation: string) => string, choose: (conversation: string) => void}} threads
+ */
+export function panels(customer, sync, tools, threads) {
+  const talks = customer.conversations.slice(0, MOST_TALKS);
   return [
     customer.anonymous ? el("p", { class: "hint" }, text("anonymous.meaning")) : null,
-    panel("conflicts", text("conflicts"), customer.conflicts.map(conflict), text("conflicts.meaning"), "bad"),
-    panel("identities", text("identities"), [...customer.identities].sort(surestFirst).map(identity), text("identities.meaning")),
+    panel("conflicts", text("conflicts"), customer.conflicts.map((/** @type {any} */ each) => conflict(each, tools)), text("conflicts.meaning"), "bad"),
+    panel("candidates", text("candidates"), customer.candidates.map((/** @type {any} */ each) => candidate(each, tools)), text("candidates.meaning"), "warn"),
+    panel("conversations", text("conversations"), talks.map((/** @type {any} */ each) => talk(each, tools, threads)), ""),
     sync ? systems(sync.destinations) : el("p", { class: "hint" }, text("sync.unknown")),
-    panel("candidates", text("candidates"), customer.candidates.map((/** @type {any} */ each) => candidate(each, free)), text("candidates.meaning"), "warn"),
+    panel("identities", text("identities"), [...customer.identities].sort(surestFirst).map((each) => identity(each, tools)), text("identities.meaning")),
+    tools.may("agent") ? panel("decisions", text("decisions"), customer.decisions.map((/** @type {any} */ each) => decision(each, tools)), text("decisions.meaning")) : null,
   ];
+}
+
+/** One conversation, over whatever channels it went. @param {any} each @param {import("./tools.js").Tools} tools @param {any} threads */
+function talk(each, tools, threads) {
+  const over = [each.switches[0]?.from ?? each.channel, ...each.switches.map((/** @type {any} */ moved) => moved.to)];
+  const way = over.flatMap((channel, at) => [at ? el("span", { class: "soft", "aria-hidden": "true" }, "→") : null, icon(channel)]);
+  const said = el("span", { class: "unseen" }, over.map((channel) => word("channel", channel)).join(", "));
+  const attributes = { type: "button", class: "quiet", "data-focus": `talk.${each.id}`, title: text("conversation.only") };
+  return el(
+    "li",
+    { class: "talk" },
+    el("p", { class: "over" }, way, said, el("span", { class: "soft" }, ago(each.last_at))),
+    el("p", {}, el("button", { ...attributes, click: () => threads.choose(each.id) }, threads.name(each.id)), each.open_question ? el("span", { class: "tag warn" }, text("unanswered")) : null),
+    tools.handover(each.id),
+  );
 }
 
 /**
@@ -47,8 +71,8 @@ function panel(name, title, lines, meaning, kind = "", mark = null) {
 /** @param {any} one @param {any} other */
 const surestFirst = (one, other) => other.assurance.localeCompare(one.assurance) || one.identity.localeCompare(other.identity);
 
-/** @param {any} each */
-function identity(each) {
+/** @param {any} each @param {import("./tools.js").Tools} tools */
+function identity(each, tools) {
   const known = each.assurance === "A3" ? "good" : each.assurance === "A2" ? "sure" : "";
   const seen = each.last_seen ? `${each.identity} · ${moment(each.last_seen)}` : each.identity;
   return el(
@@ -57,19 +81,28 @@ function identity(each) {
     icon(OF_KIND[each.kind] ?? each.kind),
     el("span", { class: "value" }, el("span", { class: "soft" }, word("kind", each.kind)), el("bdi", {}, each.value)),
     el("span", { class: `tag ${known}` }, word("assurance", each.assurance)),
+    tools.part(each.identity),
   );
 }
 
-/** @param {any} each */
-function conflict(each) {
-  return el("li", {}, el("p", {}, word("conflict", each.kind)), each.identities.map((/** @type {string} */ told) => el("p", {}, el("bdi", {}, told))));
+/** @param {any} each @param {import("./tools.js").Tools} tools */
+function conflict(each, tools) {
+  const [a, b] = each.identities;
+  const ends = each.identities.map((/** @type {string} */ told) => el("p", {}, el("bdi", {}, told)));
+  return el("li", {}, el("p", {}, word("conflict", each.kind)), ends, tools.pair(a, b));
 }
 
-/** @param {any} each @param {boolean} free */
-function candidate(each, free) {
-  const page = free && each.customer ? el("a", { href: encodeURIComponent(each.customer) }, text("candidates.open")) : null;
+/** @param {any} each @param {import("./tools.js").Tools} tools */
+function candidate(each, tools) {
+  const page = each.customer && !readsOnly() ? el("a", { href: encodeURIComponent(each.customer) }, text("candidates.open")) : null;
   const said = el("p", { class: "soft" }, word("candidate", each.reason), " ", ago(each.at));
-  return el("li", {}, el("p", {}, el("bdi", {}, each.identity ?? "–")), said, page);
+  return el("li", {}, el("p", {}, el("bdi", {}, each.identity ?? "–")), said, page, tools.pair(each.identity, each.beside));
+}
+
+/** @param {any} each @param {import("./tools.js").Tools} tools */
+function decision(each, tools) {
+  const ends = each.identities.map((/** @type {string} */ told) => el("p", {}, el("bdi", {}, told)));
+  return el("li", {}, el("p", {}, word("decision", each.kind), " ", el("span", { class: "soft" }, ago(each.at))), ends, tools.undo(each));
 }
 
 /** @param {any[]} destinations */

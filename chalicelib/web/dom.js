@@ -42,16 +42,16 @@ export function by(id) {
 
 /** A picture that says nothing to a screen reader: a word always stands beside it. @param {string} name */
 export function icon(name) {
-  const drawn = document.createElementNS(SVG, "svg");
-  drawn.setAttribute("viewBox", "0 0 24 24");
-  drawn.setAttribute("class", "icon");
-  drawn.setAttribute("aria-hidden", "true");
-  for (const d of ICONS[name] ?? (name in INITIALS ? [...ICONS.bubble, ...INITIALS[name]] : ICONS.dot)) {
-    const path = document.createElementNS(SVG, "path");
-    path.setAttribute("d", d);
-    drawn.append(path);
-  }
-  return drawn;
+  const lines = ICONS[name] ?? (name in INITIALS ? [...ICONS.bubble, ...INITIALS[name]] : ICONS.dot);
+  return drawing("svg", { viewBox: "0 0 24 24", class: "icon", "aria-hidden": "true" }, ...lines.map((d) => drawing("path", { d })));
+}
+
+/** A part of a drawing. @param {string} tag @param {Record<string, string | number>} attributes @param {...Node} children */
+export function drawing(tag, attributes, ...children) {
+  const made = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
+  made.append(...children);
+  return made;
 }
 
 /**

@@ -10,7 +10,7 @@ const LONG = 600;
 const MOST_ITEMS = 50;
 /** Words of summaries that the heading says already, in the reader's language. */
 const SAID = new Set(["inbound", "outbound", "shipment", "message", "order", "return", "call", "refunded", "ticket"]);
-const SHOWN = new Set(["status", "number", "items", "total", "currency", "duration", "recording", "tracking_url", "carrier", "tracking"]);
+const SHOWN = new Set(["agent", "status", "number", "items", "total", "currency", "duration", "recording", "tracking_url", "carrier", "tracking"]);
 
 /**
  * @param {Entry} entry
@@ -29,7 +29,7 @@ export function entryElement(entry, beside = []) {
       el("time", { datetime: entry.occurred_at, title: moment(entry.occurred_at) }, clock(entry.occurred_at)),
     ),
     el("div", { class: "body" }, entry.sensitive ? veiled(entry) : body(entry)),
-    el("footer", {}, beside, link(entry.link, text("link")), details(entry)),
+    el("footer", {}, beside, link(entry.link, text("source")), details(entry)),
   );
 }
 
@@ -47,7 +47,9 @@ function heading(entry) {
 /** @param {Entry} entry */
 function way(entry) {
   const said = text("way", { way: word("direction", entry.direction), actor: word("actor", entry.actor) });
-  return el("p", { class: "way" }, icon(`way_${entry.direction}`), said);
+  const agent = entry.sensitive ? "" : plain(entry.details?.agent);
+  const named = agent && text(entry.actor === "agent" ? "way.agent" : "way.with", { agent });
+  return el("p", { class: "way" }, icon(`way_${entry.direction}`), said, named);
 }
 
 /** @param {Entry} entry */

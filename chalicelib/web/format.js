@@ -21,6 +21,7 @@ function shown(at, options) {
 export const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone;
 export const clock = (/** @type {string} */ at) => shown(at, { hour: "2-digit", minute: "2-digit" });
 export const shortDay = (/** @type {string} */ at) => shown(at, { day: "numeric", month: "short" });
+export const longDay = (/** @type {string} */ at) => shown(at, { day: "numeric", month: "long", year: "numeric" });
 export const moment = (/** @type {string} */ at) => shown(at, { dateStyle: "full", timeStyle: "long" });
 export const stamp = (/** @type {string} */ at) => shown(at, { dateStyle: "medium", timeStyle: "medium" });
 

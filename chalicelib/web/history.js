@@ -4,6 +4,9 @@ import { get } from "./api.js";
 
 const PAGE = 50;
 const MOST = 200;
+const DAY_MS = 86_400_000;
+/** A stretch of time that is not made shorter: then all its pages are read. */
+const SHORTEST_MS = 1000;
 
 /**
  * @typedef {{id: string, occurred_at: string, type: string, channel: string, direction: string, actor: string,
@@ -50,10 +53,11 @@ export function laidOver(known, page, whole) {
 }
 
 export class History {
-  /** @param {string} path @param {Filter} filter */
-  constructor(path, filter = nothingFiltered()) {
+  /** @param {string} path @param {Filter} filter @param {string} until only what came before this moment; empty for all */
+  constructor(path, filter = nothingFiltered(), until = "") {
     this.path = path;
     this.filter = filter;
+    this.until = until;
     /** @type {Entry[]} */
     this.entries = [];
     /** @type {string | null} */
@@ -61,13 +65,31 @@ export class History {
     this.tag = "";
     this.limit = PAGE;
     this.loaded = false;
+    /** Place of the oldest that is shown; older ones were only loaded to be searched. Empty: all are shown. */
+    this.floor = "";
+  }
+
+  /** Whether this entry belongs here. @param {Entry} entry */
+  takes(entry) {
+    return passes(this.filter, entry) && (!this.until || entry.occurred_at < this.until);
+  }
+
+  visible() {
+    return this.floor ? this.entries.filter((entry) => place(entry) >= this.floor) : this.entries;
+  }
+
+  /** Whether there is something older than what is shown. */
+  get deeper() {
+    return this.next !== null || this.visible().length < this.entries.length;
   }
 
   /** Asks for the newest. @returns {Promise<{changed: boolean, fresh: Entry[]}>} */
   async refresh() {
     const limit = Math.min(MOST, Math.max(PAGE, Math.ceil(this.entries.length / PAGE) * PAGE));
     const tag = limit === this.limit ? this.tag : "";
-    const answer = await get(this.path, { limit, ...this.filter }, tag);
+    const { until } = this;
+    const answer = await get(this.path, { limit, until, ...this.filter }, tag);
+    if (until !== this.until) return { changed: false, fresh: [] };
     this.limit = limit;
     if (answer.body === null) return { changed: false, fresh: [] };
     this.tag = answer.tag;
@@ -85,16 +107,80 @@ export class History {
     return { changed: true, fresh };
   }
 
-  /** The next page of older entries. @returns {Promise<Entry[]>} */
+  /** Shows older entries: those that are here already, else the next page. @returns {Promise<Entry[]>} */
   async more() {
+    const hidden = this.entries.slice(this.visible().length);
+    if (!hidden.length) return this.load(PAGE);
+    const shown = hidden.slice(0, PAGE);
+    this.floor = shown.length < hidden.length ? place(shown[shown.length - 1]) : "";
+    return shown;
+  }
+
+  /** Loads the next page without showing it. */
+  async dig() {
+    if (!this.floor && this.entries.length) this.floor = place(this.entries[this.entries.length - 1]);
+    return this.load(MOST);
+  }
+
+  /** @param {number} limit @returns {Promise<Entry[]>} what was added */
+  async load(limit) {
     const from = this.next;
     if (from === null) return [];
-    const { body } = await get(this.path, { limit: PAGE, next: from, ...this.filter });
+    const { body } = await get(this.path, { limit, next: from, ...this.filter });
     if (this.next !== from) return [];
-    const known = new Set(this.entries.map((entry) => entry.id));
-    const added = body.entries.filter((/** @type {Entry} */ entry) => !known.has(entry.id));
-    this.entries = [...this.entries, ...added].sort(newerFirst);
+    const added = this.add(body.entries);
     this.next = body.next;
     return added;
+  }
+
+  /** @param {Entry[]} entries */
+  add(entries) {
+    const known = new Set(this.entries.map((entry) => entry.id));
+    const added = entries.filter((entry) => !known.has(entry.id));
+    this.entries = [...this.entries, ...added].sort(newerFirst);
+    return added;
+  }
+
+  /**
+   * Goes on towards today from where `until` began, and leaves no gap: only what was read to its end is taken over.
+   * Pages come newest first, so a stretch of time that is too long for a page is made shorter.
+   */
+  async newer() {
+    let span = Math.max(this.span(), DAY_MS);
+    while (this.until) {
+      const since = this.until;
+      const end = Date.parse(since) + span;
+      const until = end > Date.now() ? "" : new Date(end).toISOString();
+      const { body } = await get(this.path, { limit: MOST, since, until, ...this.filter });
+      if (since !== this.until) return [];
+      if (body.next !== null && span > SHORTEST_MS) {
+        span = Math.ceil(span / 4);
+        continue;
+      }
+      const added = await this.reach(since, until, body);
+      if (added.length) return added;
+      // Nothing happened in this stretch, so it is behind us, and the next may be longer.
+      span *= 4;
+    }
+    return [];
+  }
+
+  /** How long what is here took. */
+  span() {
+    const { entries } = this;
+    return entries.length ? Date.parse(entries[0].occurred_at) - Date.parse(entries[entries.length - 1].occurred_at) : 0;
+  }
+
+  /** Takes over all between two moments. @param {string} since @param {string} until @param {{entries: Entry[], next: string | null}} page */
+  async reach(since, until, page) {
+    const found = [...page.entries];
+    for (let next = page.next; next !== null; ) {
+      const { body } = await get(this.path, { limit: MOST, since, next, ...this.filter });
+      found.push(...body.entries);
+      next = body.next;
+    }
+    if (since !== this.until) return [];
+    Object.assign(this, { until, tag: "" });
+    return this.add(found);
   }
 }

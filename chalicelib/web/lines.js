@@ -4,7 +4,8 @@ import { el, fill, icon } from "./dom.js";
 import { entryElement } from "./entry.js";
 import { dayName, dayOf } from "./format.js";
 import { lanesUsed, strands } from "./threads.js";
-import { language, text } from "./texts.js";
+import { mark } from "./finding.js";
+import { language, text, word } from "./texts.js";
 
 /** @typedef {import("./history.js").Entry} Entry */
 /** @typedef {import("./threads.js").Strand} Strand */
@@ -13,17 +14,22 @@ export class Lines {
   /**
    * @param {HTMLElement} place
    * @param {{colour: (conversation: string) => number, name: (conversation: string) => string,
-   *   chosen: () => string, choose: ((conversation: string) => void) | null}} threads
+   *   from: (entry: Entry) => string, chosen: () => string, choose: ((conversation: string) => void) | null,
+   *   around: ((entry: Entry) => void) | null}} threads
+   *   `from`: the channel that its conversation came from with this entry; `around`: shows one among its neighbours
    */
   constructor(place, threads) {
     this.place = place;
     this.threads = threads;
     /** @type {Map<string, {told: string, element: HTMLElement}>} */
     this.made = new Map();
+    /** @type {string[]} */
+    this.words = [];
   }
 
-  /** @param {Entry[]} entries newest first @param {Set<string>} fresh ids of what has just come */
-  show(entries, fresh) {
+  /** @param {Entry[]} entries newest first @param {Set<string>} fresh ids of what has just come @param {string[]} [words] to mark */
+  show(entries, fresh, words = []) {
+    this.words = words;
     const rows = strands(entries, this.threads.colour);
     const focused = this.focused();
     const days = byDay(entries).map(({ at, from, to }) => this.day(at, entries.slice(from, to), rows.slice(from, to), fresh));
@@ -38,7 +44,7 @@ export class Lines {
     const element = document.activeElement;
     const id = element?.closest("[data-id]")?.getAttribute("data-id");
     if (!(element instanceof HTMLElement) || !id || !this.place.contains(element)) return null;
-    const again = element.matches(".thread") ? ".thread" : "summary";
+    const again = element.matches(".thread") ? ".thread" : element.matches(".around") ? ".around" : "summary";
     return () => (element.isConnected ? element : this.made.get(id)?.element.querySelector(again) ?? this.place);
   }
 
@@ -55,10 +61,12 @@ export class Lines {
   /** @param {Entry} entry */
   entry(entry) {
     const name = entry.conversation && this.threads.name(entry.conversation);
-    const told = JSON.stringify([language(), name, this.threads.chosen() === entry.conversation, entry]);
+    const from = this.threads.from(entry);
+    const told = JSON.stringify([language(), name, from, this.words, this.threads.chosen() === entry.conversation, entry]);
     const known = this.made.get(entry.id);
     if (known?.told === told) return known.element;
-    const element = entryElement(entry, [this.label(entry, name ?? "")]);
+    const beside = [this.label(entry, name ?? ""), from ? switched(from, entry.channel) : null, this.among(entry)];
+    const element = mark(entryElement(entry, beside), this.words);
     this.made.set(entry.id, { told, element });
     return element;
   }
@@ -73,6 +81,13 @@ export class Lines {
     const pressed = this.threads.chosen() === conversation ? "true" : "false";
     const attributes = { type: "button", class: "thread", "aria-pressed": pressed, title: text("conversation.only") };
     return el("button", { ...attributes, click: () => choose(conversation) }, inside);
+  }
+
+  /** Of one that was found: the way to its neighbours. @param {Entry} entry */
+  among(entry) {
+    const { around } = this.threads;
+    if (!around || !this.words.length) return null;
+    return el("button", { type: "button", class: "quiet around", click: () => around(entry) }, text("find.around"));
   }
 
   /** @param {Entry[]} entries */
@@ -103,6 +118,12 @@ function rail(passing, own) {
   const knot = own && el("span", { class: `knot lane-${own.lane} colour-${own.colour}` });
   const tie = own && el("span", { class: `tie lane-${own.lane} colour-${own.colour}` });
   return el("div", { class: "rail", "aria-hidden": "true" }, drawn, tie, knot);
+}
+
+/** @param {string} from @param {string} to */
+function switched(from, to) {
+  const said = text("switch", { from: word("channel", from), to: word("channel", to) });
+  return el("span", { class: "switch" }, icon(from), el("span", { "aria-hidden": "true" }, "→"), icon(to), el("span", {}, said));
 }
 
 /** What an empty place says. @param {HTMLElement} place @param {string} said @param {(() => void) | null} clear */

@@ -92,5 +92,22 @@ export function subjects(entries) {
   return found;
 }
 
+/**
+ * Where a conversation went on over another channel: the entry that did → the channel that it came from.
+ * @param {Entry[]} entries newest first @returns {Map<string, string>}
+ */
+export function switches(entries) {
+  const found = new Map();
+  /** @type {Map<string, Entry>} */
+  const later = new Map();
+  for (const entry of entries) {
+    if (entry.conversation === null) continue;
+    const after = later.get(entry.conversation);
+    if (after && after.channel !== entry.channel) found.set(after.id, entry.channel);
+    later.set(entry.conversation, entry);
+  }
+  return found;
+}
+
 /** @param {unknown} value */
 const plain = (value) => (["string", "number"].includes(typeof value) ? String(value) : "");

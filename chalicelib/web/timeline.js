@@ -2,26 +2,28 @@
 
 import { get, Refused, Unreachable } from "./api.js";
 import { badges, nameOf, panels } from "./customer.js";
+import { closeAll, find } from "./dialog.js";
 import { by, fill, icon } from "./dom.js";
 import { showFilters } from "./filters.js";
 import { shortDay, zone } from "./format.js";
 import { facts } from "./glance.js";
-import { filtered, History, newerFirst, nothingFiltered, passes } from "./history.js";
+import { filtered, History, newerFirst, nothingFiltered } from "./history.js";
 import { Lines, showEmpty } from "./lines.js";
+import { Looking } from "./looking.js";
 import { Poll } from "./poll.js";
-import { forget, key, remember, takeFromAddress } from "./session.js";
-import { Colours, subjects } from "./threads.js";
+import { EMBEDDED, forget, key, remember, takeFromAddress } from "./session.js";
+import { Colours, subjects, switches } from "./threads.js";
 import { count, fillFrame, language, speak, text, word } from "./texts.js";
+import { Tools } from "./tools.js";
 
 /** @typedef {import("./history.js").Entry} Entry */
 
-const POLL_SECONDS = Number(document.documentElement.dataset.poll) || 3;
+const POLL_SECONDS = Number(document.documentElement.dataset.poll) || 5;
 const REST_MS = 30_000;
 const SOON_MS = 6_000;
 const FRESH_MS = 30_000;
 const VIEWS = ["waiting", "sign-in", "notice", "customer"];
 const WIDE = window.matchMedia("(min-width: 60rem)");
-const MAGIC = "magic_";
 
 const customerId = encodeURIComponent(spelled(location.pathname.split("/").pop() ?? ""));
 const customerPath = `customers/${customerId}`;
@@ -46,14 +48,18 @@ const state = {
 const threads = {
   colour: (/** @type {string} */ conversation) => colours.of(conversation),
   name: subject,
+  from: (/** @type {Entry} */ entry) => moved.get(entry.id) ?? "",
   chosen: () => state.chosen?.filter.conversation[0] ?? "",
   choose: (/** @type {string} */ conversation) => {
     const on = threads.chosen() === conversation;
     void choose({ ...nothingFiltered(), conversation: on ? [] : [conversation] });
   },
+  around: (/** @type {Entry} */ entry) => void looking.around(entry),
 };
 const lines = new Lines(by("entries"), threads);
-const possibleLines = new Lines(by("possible-entries"), { ...threads, choose: null });
+const possibleLines = new Lines(by("possible-entries"), { ...threads, choose: null, around: null });
+const looking = new Looking({ history: shown, show, jump, failed });
+const tools = new Tools({ customer: () => state.customer, name: subject, changed: () => void decided() });
 const poll = new Poll(keepUp, POLL_SECONDS);
 
 /** @param {string} part of the path */
@@ -65,24 +71,34 @@ function spelled(part) {
   }
 }
 
-const shown = () => state.chosen ?? state.whole;
+function shown() {
+  return state.chosen ?? state.whole;
+}
 
 /** @type {ReturnType<typeof subjects>} */
 let told = new Map();
+/** Entries with which a conversation went on elsewhere → from which channel. @type {Map<string, string>} */
+let moved = new Map();
 
-/** What a conversation is called. @param {string} conversation */
+/** What a conversation is called. @param {string} conversation @returns {string} */
 function subject(conversation) {
-  const found = told.get(conversation);
+  const found = told.get(conversation) ?? begun(conversation);
   if (!found) return "–";
   if (found.number) return `${word("type", found.type)} ${found.number}`;
   return text("conversation.start", { channel: word("channel", found.channel), day: shortDay(found.at) });
+}
+
+/** Of one whose entries are not loaded. @param {string} conversation */
+function begun(conversation) {
+  const found = state.customer?.conversations.find((/** @type {any} */ each) => each.id === conversation);
+  return found && { type: "", number: "", channel: found.switches[0]?.from ?? found.channel, at: found.started_at };
 }
 
 /** @param {string} view */
 function reveal(view) {
   state.view = view;
   for (const each of VIEWS) by(each).hidden = each !== view;
-  by("sign-out").hidden = !key();
+  by("sign-out").hidden = !key() || EMBEDDED;
   if (view !== "customer") by("fresh").hidden = true;
 }
 
@@ -110,6 +126,7 @@ async function rest() {
     get(customerPath),
     get(`${customerPath}/sync`).catch(withoutIt),
     state.possible.refresh().catch(withoutIt),
+    tools.learn(),
   ]);
   return { customer: customer.body, sync: sync?.body ?? state.sync, restAt: Date.now() };
 }
@@ -147,7 +164,7 @@ function restIsDue() {
 function note(fresh) {
   if (!fresh.length) return;
   const { chosen } = state;
-  state.outside += chosen ? fresh.filter((entry) => !passes(chosen.filter, entry)).length : 0;
+  state.outside += chosen ? fresh.filter((entry) => !chosen.takes(entry)).length : 0;
   for (const entry of fresh) state.fresh.set(entry.id, Date.now());
   const newest = fresh[0];
   by("said").textContent = `${count("fresh", fresh.length)}: ${word("channel", newest.channel)}, ${word("type", newest.type)}`;
@@ -160,10 +177,11 @@ function stillFresh() {
   return new Set([...state.fresh].filter(([, at]) => Date.now() - at < FRESH_MS).map(([id]) => id));
 }
 
-/** @param {import("./history.js").Filter} filter */
-async function choose(filter) {
+/** @param {import("./history.js").Filter} filter @param {string} [until] where the list begins; as it is when not given */
+async function choose(filter, until = shown().until) {
   state.outside = 0;
-  state.chosen = filtered(filter) ? new History(state.whole.path, filter) : null;
+  looking.stop();
+  state.chosen = filtered(filter) || until ? new History(state.whole.path, filter, until) : null;
   show();
   try {
     const mine = state.chosen;
@@ -174,8 +192,30 @@ async function choose(filter) {
   }
 }
 
+/** Begins the list before a moment; empty: at the newest. @param {string} until */
+async function jump(until) {
+  await choose(shown().filter, until);
+  by("said").textContent = by("jumped").hidden ? text("timeline") : by("jumped").textContent;
+}
+
+/** Two became one, or one became two: all that is shown may be otherwise. */
+async function decided() {
+  const { turn } = state;
+  state.whole.tag = "";
+  try {
+    await Promise.all([state.whole.refresh(), state.chosen?.refresh()]);
+    const about = await rest();
+    if (turn !== state.turn) return;
+    Object.assign(state, about);
+    show();
+  } catch (wrong) {
+    if (turn === state.turn) failed(wrong);
+  }
+}
+
 /** @param {History} history @param {HTMLElement} button */
 async function older(history, button) {
+  if (history === shown() && looking.more()) return show();
   button.setAttribute("aria-busy", "true");
   try {
     const added = await history.more();
@@ -212,6 +252,9 @@ function clear() {
   Object.assign(state, { customer: null, sync: null, chosen: null, outside: 0, fresh: new Map(), turn: state.turn + 1 });
   state.whole = new History(state.whole.path);
   state.possible = new History(state.possible.path);
+  closeAll();
+  looking.clear();
+  tools.clear();
   document.title = "Draad";
   for (const each of ["name", "badges", "glance", "panels", "entries", "possible-entries", "filters", "said"]) fill(by(each));
   fill(by("status"));
@@ -220,6 +263,8 @@ function clear() {
 /** @param {string} reason key of the text, or none */
 function signIn(reason) {
   if (reason) forget();
+  // Nobody types a key into a frame: who stands around it could be anybody.
+  if (EMBEDDED) return tell("expired", "expired.text");
   clear();
   state.reason = reason;
   by("sign-in-reason").textContent = reason ? text("sign_in.expired") : "";
@@ -233,8 +278,8 @@ function tell(title, said) {
   clear();
   state.notice = [title, said];
   sayNotice();
-  by("notice-again").hidden = title === "erased";
-  by("notice-key").hidden = !["forbidden", "not_found"].includes(title);
+  by("notice-again").hidden = title === "erased" || title === "expired";
+  by("notice-key").hidden = EMBEDDED || !["forbidden", "not_found"].includes(title);
   reveal("notice");
   if (!again) by("notice-title").focus();
 }
@@ -257,7 +302,9 @@ function show() {
   const { customer, whole } = state;
   if (!customer) return;
   const history = shown();
-  told = subjects([...new Map([...whole.entries, ...history.entries, ...state.possible.entries].map((entry) => [entry.id, entry])).values()].sort(newerFirst));
+  const all = [...new Map([...whole.entries, ...history.entries, ...state.possible.entries].map((entry) => [entry.id, entry])).values()].sort(newerFirst);
+  told = subjects(all);
+  moved = switches(all);
   // From the oldest on, so that a conversation keeps its colour when newer ones come.
   for (const entry of [...whole.entries].reverse()) if (entry.conversation) colours.of(entry.conversation);
   showStatus(true);
@@ -274,8 +321,13 @@ function showWho(customer) {
   fill(by("glance"), facts(customer, state.whole.entries));
   const place = by("panels");
   const open = new Map([...place.querySelectorAll("details")].map((each) => [each.dataset.panel, each.open]));
-  fill(place, panels(customer, state.sync, !key().startsWith(MAGIC)));
-  for (const each of place.querySelectorAll("details")) each.open = open.get(each.dataset.panel) ?? (WIDE.matches || each.dataset.panel === "conflicts");
+  const focused = document.activeElement;
+  const [button, inside] = [focused?.getAttribute("data-focus"), focused?.closest("details")?.dataset.panel];
+  fill(place, panels(customer, state.sync, tools, threads));
+  for (const each of place.querySelectorAll("details")) each.open = open.get(each.dataset.panel) ?? ((WIDE.matches && !EMBEDDED) || each.dataset.panel === "conflicts");
+  if (focused?.isConnected) return;
+  if (button) find(button)?.focus();
+  else if (inside) place.querySelector(`[data-panel="${inside}"] summary`)?.focus();
 }
 
 function showPossible() {
@@ -294,25 +346,31 @@ function showTimeline(history) {
   showFilters(by("filters"), chosen?.filter ?? nothingFiltered(), seen, subject, (filter) => void choose(filter));
   by("outside").hidden = state.outside === 0;
   by("outside").textContent = state.outside ? count("outside", state.outside) : "";
-  const entries = history.loaded || !chosen ? history.entries : whole.entries.filter((entry) => passes(chosen.filter, entry));
-  lines.show(entries, stillFresh());
-  const empty = entries.length === 0 && history.next === null && history.loaded;
-  showEmpty(by("empty"), empty ? text(chosen ? "empty.filtered" : "empty") : "", chosen ? () => void choose(nothingFiltered()) : null);
-  by("more").hidden = history.next === null;
-  by("end").hidden = history.next !== null || entries.length === 0;
+  looking.say(history);
+  // What is known already is shown until the answer comes.
+  const { entries, deeper } = history.loaded || !chosen ? looking.view(history) : { entries: looking.among(whole.visible().filter((entry) => chosen.takes(entry))), deeper: true };
+  lines.show(entries, stillFresh(), looking.words);
+  const empty = entries.length === 0 && history.next === null && history.loaded && !looking.words.length;
+  const narrow = chosen && filtered(chosen.filter);
+  showEmpty(by("empty"), empty ? text(narrow ? "empty.filtered" : chosen ? "empty.before" : "empty") : "", narrow ? () => void choose(nothingFiltered()) : null);
+  by("more").hidden = !deeper;
+  by("end").hidden = deeper || entries.length === 0 || looking.words.length > 0;
 }
 
 function showLanguage() {
   fillFrame();
+  closeAll();
   for (const each of document.querySelectorAll("[data-language]")) {
     each.setAttribute("aria-pressed", each.getAttribute("data-language") === language() ? "true" : "false");
   }
   if (state.reason) by("sign-in-reason").textContent = text("sign_in.expired");
   sayNotice();
+  tools.show();
   show();
 }
 
 function listen() {
+  looking.listen();
   by("sign-in-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const field = /** @type {HTMLInputElement} */ (by("key"));

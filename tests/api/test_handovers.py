@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from typing import Any
 
 import pytest
@@ -278,3 +279,30 @@ def test_erasing_whoever_a_token_was_given_to_takes_what_it_brought_along(api: A
 
 def entry_text(item: dict[str, Any]) -> str:
     return events.from_item(item).text
+
+
+def test_a_whole_link_comes_with_a_code_that_leads_there(api: Api, chat: str) -> None:
+    """Drawn from its path alone and read by a reader of others."""
+    import zxingcpp
+    from PIL import Image, ImageDraw
+
+    api.call("PATCH", "/v1/settings", json_body={"channels": {"whatsapp": "+31201112233", "line": "@tc"}})
+    made = minted(api, chat, "whatsapp")
+    size, zoom, quiet = made["qr"]["size"], 4, 4
+    picture = Image.new("L", ((size + 2 * quiet) * zoom,) * 2, 255)
+    drawn = ImageDraw.Draw(picture)
+    runs = re.findall(r"M(\d+) (\d+)h(\d+)v1h-(\d+)z", made["qr"]["path"])
+    assert "".join(f"M{x} {y}h{w}v1h-{back}z" for x, y, w, back in runs) == made["qr"]["path"]
+    for x, y, w, back in runs:
+        assert w == back
+        left, top = (int(x) + quiet) * zoom, (int(y) + quiet) * zoom
+        drawn.rectangle((left, top, left + int(w) * zoom - 1, top + zoom - 1), fill=0)
+    (read,) = zxingcpp.read_barcodes(picture)
+    assert read.text == made["url"]
+
+
+def test_what_cannot_be_scanned_has_no_code(api: Api, chat: str) -> None:
+    api.call("PATCH", "/v1/settings", json_body={"channels": {"line": "@tc"}})
+    line, sms = minted(api, chat, "line"), minted(api, chat, "sms")
+    assert "{linkToken}" in line["url"] and line["qr"] is None, "a part of it is the integrator's"
+    assert (sms["url"], sms["qr"]) == (None, None), "no address of ours on that channel"

@@ -188,6 +188,7 @@ def test_a_candidate_is_told_from_both_sides_accepted_by_a_link_and_refused_by_a
     (mine,), (theirs,) = one["candidates"], other["candidates"]
     assert (mine["customer"], mine["identity"], mine["reason"]) == (other["id"], "email:ahmad@example.nl", "asserted")
     assert (theirs["customer"], theirs["identity"]) == (one["id"], "whatsapp:wa/NL.40")
+    assert (mine["beside"], theirs["beside"]) == ("whatsapp:wa/NL.40", "email:ahmad@example.nl")
     pair = {"a": "whatsapp:wa/NL.40", "b": "email:ahmad@example.nl", "reason": "same man"}
     link = decide(api, "links", pair)
     assert customer(api, "shop:tc/941")["candidates"] == [] and len(texts(api, "shop:tc/941")) == 2
@@ -195,6 +196,23 @@ def test_a_candidate_is_told_from_both_sides_accepted_by_a_link_and_refused_by_a
     assert len(customer(api, "shop:tc/941")["candidates"]) == 1
     decide(api, "cuts", pair)
     assert customer(api, "shop:tc/941")["candidates"] == customer(api, "whatsapp:wa/NL.40")["candidates"] == []
+
+
+def test_what_was_decided_is_told_with_the_id_that_takes_it_back(api: Api, shop: str) -> None:
+    typed = person("email", "ahmad@example.nl", "A1")
+    api.record(shop, event(1, DAY.format(1), *AHMAD), event(2, DAY.format(2), AHMED[1], typed))
+    assert customer(api, "shop:tc/941")["decisions"] == []
+    pair = {"a": "whatsapp:wa/NL.40", "b": "email:ahmad@example.nl", "reason": "same man"}
+    for path, kind in (("links", "link"), ("cuts", "cut")):
+        made = decide(api, path, pair)
+        for identity in ("shop:tc/941", "whatsapp:wa/NL.40"):
+            (told,) = customer(api, identity)["decisions"]
+            assert (told["id"], told["kind"], told["at"], told["by"]) == (made["id"], kind, made["at"], made["by"])
+            assert sorted(told["identities"]) == sorted([pair["a"], pair["b"]])
+        api.call("DELETE", f"/v1/{path}/{told['id']}")
+        assert customer(api, "shop:tc/941")["decisions"] == customer(api, "whatsapp:wa/NL.40")["decisions"] == []
+    decide(api, "links", pair | {"force": True})
+    assert [each["kind"] for each in customer(api, "shop:tc/941")["decisions"]] == ["force"]
 
 
 def test_a_value_that_nobody_has_yet_is_a_candidate_by_its_text(api: Api, shop: str) -> None:

@@ -36,12 +36,59 @@ def test_settings_are_changed_one_by_one(api: Api) -> None:
         ({"roles": "info", "region": "Nederland", "cap": "many"}, ["/cap", "/region", "/roles"]),
         ({"region": "nl", "limit": 51}, ["/limit", "/region"]),
         ({"own": [1], "limit": True}, ["/limit", "/own"]),
+        ({"frame_ancestors": "https://crm.example.nl"}, ["/frame_ancestors"]),
+        ({"frame_ancestors": [f"https://crm{number}.example.nl" for number in range(51)]}, ["/frame_ancestors"]),
     ],
 )
 def test_settings_that_are_refused_change_nothing(api: Api, asked: dict[str, Any], pointers: list[str]) -> None:
     before = api.get("/v1/settings")
     assert api.refused("PATCH", "/v1/settings", asked) == pointers
     assert api.get("/v1/settings") == before
+
+
+NO_ORIGINS = [
+    "*",
+    "https://*",
+    "https://*.example.nl",
+    "https:",
+    "https://",
+    "http://crm.example.nl",
+    "crm.example.nl",
+    "https://crm.example.nl/",
+    "https://crm.example.nl/view",
+    "https://crm.example.nl?x",
+    "https://crm.example.nl#x",
+    "https://agent@crm.example.nl",
+    "https://crm.example.nl https://other.example",
+    "https://crm.example.nl; script-src *",
+    "https://crm.example.nl,https://other.example",
+    "https://crm.example.nl\r\nX-Evil: 1",
+    "https://crm.example.nl\n",
+    "https://CRM.example.nl",
+    "https://crm..example.nl",
+    "https://-crm.example.nl",
+    "https://crm.example.nl:0",
+    "https://crm.example.nl:port",
+    "https://crm.example.nl:443000",
+    "https://bücher.example",
+    "'self'",
+    "'none'",
+    "data:",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", NO_ORIGINS)
+def test_only_origins_may_frame_a_page(api: Api, text: str) -> None:
+    asked = {"frame_ancestors": ["https://crm.example.nl", text]}
+    assert api.refused("PATCH", "/v1/settings", asked) == ["/frame_ancestors/1"]
+
+
+def test_who_may_frame_a_page_is_kept_and_taken_back(api: Api) -> None:
+    origins = ["https://crm.example.nl", "https://10.0.0.5:8443", "https://crm", "https://xn--bcher-kva.example"]
+    assert api.call("PATCH", "/v1/settings", json_body={"frame_ancestors": origins})["frame_ancestors"] == origins
+    assert api.get("/v1/settings")["frame_ancestors"] == origins
+    assert api.call("PATCH", "/v1/settings", json_body={"frame_ancestors": []})["frame_ancestors"] == []
 
 
 def test_settings_changed_by_two_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,8 +69,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 def test_a_link_leads_to_the_page_and_lasts_eight_hours(api: Api, jan: str) -> None:
     before = instants.now_ms()
     made = mint(api, jan)
-    assert set(made) == {"url", "token", "expires_at"}
+    assert set(made) == {"url", "embed_url", "token", "expires_at"}
     assert made["url"] == f"https://hub.example/customers/{jan}#t={made['token']}"
+    assert made["embed_url"] == f"https://hub.example/embed/customers/{jan}#t={made['token']}"
     assert re.fullmatch(r"magic_[\w-]+\.[a-z2-7]{26}", made["token"])
     assert 0 <= instants.to_ms(made["expires_at"]) - before - 8 * 3600_000 < 5000
     assert re.fullmatch(r"https://[\w./]+#t=[\w.-]+", made["url"]), "nothing that a browser or a mail client escapes"

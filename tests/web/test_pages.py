@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from chalicelib.api import pages, providers
+from chalicelib.errors import StorageUnavailable
 from chalicelib.settings import read
 from tests.api.client import Answer, Api
 
@@ -74,6 +75,54 @@ def test_the_page_is_the_same_for_everybody(web: Api, paths: tuple[str, ...]) ->
     assert len({answer.raw for answer in answers}) == 1
 
 
+EMBED = f"/embed{CUSTOMER}"
+CRM, DESK = "https://crm.example.nl", "https://desk.example:8443"
+
+
+def framed_by(answer: Answer) -> str:
+    (found,) = [each for each in answer.headers["Content-Security-Policy"].split("; ") if "frame-ancestors" in each]
+    return found
+
+
+def test_nobody_frames_the_embedded_page_until_the_settings_say_who(api: Api) -> None:
+    answer = api.send("GET", EMBED, key="")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert_guarded(answer)
+    api.call("PATCH", "/v1/settings", json_body={"frame_ancestors": [CRM, DESK]})
+    opened = api.send("GET", EMBED, key="")
+    assert opened.raw == answer.raw and b'data-place="embed"' in opened.raw
+    assert framed_by(opened) == f"frame-ancestors {CRM} {DESK}"
+    assert "X-Frame-Options" not in opened.headers, "it could only say nobody, or everybody"
+    rest = set(opened.headers["Content-Security-Policy"].split("; ")) - {framed_by(opened)}
+    assert rest == MUST - {"frame-ancestors 'none'"}
+    assert opened.headers["Referrer-Policy"] == "no-referrer" and opened.headers["X-Content-Type-Options"] == "nosniff"
+    api.call("PATCH", "/v1/settings", json_body={"frame_ancestors": []})
+    assert_guarded(api.send("GET", EMBED, key=""))
+
+
+def test_a_kept_copy_of_the_embedded_page_ends_with_its_list(api: Api) -> None:
+    tag = api.send("GET", EMBED, key="").headers["ETag"]
+    assert api.send("GET", EMBED, headers=[("If-None-Match", tag)], key="").status == 304
+    api.call("PATCH", "/v1/settings", json_body={"frame_ancestors": [CRM]})
+    again = api.send("GET", EMBED, headers=[("If-None-Match", tag)], key="")
+    assert again.status == 200 and framed_by(again) == f"frame-ancestors {CRM}"
+
+
+def test_only_the_embedded_page_may_be_framed(api: Api) -> None:
+    api.call("PATCH", "/v1/settings", json_body={"frame_ancestors": [CRM]})
+    for path in (CUSTOMER, asset("style.css"), asset("timeline.js")):
+        assert_guarded(api.send("GET", path, key=""))
+
+
+def test_without_its_table_the_embedded_page_is_no_page(web: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(table: object) -> None:
+        raise StorageUnavailable("the table")
+
+    monkeypatch.setattr(pages.organisation, "read", broken)
+    answer = web.send("GET", EMBED)
+    assert (answer.status, answer.headers["Content-Type"]) == (503, "application/problem+json")
+
+
 def test_whatever_a_browser_accepts_it_gets_the_page(web: Api) -> None:
     for accept in ("text/html,application/xhtml+xml", "application/json", "image/png", "*/*"):
         assert web.send("GET", CUSTOMER, headers=[("Accept", accept)]).status == 200
@@ -131,9 +180,23 @@ def loaded(script: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_names_at_once_all_that_it_loads(web: Api, path: str) -> None:
-    (name, up), html = PAGES[path], web.send("GET", path).raw.decode()
+LATER = {"decide.js", "handover.js"}
+"""Loaded when somebody whose key may decide or hand over does so."""
+
+
+def test_what_comes_later_is_asked_for_by_name() -> None:
+    first = loaded("timeline.js")
+    sources = [(WEB / name).read_text("utf-8") for name in first]
+    asked = [name for source in sources for name in re.findall(r'=> import\("\./([^"]+)"\)', source)]
+    assert set(asked) == LATER and not LATER & first
+
+
+PLACED = PAGES | {f"/embed{CUSTOMER}": ("timeline.html", "../../")}
+
+
+@pytest.mark.parametrize("path", PLACED)
+def test_a_page_names_at_once_all_that_it_loads(api: Api, path: str) -> None:
+    (name, up), html = PLACED[path], api.send("GET", path, key="").raw.decode()
     named = re.findall(r'<(?:link|script)[^>]*\s(?:href|src)="([^"]*)"', html)
     assert all(each.startswith(f"{up}assets/{pages.version()}/") for each in named), "relative, below any stage prefix"
     names = [each.rpartition("/")[2] for each in named]
@@ -144,12 +207,14 @@ def test_a_page_names_at_once_all_that_it_loads(web: Api, path: str) -> None:
 @pytest.mark.parametrize("name", SCRIPT_OF)
 def test_a_page_is_light(name: str) -> None:
     files = {name, "icon.svg"} | loaded(SCRIPT_OF[name]) | STYLES_OF[name]
-    assert sum((WEB / each).stat().st_size for each in files) < HEAVIEST
+    weight = sum((WEB / each).stat().st_size for each in files)
+    print(f"{name} weighs {weight} bytes")
+    assert weight < HEAVIEST
 
 
 def test_each_file_belongs_to_a_page() -> None:
     views = {path.name for path in SCRIPTS if path.stem.startswith(pages.VIEW)}
-    scripts = set().union(*(loaded(script) for script in [*SCRIPT_OF.values(), *views]))
+    scripts = set().union(*(loaded(script) for script in [*SCRIPT_OF.values(), *LATER, *views]))
     assert scripts == {path.name for path in SCRIPTS}
 
 
@@ -226,9 +291,9 @@ def test_the_pages_are_read_when_first_asked_for() -> None:
 
 
 def test_how_often_a_page_asks_is_a_setting(web: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert b'data-poll="3"' in web.send("GET", CUSTOMER).raw
-    monkeypatch.setattr(pages, "settings", lambda: read({"DRAAD_POLL_SECONDS": "5"}))
     assert b'data-poll="5"' in web.send("GET", CUSTOMER).raw
+    monkeypatch.setattr(pages, "settings", lambda: read({"DRAAD_POLL_SECONDS": "7"}))
+    assert b'data-poll="7"' in web.send("GET", CUSTOMER).raw
     for wrong in ("1", "61", "2.5", "x", ""):
         with pytest.raises(Exception, match="DRAAD_POLL_SECONDS"):
             read({"DRAAD_POLL_SECONDS": wrong})

@@ -16,7 +16,7 @@ from chalicelib.api.deliveries import STATUSES as DELIVERY_STATUSES
 from chalicelib.api.health import SAYINGS
 from chalicelib.api.jobs import STATUSES
 from chalicelib.api.receipts import VERDICTS
-from chalicelib.context import candidates
+from chalicelib.context import candidates, graph, resolve
 from chalicelib.context.record import EXPIRED, REFUSED
 from chalicelib.fanout import messages
 from chalicelib.fanout.forget import FAILED, FORGOTTEN, NOTHING, UNABLE
@@ -49,7 +49,8 @@ CLOSED = {
     "kind": KINDS,
     "assurance": {"A0", "A1", "A2", "A3"},
     "candidate": {candidates.ASSERTED, candidates.SHARED, candidates.TYPED_REF},
-    "conflict": {"anchor", "cut", "oversize"},
+    "conflict": {"anchor", "cut", resolve.HELD, "oversize"},
+    "decision": {graph.LINK, graph.CUT, graph.FORCE},
     "state": {"in step", "behind", "parked"},
 }
 CERTIFICATES = "\n".join((WORKERS / f"{name}.py").read_text("utf-8") for name in ("erase", "redact"))

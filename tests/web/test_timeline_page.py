@@ -441,7 +441,7 @@ def test_axe_sees_what_it_must_see(tab: Visit, world: World, noor: dict[str, Any
 def test_the_keyboard_reaches_everything(tab: Visit, world: World, noor: dict[str, Any]) -> None:
     opened(tab, world, noor["id"])
     reached = []
-    for _ in range(40):
+    for _ in range(70):
         tab.page.keyboard.press("Tab")
         reached.append(tab.page.evaluate("document.activeElement.innerText.trim()"))
     assert reached[0] == "Naar de tijdlijn"

@@ -112,8 +112,8 @@ def show(call: Call, id: str) -> Reply:
 
 def _customers(call: Call, receipt: Receipt) -> list[str | None]:
     """On whose timeline each of the first MOST_LINKED events is now; None for nobody's, as long as it waits."""
-    keys = [(each.pk, each.sk) for each in receipt.produced[:MOST_LINKED] if each.pk]
-    items = call.table.batch_get(list(dict.fromkeys(keys)))
+    keys = [(each.pk, each.sk) for each in receipt.produced[:MOST_LINKED]]
+    items = call.table.batch_get(list(dict.fromkeys(key for key in keys if key[0])))
     nodes = [_node_of(items.get(key)) for key in keys]
     found = {node: _customer_of(call, node) for node in {*nodes} - {""}}
     return [found.get(node) for node in nodes]

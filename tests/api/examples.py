@@ -211,6 +211,9 @@ def decided(story: Story) -> None:
 def administration(story: Story) -> None:
     key = story.call("keys.mint", 201, body={"name": "till", "scopes": ["read"]})["id"]
     story.call("keys.listing")
+    story.call("keys.own")
+    story.call("stats.show", query={"from": "2026-09-01", "by": "channel,day"})
+    story.call("stats.recount", 202, body={"since": "2026-09-01T00:00:00Z"})
     story.call("keys.revoke", id=key)
 
 
@@ -218,6 +221,7 @@ def gone(story: Story, customer: str) -> None:
     story.call("erasures.export", query={"limit": 2}, id=customer)
     erasure = story.call("erasures.start", 202, body={"reason": "He asked for it"}, id=customer)["erasure"]
     story.call("erasures.show", id=erasure)
+    story.call("erasures.listing")
 
 
 ID = re.compile(r"\b(con|cus|rcp|del|job|rul|aud|conv|lnk|cut)_[\w.-]+")

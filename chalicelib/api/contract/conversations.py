@@ -46,6 +46,13 @@ class Conversation(TypedDict):
     next: Next
 
 
+class QrCode(TypedDict):
+    """`size`: modules a side, without the quiet zone; `path`: of an SVG, one unit a module."""
+
+    size: int
+    path: str
+
+
 class Handover(TypedDict):
     token: Annotated[str, Meta(description="Single use")]
     channel: Channel
@@ -54,6 +61,7 @@ class Handover(TypedDict):
     expires_at: Instant
     url: Annotated[str | None, Meta(description="Deep link; null where the settings have no address on that channel")]
     text: str
+    qr: Annotated[QrCode | None, Meta(description="Of the link; null where something is to be filled in first")]
 
 
 class Verification(TypedDict):

@@ -19,6 +19,7 @@ from chalicelib.api.contract.operation import (
     Operation,
     one_of,
 )
+from chalicelib.context.graph import CUT, FORCE, LINK
 
 TAG = "Customers"
 
@@ -72,9 +73,20 @@ class Conflict(TypedDict):
     identities: list[IdentityText]
 
 
+class CustomerDecision(TypedDict):
+    """What somebody decided about who this is; its id takes it back."""
+
+    id: str
+    kind: Annotated[str, one_of([LINK, CUT, FORCE])]
+    identities: list[IdentityText]
+    at: Instant
+    by: str
+
+
 class Candidate(TypedDict):
     customer: str | None
     identity: IdentityText | None
+    beside: Annotated[IdentityText | None, Meta(description="His own identity that it stands beside")]
     reason: str
     event: str | None
     at: Instant | None
@@ -103,6 +115,7 @@ class Customer(TypedDict):
     contacts: list[CustomerContact]
     conflicts: list[Conflict]
     candidates: list[Candidate]
+    decisions: list[CustomerDecision]
     preferred_channel: Channel | None
     open_question: OpenQuestion | None
     conversations: list[CustomerConversation]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, TypedDict
 
+from msgspec import Meta
+
 from chalicelib.api.answers import Range
 from chalicelib.api.contract.operation import (
     ConnectionId,
@@ -40,6 +42,7 @@ class Delivery(TypedDict):
     due_at: Instant | None
     reason: str | None
     response_excerpt: str | None
+    request_excerpt: Annotated[str | None, Meta(description="What a failed attempt asked, without any value")]
     remote_id: str | None
     remote_contact: str | None
 

@@ -7,7 +7,7 @@ from typing import Annotated, TypedDict
 from msgspec import Meta
 
 from chalicelib.api.contract.customers import Customer
-from chalicelib.api.contract.operation import EntriesQuery, Entry, Instant, Next, Operation
+from chalicelib.api.contract.operation import EntriesQuery, Entry, Instant, Next, Operation, Paged
 from chalicelib.api.erasures import Reason
 
 TAG = "Privacy"
@@ -42,18 +42,27 @@ class ErasedPlace(TypedDict):
     detail: str | None
 
 
-class Erasure(TypedDict):
-    """The certificate: a line for each place."""
-
+class ErasureBrief(TypedDict):
     id: str
     customer: str | None
     connection: str | None
     status: str
+    requested_at: Instant
     erased_up_to: Instant
     requested_by: str
     reason: str | None
-    lines: list[ErasedPlace]
     errors: list[str]
+
+
+class Erasure(ErasureBrief):
+    """The certificate: a line for each place."""
+
+    lines: list[ErasedPlace]
+
+
+class Erasures(TypedDict):
+    erasures: list[ErasureBrief]
+    next: Next
 
 
 OPERATIONS = {
@@ -65,5 +74,6 @@ OPERATIONS = {
         headers={200: ("Content-Disposition",)},
     ),
     "start": Operation("Erase one person everywhere", {202: EraseStarted}, Reason, problems=(410,)),
+    "listing": Operation("Erasures, newest first", {200: Erasures}, query=Paged),
     "show": Operation("The certificate of an erasure", {200: Erasure}),
 }

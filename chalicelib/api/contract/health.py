@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypedDict
+from typing import Annotated, NotRequired, TypedDict
 
-from chalicelib.api.contract.operation import Operation, one_of
+from msgspec import Meta
+
+from chalicelib.api.contract.operation import Instant, Operation, one_of
+from chalicelib.api.health import SAYINGS
 
 TAG = "Health"
+
+
+class HealthCause(TypedDict):
+    """One reason, for programs."""
+
+    kind: Annotated[str, one_of(SAYINGS)]
+    of: str
+    count: NotRequired[int]
+    seconds: NotRequired[int]
+    status: NotRequired[str]
 
 
 class Health(TypedDict):
     status: Annotated[str, one_of(["ok", "degraded"])]
     reasons: list[str]
-    queues: dict[str, int]
+    causes: list[HealthCause]
+    queues: Annotated[dict[str, int], Meta(description="Messages in each queue, waiting or being worked on")]
+    dead_letters: dict[str, int]
+    queue_age_seconds: Annotated[dict[str, int | None], Meta(description="Null where it is not known yet")]
+    stream_lag_seconds: int | None
+    swept_at: Instant | None
 
 
 OPERATIONS = {"show": Operation("Whether everything runs, and if not, why", {200: Health})}

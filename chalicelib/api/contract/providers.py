@@ -19,6 +19,8 @@ class ProviderBrief(TypedDict):
     event_types: list[EventType]
     grade: Annotated[str, Meta(description="How far it is proven")]
     catches_up: Annotated[bool, Meta(description="Whether it can be asked for what it never delivered")]
+    sends_messages: bool
+    takes_audiences: bool
     unverified: Annotated[list[str], Meta(description="What nobody could confirm at a live account")]
     docs: str
 

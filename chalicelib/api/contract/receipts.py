@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta
 
@@ -34,6 +34,9 @@ class ProducedEvent(TypedDict):
     direction: Direction
     occurred_at: Instant
     verdict: Verdict
+    customer: NotRequired[
+        Annotated[str | None, Meta(description="On whose timeline it is now; of one receipt, and its first 25 events")]
+    ]
 
 
 class Receipt(TypedDict):

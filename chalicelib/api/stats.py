@@ -4,7 +4,7 @@ destinations took it. Read from what was counted for each hour; what no pass was
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +52,7 @@ def show(call: Call) -> Reply:
             "switches": _switches(total),
             "first_response": _first_response(total),
             "deliveries": _deliveries(hours, "day" in asked.by),
-            "connections": [{"id": id, "name": everyone[id].name} for id in _named(hours) if id in everyone],
+            "connections": _named(hours, everyone),
             "complete": not known.beyond,
             "computed_at": instants.now(),
         }
@@ -194,11 +194,12 @@ def _delivery(connection: str, day: str, counts: Tally) -> dict[str, Any]:
     )
 
 
-def _named(hours: Iterable[Hour]) -> list[str]:
-    return sorted({each.connection for each in hours})
+def _named(hours: Iterable[Hour], everyone: Mapping[str, Connection]) -> list[dict[str, str]]:
+    found = {each.connection: everyone[each.connection].name for each in hours if each.connection in everyone}
+    return [{"id": id, "name": name} for id, name in sorted(found.items(), key=lambda each: (each[1], each[0]))]
 
 
-class Range(msgspec.Struct, forbid_unknown_fields=True):
+class RecountRange(msgspec.Struct, forbid_unknown_fields=True):
     """`until`: now unless it is named."""
 
     since: str
@@ -207,7 +208,7 @@ class Range(msgspec.Struct, forbid_unknown_fields=True):
 
 def recount(call: Call) -> Reply:
     """After a mapping was mended and old receipts were read anew, or a backfill: all of some hours, once more."""
-    asked = call.read(Range)
+    asked = call.read(RecountRange)
     since = stats.hour_of(instant(asked.since, "/since"))
     until = min(stats.hour_of(instant(asked.until, "/until")) if asked.until else stats.this_hour(), stats.this_hour())
     if since > until:

@@ -174,6 +174,7 @@ export default {
   "job_kind.reapply": "Number that changed hands",
   "job_kind.recent": "Check of what arrived lately",
   "job_kind.reconcile": "Comparison with a system",
+  "job_kind.recount": "Figures counted anew",
   "job_kind.redact": "Erasure of all that a shop brought",
   "job_kind.redrive": "Deliveries sent again",
   "job_kind.replay": "Receipts taken again",

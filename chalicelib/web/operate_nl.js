@@ -174,6 +174,7 @@ export default {
   "job_kind.reapply": "Nummer dat van eigenaar wisselde",
   "job_kind.recent": "Controle van wat kort geleden binnenkwam",
   "job_kind.reconcile": "Vergelijking met een systeem",
+  "job_kind.recount": "Cijfers opnieuw geteld",
   "job_kind.redact": "Alles van een winkel wissen",
   "job_kind.redrive": "Afleveringen opnieuw verstuurd",
   "job_kind.replay": "Ontvangsten opnieuw verwerkt",

@@ -230,7 +230,8 @@ HASH = re.compile(r"\b(?:[a-z2-7]{26}|[0-9a-f]{16}|[a-z2-7]{16})\b")
 TODAY = re.compile(r"\b20\d\d-(?!09-0[12])\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
-CURSOR = "…"
+DAY = re.compile(r"20\d\d-(?!09-0[12])\d\d-\d\d\Z")
+CURSOR, TOOK = "…", 140
 
 
 @dataclass
@@ -241,6 +242,8 @@ class Masked:
 
     def value(self, found: Any) -> Any:
         if isinstance(found, dict):
+            found = found | ({"path": CURSOR} if found.keys() == {"size", "path"} else {})
+            found = {name: TOOK if name.endswith("_ms") and value else value for name, value in found.items()}
             return {
                 self.text(name): self.value(CURSOR if name == "next" and value else value)
                 for name, value in found.items()
@@ -255,7 +258,7 @@ class Masked:
         found = HASH.sub(lambda hit: self._named(hit[0], ""), found)
         for id, name in self.names.items():
             found = found.replace(id, name)
-        return TODAY.sub("2026-09-02T08:00:00.000Z", found)
+        return DAY.sub("2026-09-02", TODAY.sub("2026-09-02T08:00:00.000Z", found))
 
     def _named(self, id: str, prefix: str) -> str:
         if id in self.names.values():

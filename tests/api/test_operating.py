@@ -22,7 +22,7 @@ def test_health_tells_how_late_things_are(api: Api, monkeypatch: pytest.MonkeyPa
     asked = api.get("/health")
     assert (asked["stream_lag_seconds"], asked["swept_at"]) == (None, None), "nothing was swept yet"
     now = instants.now_ms()
-    jobs.start(api.table, "replay", {"receipts": [["I#x#20260901", "gone"]]})
+    jobs.start(api.table, "replay", {"receipts": [["I#x#20260901", "2026-09-01T10:00:00.000Z#gone"]]})
     sweep.take()
     monkeypatch.setattr(instants, "now_ms", lambda: now + 299_000)
     late = api.get("/health")
@@ -83,7 +83,7 @@ def test_erasures_are_listed_newest_first_and_survive_other_jobs(api: Api) -> No
         (found,) = api.get("/v1/customers", identity=f"email:weg{number}@example.nl")["customers"]
         asked = {"reason": "asked by mail"} if number == 4 else {}
         started.append(api.call("POST", f"/v1/customers/{found['id']}/erase", 202, asked)["erasure"])
-        jobs.start(api.table, "replay", {"receipts": [["I#x#20260901", "gone"]]})
+        jobs.start(api.table, "replay", {"receipts": [["I#x#20260901", "2026-09-01T10:00:00.000Z#gone"]]})
     api.work()
     for limit in (1, 2, 5, 50):
         assert [each["id"] for each in api.pages("/v1/erasures", "erasures", limit=limit)] == started[::-1]

@@ -20,7 +20,7 @@ def assert_problem(answer: Answer, status: int, title: str) -> None:
 
 
 def test_a_path_that_is_not_there(api: Api) -> None:
-    for path in ("/v1/nothing", "/v1", "/", "/v1/customers/x/y/z/q", "//", "/%00"):
+    for path in ("/v1/nothing", "/v1", "/v1/customers/x/y/z/q", "//", "/%00"):
         assert_problem(api.send("GET", path), 404, "Not found")
 
 

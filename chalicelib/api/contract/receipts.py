@@ -22,9 +22,12 @@ from chalicelib.api.contract.operation import (
     one_of,
 )
 from chalicelib.api.receipts import VERDICTS
+from chalicelib.context.record import EXPIRED, REFUSED
+from chalicelib.store.receipts import ERASED
 
 TAG = "Receipts"
-Verdict = Annotated[str, one_of(VERDICTS)]
+Verdict = Annotated[str, one_of({*VERDICTS, ERASED})]
+EventVerdict = Annotated[str, one_of({*VERDICTS, ERASED, EXPIRED, REFUSED, "test"})]
 
 
 class ProducedEvent(TypedDict):
@@ -33,7 +36,7 @@ class ProducedEvent(TypedDict):
     channel: Channel
     direction: Direction
     occurred_at: Instant
-    verdict: Verdict
+    verdict: EventVerdict
     customer: NotRequired[
         Annotated[str | None, Meta(description="On whose timeline it is now; of one receipt, and its first 25 events")]
     ]

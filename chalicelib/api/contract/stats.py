@@ -16,7 +16,7 @@ from chalicelib.api.contract.operation import (
     Operation,
     any_of,
 )
-from chalicelib.api.stats import GROUPED, Range
+from chalicelib.api.stats import GROUPED, RecountRange
 
 TAG = "Stats"
 StatsGroup = TypedDict(
@@ -95,5 +95,5 @@ OPERATIONS = {
         query=StatsQuery,
         more="Days are UTC. An event counts in the hour of its first receipt, a delivery in the hour of its event.",
     ),
-    "recount": Operation("Count some hours anew", {202: JobStarted}, Range),
+    "recount": Operation("Count some hours anew", {202: JobStarted}, RecountRange),
 }

@@ -193,9 +193,7 @@ def abandon(table: Table, leased: Contact) -> None:
         item = table.get(key(leased.connection, leased.node))
         if item is None or item.get("until") != leased.until:
             return
-        when, place = equal(ver=item["ver"]), key(leased.connection, leased.node)
-        if table.write(Update(place, {"ver": item["ver"] + 1}, remove=("until", "pushed"), when=when)):
-            return
+        release(table, from_item(item), unsure=True)
 
 
 def _item(contact: Contact, ver: int, until: int = 0) -> Item:

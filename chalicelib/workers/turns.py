@@ -28,8 +28,8 @@ class Turns:
     def crowded(self) -> bool:
         """Whether the next delivery must wait for its turn."""
         now, mine = time.monotonic(), slow(self.connection.id)
-        known = mine or slots.slow(self.table, self.connection.id)
-        most = self.connection.settings.get("concurrency") or (SLOW_WORKERS if known else 0)
+        most = self.connection.settings.get("concurrency")
+        most = most or (SLOW_WORKERS if mine or slots.slow(self.table, self.connection.id) else 0)
         if most and not self.slot:
             self.slot = slots.take(self.table, self.connection.id, int(most), int(mine * 1000))
         return now - self.begun > SHARE_SECONDS or (bool(most) and not self.slot)

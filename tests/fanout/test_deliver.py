@@ -488,16 +488,9 @@ def test_a_leased_contact_is_busy(desk: Desk) -> None:
         desk.go()
 
 
-def renamed(desk: Desk, name: str, day: int) -> None:
-    event = msgspec.structs.replace(
-        EVENT, object=f"n{day}", fields={"name": name}, occurred_at=f"2026-09-{day:02d}T08:30:00.000Z"
-    )
-    record.record(desk.table, stamp(event, "con_voice", "voice"), "receipt", Organisation())
-
-
 def test_told_of_a_change_while_it_pushes_it_pushes_again_at_once(desk: Desk) -> None:
     desk.go(CONTACT)
-    renamed(desk, "Jan de Vries", 3)
+    named(desk, "Jan de Vries", "con_voice", "2026-09-03T08:30:00.000Z")
 
     def told() -> None:
         contacts.correct(desk.table, CRM, [desk.duty(CONTACT).node], lambda pushed: "")
@@ -513,7 +506,7 @@ def test_told_of_a_change_while_it_pushes_it_pushes_again_at_once(desk: Desk) ->
 def test_nothing_is_pushed_that_is_not_remembered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.system.comes_back = ("mark",)
     desk.go(CONTACT)
-    renamed(desk, "Jan de Vries", 3)
+    named(desk, "Jan de Vries", "con_voice", "2026-09-03T08:30:00.000Z")
     first = desk.system.people["r1"]
     pushing = contacts.pushing
 

@@ -54,7 +54,7 @@ function talk(each, tools, threads) {
     { class: "talk" },
     el("p", { class: "over" }, way, said, el("span", { class: "soft" }, ago(each.last_at))),
     el("p", {}, el("button", { ...attributes, click: () => threads.choose(each.id) }, threads.name(each.id)), each.open_question ? el("span", { class: "tag warn" }, text("unanswered")) : null),
-    tools.handover(each.id),
+    tools.handover(each),
   );
 }
 

@@ -1,4 +1,4 @@
-/** Moving a conversation to another channel: one click makes the link, to copy, to send or to scan. */
+/** Moving a conversation to another channel: one click makes the link, to copy, to send or to scan; another click another channel's. */
 
 import { send } from "./api.js";
 import { saying } from "./decide.js";
@@ -12,25 +12,33 @@ const CHANNELS = ["whatsapp", "email", "sms", "webchat", "web", "app", "messenge
 const QUIET = 4;
 const SAID_MS = 2000;
 
-/** @param {string} conversation @param {string} name @param {string | null} preferred the channel that is offered first */
-export function handOver(conversation, name, preferred) {
+/**
+ * The link to the channel they prefer is made at once: nothing comes on the timeline before the customer uses it.
+ * @param {{id: string, channel: string}} conversation @param {string} name @param {string | null} preferred
+ */
+export function handOver({ id, channel: here }, name, preferred) {
   const { body } = open(text("handover.title", { name }), "handover");
   const notify = /** @type {HTMLInputElement} */ (el("input", { type: "checkbox" }));
   const place = el("div", { class: "made", role: "status" });
-  const offered = [...CHANNELS].sort((one, other) => Number(other === preferred) - Number(one === preferred));
+  const worth = (/** @type {string} */ channel) => (channel === here ? -1 : channel === preferred ? 1 : 0);
+  const offered = [...CHANNELS].sort((one, other) => worth(other) - worth(one));
+  let last = 0;
   const make = async (/** @type {string} */ channel) => {
+    const mine = ++last;
+    const unlessLater = (/** @type {() => void} */ draw) => mine === last && draw();
     press(chips, channel);
     fill(place, el("p", { class: "soft" }, text("handover.making")));
     try {
-      const asked = { channel, notify: notify.checked };
-      show(place, await send("POST", `conversations/${encodeURIComponent(conversation)}/handovers`, asked));
+      const made = await send("POST", `conversations/${encodeURIComponent(id)}/handovers`, { channel, notify: notify.checked });
+      unlessLater(() => show(place, made));
     } catch (wrong) {
-      fill(place, el("p", { class: "reason" }, saying(wrong)));
+      unlessLater(() => fill(place, el("p", { class: "reason" }, saying(wrong))));
     }
   };
   const chips = el("div", { class: "chips wrapped", role: "group", "aria-label": text("handover.to") }, offered.map((channel) => chip(channel, preferred, make)));
   const wish = el("label", { class: "check" }, notify, text("handover.notify"));
   body.append(el("p", { class: "soft" }, text("handover.meaning")), wish, chips, place);
+  void make(offered[0]);
 }
 
 /** @param {string} channel @param {string | null} preferred @param {(channel: string) => Promise<void>} make */
@@ -54,7 +62,7 @@ function show(place, made) {
     made.qr && code(made.qr, text("handover.qr", { channel })),
     el(
       "div",
-      { class: "way-there" },
+      { class: "way-there", "data-to": made.channel },
       el("p", {}, text(url ? (made.qr ? "handover.made" : "handover.unfinished") : "handover.no_address", { channel })),
       copyable(url ?? made.text, text(url ? "handover.link" : "handover.text")),
       link(url, text("handover.open")),

@@ -44,12 +44,12 @@ export class Tools {
     return this.scopes?.includes(scope) ?? false;
   }
 
-  /** @param {string} conversation */
+  /** @param {{id: string, channel: string}} conversation */
   handover(conversation) {
     if (!this.may("agent")) return null;
     const { name, customer } = this.page;
-    const click = () => used(handing(), (made) => made.handOver(conversation, name(conversation), customer().preferred_channel));
-    return button(text("handover"), `handover.${conversation}`, click);
+    const click = () => used(handing(), (made) => made.handOver(conversation, name(conversation.id), customer().preferred_channel));
+    return button(text("handover"), `handover.${conversation.id}`, click);
   }
 
   /** Join or keep apart two of whom a system is not sure. @param {string | null} a @param {string | null | undefined} b */

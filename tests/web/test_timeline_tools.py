@@ -237,11 +237,28 @@ def test_no_history_has_a_gap_however_its_entries_lie(tab: Visit, world: World) 
     assert tab.page.evaluate(SERVED, {"path": source, "seeds": 12}) == []
 
 
-def hand_over(page: Page, channel: str) -> None:
+def hand_over(page: Page, channel: str, name: str) -> None:
     """To this channel, the conversation that began in the chat."""
     page.locator(".talk", has_text="Webchat").get_by_role("button", name="Zet over").first.click()
-    page.get_by_role("dialog").get_by_role("button", name=channel).click()
-    page.wait_for_selector("dialog .copyable")
+    page.get_by_role("dialog").get_by_role("button", name=name).click()
+    page.wait_for_selector(f"dialog [data-to={channel}] .copyable")
+
+
+def test_one_click_makes_the_link_to_the_channel_they_prefer(tab: Visit, world: World, keys: dict[str, str]) -> None:
+    them = person("phone", "+31612553120")
+    for number in (1, 2):
+        world.tell(
+            "message", "telegram", moment(hours=number + 1), them, text="Hallo", refs=[ref("thread", f"t{number}-3120")]
+        )
+    world.tell("message", "webchat", moment(hours=1), them, text="Ook hier", refs=[ref("thread", "w-3120")])
+    who = world.settled("phone:+31612553120", 3)["id"]
+    page = signed_in(tab, world, who, keys["agent"])
+    page.locator(".talk", has_text="Webchat").get_by_role("button", name="Zet over").click()
+    page.wait_for_selector("dialog [data-to=telegram] .copyable")
+    assert page.get_attribute("dialog [data-channel=telegram]", "aria-pressed") == "true"
+    assert page.locator("dialog [aria-pressed=true]").count() == 1
+    last = page.locator("dialog .chips .chip").last
+    assert last.get_attribute("data-channel") == "webchat", "where they are now comes last"
 
 
 def test_a_conversation_is_handed_over_with_a_link_and_a_code(
@@ -250,7 +267,7 @@ def test_a_conversation_is_handed_over_with_a_link_and_a_code(
     with visit(browser, world.who.url) as seen:
         seen.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page = signed_in(seen, world, noor["id"], keys["agent"])
-        hand_over(page, "WhatsApp")
+        hand_over(page, "whatsapp", "WhatsApp")
         link = page.input_value("dialog .copyable input")
         assert link.startswith("https://wa.me/31201112233?text=")
         assert [each.text for each in zxingcpp.read_barcodes(Image.open(io.BytesIO(page.screenshot())))] == [link]
@@ -278,11 +295,11 @@ def test_a_channel_without_an_address_gives_a_text_and_no_code(
     tab: Visit, world: World, noor: dict[str, Any], keys: dict[str, str]
 ) -> None:
     page = signed_in(tab, world, noor["id"], keys["agent"])
-    hand_over(page, "Sms")
+    hand_over(page, "sms", "Sms")
     assert "[H:" in page.input_value("dialog .copyable input")
     assert page.locator("dialog .qr").count() == 0 and "geen eigen adres" in page.inner_text("dialog .made")
     page.get_by_role("dialog").get_by_role("button", name="E-mail").click()
-    page.wait_for_selector("dialog .qr")
+    page.wait_for_selector("dialog [data-to=email] .qr")
     assert page.input_value("dialog .copyable input").startswith("mailto:hallo@tc.example?")
     assert page.locator("dialog a").count() == 0, "only web addresses become links"
 
@@ -532,7 +549,7 @@ def dialogs(page: Page) -> dict[str, Callable[[], Any]]:
     def handed() -> None:
         page.locator("[data-focus^='handover.']").first.click()
         page.locator("dialog [data-channel=whatsapp]").click()
-        page.wait_for_selector("dialog .qr")
+        page.wait_for_selector("dialog [data-to=whatsapp] .qr, dialog [data-to=whatsapp] .copyable")
 
     def asked(name: str) -> Callable[[], None]:
         def ask() -> None:
@@ -595,7 +612,7 @@ def test_a_handover_needs_no_mouse(tab: Visit, world: World, noor: dict[str, Any
             break
         page.keyboard.press("Tab")
     page.keyboard.press("Space")
-    page.wait_for_selector("dialog .qr")
+    page.wait_for_selector("dialog [data-to=whatsapp] .qr")
     assert page.get_attribute("dialog .made", "role") == "status"
 
 

@@ -82,10 +82,12 @@ def test_a_search_narrows_and_says_how_many_are_left(tab: Visit) -> None:
 
 def test_a_route_tells_what_it_takes_and_answers(tab: Visit) -> None:
     tab.page.locator("#keys_mint summary").click()
+    tab.page.wait_for_selector("#keys_mint .inside pre")
     shown = tab.page.inner_text("#keys_mint .inside")
     for said in ("Recht: admin", "scopes", "Antwoord 201", "429", "application/json"):
         assert said in shown, said
     tab.page.locator("#customers_show_timeline summary").click()
+    tab.page.wait_for_selector("#customers_show_timeline .inside pre")
     shown = tab.page.inner_text("#customers_show_timeline .inside")
     for said in ("Recht: read", "channel", "entries[].occurred_at", "verplicht", "in het pad", "304"):
         assert said in shown, said

@@ -123,8 +123,8 @@ class Http:
     """Section → fields that the connection's mapping fills: where a record is emptied, they are too."""
     pace: Callable[[], None] | None = None
     """Called before each request; raises Delayed where we have asked enough for now."""
-    timed: Callable[[float], None] | None = None
-    """Told the seconds that each request took, whatever became of it."""
+    watched: Callable[[float, int], None] | None = None
+    """Told the seconds that each request took, and its status; 0 where none came."""
 
     def request(
         self,
@@ -154,12 +154,14 @@ class Http:
         raise self.failure(reply)
 
     def _watched(self, method: str, url: str, headers: dict[str, str], payload: bytes) -> Reply:
-        begun = time.monotonic()
+        begun, status = time.monotonic(), 0
         try:
-            return self._exchange(method, url, headers, payload)
+            reply = self._exchange(method, url, headers, payload)
+            status = reply.status
+            return reply
         finally:
-            if self.timed:
-                self.timed(time.monotonic() - begun)
+            if self.watched:
+                self.watched(time.monotonic() - begun, status)
 
     def failure(
         self, reply: Reply, kind: type[DeliveryFailed] | None = None, why: str = "", after: float | None = None

@@ -75,7 +75,8 @@ def _birth(customer: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Attempt:
-    """How often, since when, and how the last one went. `ms`: latency of the last attempt."""
+    """How often, since when, and how the last one went. `ms`: latency of the last attempt. `off`: how often it
+    was put off without an attempt, because the destination did not answer others."""
 
     count: int
     first_at: str
@@ -83,6 +84,7 @@ class Attempt:
     ms: int = 0
     reason: str = ""
     excerpt: str = ""
+    off: int = 0
 
 
 _marked: dict[Key, bool] = {}
@@ -179,6 +181,8 @@ def _row(duty: Duty, status: str, attempt: Attempt) -> Item:
     }
     if duty.of_customer:
         row["cu"] = duty.sort
+    if attempt.off and status == DELAYED:
+        row["off"] = attempt.off
     optional = {"f": attempt.first_at if attempt.count > 1 else "", "why": attempt.reason, "ex": attempt.excerpt}
     return row | {name: value[:1000] for name, value in optional.items() if value}
 
@@ -190,7 +194,7 @@ def reopen(table: Table, row: Item) -> None:
     moved = Update(
         (row["pk"], row["sk"]),
         change | {"gsk": instants.from_ms(due + GRACE_MS), "at": instants.from_ms(due)},
-        remove=("f",),
+        remove=("f", "off"),
         when=equal(st=row["st"], n=row["n"]),
     )
     if table.write(moved):

@@ -58,6 +58,7 @@ CROSSED_WITHIN_MS = 86_400_000
 """So long systems send their webhooks again. What they tell later than that a look of reconciling finds."""
 ASK_AGAIN, REACHABLE_WITHIN_MS = 10.0, 600_000
 """Seconds at first, then ever longer: how a customer is reached may be told just after what he is to be told."""
+NOT_TRIED = "not tried: the destination had just not answered"
 SLOW = "it answers slowly, and enough of us are asking"
 SLOW_PAUSE = (1.0, 10.0)
 """Seconds: not longer, because it may be fast again by then."""
@@ -116,12 +117,12 @@ class Post:
         return self.office.person_of(wanted, seen, (f"C#{self.connection.id}",))
 
 
-def deliver(office: Office, duty: Duty, *, tried: bool, failing: str = "", crowded: bool = False) -> str:
+def deliver(office: Office, duty: Duty, *, tried: bool, down: float = 0.0, crowded: bool = False) -> str:
     """The outcome: delivered, delayed, unknown, rejected, unauthorized, gone, held, dropped.
 
-    `tried`: this message was received before, so an attempt may have died half-way. `failing`:
-    why this destination cannot be reached now; the duty is put off without an attempt. `crowded`: it is
-    slow, and enough workers are there; so too.
+    `tried`: this message was received before, so an attempt may have died half-way. `down`: seconds for
+    which this destination is left alone, because it does not answer; the duty is put off without an attempt.
+    `crowded`: it is slow, and enough workers are there; so too.
     Raises Busy and StorageUnavailable: the message is taken again.
     """
     duty, found = _found(office.table, duty)
@@ -138,8 +139,9 @@ def deliver(office: Office, duty: Duty, *, tried: bool, failing: str = "", crowd
         reason = f"connection {connection.status}: {connection.reason}"
         deliveries.held(office.table, duty, replace(attempt, reason=reason))
         return "held"
-    if failing:
-        return _put_off(office.table, duty, replace(attempt, count=attempt.count - 1), Delayed(failing))
+    if down:
+        untried = replace(attempt, count=attempt.count - 1, off=attempt.off + 1)
+        return _put_off(office.table, duty, untried, Delayed(NOT_TRIED, retry_after=down))
     chance = _Chance(office, connection, duty, found)
     if crowded:
         return _lined_up(chance, attempt, Paced(SLOW, random.uniform(*SLOW_PAUSE), untried=True))  # noqa: S311
@@ -166,7 +168,9 @@ def _settled(row: Item, duty: Duty) -> bool:
 
 def _attempt(row: Item | None) -> Attempt:
     now = instants.now()
-    return Attempt(row["n"] + 1, str(row.get("f", row["at"])), now) if row else Attempt(1, now, now)
+    if row is None:
+        return Attempt(1, now, now)
+    return Attempt(row["n"] + 1, str(row.get("f", row["at"])), now, off=int(row.get("off", 0)))
 
 
 @dataclass(frozen=True)
@@ -551,7 +555,8 @@ def _lined_up(chance: _Chance, attempt: Attempt, failed: Delayed) -> str:
 
 def _put_off(table: Table, duty: Duty, attempt: Attempt, failed: Delayed) -> str:
     first, now = instants.to_ms(attempt.first_at), instants.now_ms()
-    wait = next_attempt(max(1, attempt.count), first, now, failed.retry_after, random.random())  # noqa: S311
+    rounds = max(1, attempt.count + attempt.off)
+    wait = next_attempt(rounds, first, now, failed.retry_after, random.random())  # noqa: S311
     attempt = replace(attempt, reason=failed.reason, excerpt=failed.excerpt, request=failed.request)
     if wait is None:
         deliveries.parked(table, duty, replace(attempt, reason=f"given up after three days: {failed.reason}"))

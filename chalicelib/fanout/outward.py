@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
 from chalicelib.errors import Paced, Unauthorized
@@ -26,7 +28,14 @@ SLOW_SECONDS = 1.0
 """A request that takes longer tells that its system is slow, for as long as this container"""
 REMEMBERED_SECONDS = 60.0
 """remembers it. Our own work does not count: a busy machine makes nobody else slow."""
+REFUSALS = 2
+"""One system error may be about one record, two in a row are about the system. No answer at all tells at once."""
+FIRST_REST, LONGEST_REST, DOUBLINGS = 2.0, 30.0, 4
+"""Seconds for which this container then asks it nothing, twice as long each time: what waits costs little, and
+the workers are free for others."""
 _slow: dict[str, float] = {}
+_down: dict[str, tuple[int, float]] = {}
+"""Failures in a row, and the moment (monotonic) until which it is left alone."""
 
 
 def slow(connection: str) -> float:
@@ -34,13 +43,30 @@ def slow(connection: str) -> float:
     return max(0.0, _slow.get(connection, 0.0) - time.monotonic())
 
 
-def note(connection: str, seconds: float) -> None:
+def down(connection: str) -> float:
+    """Seconds for which it is left alone here, because it just did not answer or failed; 0: ask."""
+    return max(0.0, _down.get(connection, (0, 0.0))[1] - time.monotonic())
+
+
+def note(connection: str, seconds: float, status: int) -> None:
+    """What one request told. `status` 0: it had no answer."""
+    now = time.monotonic()
     if seconds > SLOW_SECONDS:
-        _slow[connection] = time.monotonic() + REMEMBERED_SECONDS
+        _slow[connection] = now + REMEMBERED_SECONDS
+    if status and status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.TOO_MANY_REQUESTS:
+        _down.pop(connection, None)
+        return
+    failures, until = _down.get(connection, (0, 0.0))
+    if until > now:
+        return  # one that was under way when it was found out
+    failures += 1 if status or failures else REFUSALS
+    rest = math.ldexp(FIRST_REST, min(failures - REFUSALS, DOUBLINGS)) if failures >= REFUSALS else 0.0
+    _down[connection] = failures, now + min(rest, LONGEST_REST)
 
 
 def forget() -> None:
     _slow.clear()
+    _down.clear()
 
 
 def through(
@@ -83,7 +109,7 @@ def _http(connection: Connection, destination: Destination, plain: Secrets, base
     private = settings().allow_private_destinations
     http = destination.http(connection.settings, plain, base_url=base_url, allow_private=private)
     mapped = {name: tuple(outgoing.section(connection.mapping, name)) for name in destination.mapped}
-    return replace(http, pace=pace, mapped=mapped, timed=partial(note, connection.id))
+    return replace(http, pace=pace, mapped=mapped, watched=partial(note, connection.id))
 
 
 @dataclass

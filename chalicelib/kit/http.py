@@ -126,8 +126,8 @@ class Http:
     """Section → fields that the connection's mapping fills: where a record is emptied, they are too."""
     pace: Callable[[], None] | None = None
     """Called before each request; raises Delayed where we have asked enough for now."""
-    timed: Callable[[float], None] | None = None
-    """Told the seconds that each request took, whatever became of it."""
+    watched: Callable[[float, int], None] | None = None
+    """Told the seconds that each request took, and its status; 0 where none came."""
 
     def request(
         self,
@@ -158,16 +158,18 @@ class Http:
         raise self.failure(reply)
 
     def _watched(self, sent: tuple[str, str, bytes], headers: dict[str, str]) -> Reply:
-        begun = time.monotonic()
+        begun, status = time.monotonic(), 0
         method, url, payload = sent
         try:
-            return self._exchange(method, url, headers, payload)
+            reply = self._exchange(method, url, headers, payload)
+            status = reply.status
+            return reply
         except DeliveryFailed as failed:
             failed.request = outline(*sent, self._sensitive())
             raise
         finally:
-            if self.timed:
-                self.timed(time.monotonic() - begun)
+            if self.watched:
+                self.watched(time.monotonic() - begun, status)
 
     def failure(
         self, reply: Reply, kind: type[DeliveryFailed] | None = None, why: str = "", after: float | None = None

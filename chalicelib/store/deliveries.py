@@ -76,7 +76,8 @@ def _birth(customer: str) -> tuple[str, str]:
 @dataclass(frozen=True)
 class Attempt:
     """How often, since when, and how the last one went. `ms`: latency of the last attempt; `request`, of
-    one that failed: what was asked, without any value."""
+    one that failed: what was asked, without any value. `off`: how often it was put off without an attempt,
+    because the destination did not answer others."""
 
     count: int
     first_at: str
@@ -85,6 +86,7 @@ class Attempt:
     reason: str = ""
     excerpt: str = ""
     request: str = ""
+    off: int = 0
 
 
 _marked: dict[Key, bool] = {}
@@ -181,6 +183,8 @@ def _row(duty: Duty, status: str, attempt: Attempt) -> Item:
     }
     if duty.of_customer:
         row["cu"] = duty.sort
+    if attempt.off and status == DELAYED:
+        row["off"] = attempt.off
     optional = {"f": attempt.first_at if attempt.count > 1 else "", "why": attempt.reason}
     optional |= {"ex": attempt.excerpt, "rq": attempt.request}
     return row | {name: value[:1000] for name, value in optional.items() if value}
@@ -193,7 +197,7 @@ def reopen(table: Table, row: Item) -> None:
     moved = Update(
         (row["pk"], row["sk"]),
         change | {"gsk": instants.from_ms(due + GRACE_MS), "at": instants.from_ms(due)},
-        remove=("f",),
+        remove=("f", "off"),
         when=equal(st=row["st"], n=row["n"]),
     )
     if table.write(moved):

@@ -1,5 +1,5 @@
 """The deliveries queue: each destination's share of a batch on its own thread, so that a slow
-or broken one does not delay the others; after an unreachable answer its rest is put off untried, and
+or broken one does not delay the others; while it does not answer its rest is put off untried, and
 so is what more than its few workers would do at a slow one."""
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import msgspec
 from chalicelib import telemetry
 from chalicelib.context import adopted, newest
 from chalicelib.context.record import rules_of
+from chalicelib.fanout import outward
 from chalicelib.fanout.deliver import Office, deliver
 from chalicelib.model import instants
 from chalicelib.store import connections, deliveries, organisation, queues, rules
@@ -44,7 +45,6 @@ def _connection(body: str) -> str:
 
 
 def _share(table: Table, batch: Batch, messages: list[Record]) -> None:
-    failing = ""
     office = Office(
         table,
         person_of(table),
@@ -61,12 +61,9 @@ def _share(table: Table, batch: Batch, messages: list[Record]) -> None:
     turns = Turns(table, connection) if connection else None
 
     def work(message: Record) -> None:
-        nonlocal failing
         duty = msgspec.json.decode(message["body"], type=Duty)
         tried, crowded = receives(message) > 1, turns is not None and turns.crowded()
-        outcome = deliver(office, duty, tried=tried, failing=failing, crowded=crowded)
-        if outcome == "unknown":
-            failing = "not tried: the destination had just not answered"
+        deliver(office, duty, tried=tried, down=outward.down(duty.connection), crowded=crowded)
 
     for message in messages:
         batch.take(message, work, lambda each, why: _park(table, each, why))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -350,8 +351,33 @@ def test_an_older_message_does_not_take_it_back(desk: Desk) -> None:
 
 
 def test_an_unreachable_destination_puts_the_rest_off_untried(desk: Desk) -> None:
-    assert desk.go(failing="had just not answered") == "delayed"
+    assert desk.go(down=8.0) == "delayed"
     assert desk.row()["n"] == 0 and desk.system.seen == []
+    assert "not tried" in desk.row()["why"]
+
+
+def test_what_is_put_off_untried_comes_back_ever_later_and_is_no_attempt(desk: Desk) -> None:
+    duty = desk.duty()
+    waits = []
+    for _ in range(8):
+        with replaced((random, "random", lambda: 0.999)):
+            desk.go(down=1.0)
+        row = desk.row()
+        waits.append(instants.to_ms(row["due"]) - instants.to_ms(row["at"]))
+        due(desk, duty, 0)
+    assert waits == sorted(waits) and waits[-1] > 20 * waits[0], "a thousand that wait must not knock all the time"
+    assert desk.row()["n"] == 0
+    assert desk.go() == "delivered"
+    assert desk.row()["n"] == 1 and "off" not in desk.row()
+
+
+def test_a_redrive_begins_anew(desk: Desk) -> None:
+    for _ in range(5):
+        desk.go(down=1.0)
+        due(desk, desk.duty(), 0)
+    with replaced((deliveries, "send", lambda duties, delay=0: None)):
+        deliveries.reopen(desk.table, desk.row())
+    assert "off" not in desk.row()
 
 
 def test_put_off_by_our_own_pace_it_was_no_attempt_and_comes_back_in_its_turn(desk: Desk) -> None:

@@ -68,7 +68,7 @@ def test_a_fast_system_costs_nothing_and_has_as_many_workers_as_come() -> None:
     table = MemoryTable()
     shares = [Turns(table, connection()) for _ in range(9)]
     assert not any(share.crowded() for share in shares)
-    outward.note("con", 0.9)
+    outward.note("con", 0.9, 200)
     assert not any(share.crowded() for share in shares)
     for share in shares:
         share.leave()
@@ -78,7 +78,7 @@ def test_a_fast_system_costs_nothing_and_has_as_many_workers_as_come() -> None:
 def test_a_slow_one_keeps_two_until_one_leaves_and_is_forgiven() -> None:
     table = MemoryTable()
     shares = [Turns(table, connection()) for _ in range(3)]
-    outward.note("con", outward.SLOW_SECONDS + 1)
+    outward.note("con", outward.SLOW_SECONDS + 1, 200)
     assert [share.crowded() for share in shares] == [False, False, True]
     assert not shares[0].crowded(), "who has a slot goes on"
     shares[0].leave()
@@ -90,7 +90,7 @@ def test_a_slow_one_keeps_two_until_one_leaves_and_is_forgiven() -> None:
 def test_one_worker_finds_it_slow_and_all_know() -> None:
     table = MemoryTable()
     first = Turns(table, connection())
-    outward.note("con", outward.SLOW_SECONDS + 1)
+    outward.note("con", outward.SLOW_SECONDS + 1, 200)
     assert not first.crowded()
     first.leave()
     forget()
@@ -151,3 +151,41 @@ class Echo(Standin):
 
     def answer(self, call: Call) -> Answer:
         return Answer(200, {})
+
+
+def later(seconds: float) -> tuple[Any, str, Any]:
+    clock = time.monotonic() + seconds
+    return time, "monotonic", lambda: clock
+
+
+def test_one_that_gives_no_answer_is_left_alone_ever_longer_until_it_answers() -> None:
+    assert not outward.down("con")
+    rests, at = [], 0.0
+    for _ in range(8):
+        with replaced(later(at)):
+            outward.note("con", 0.1, 0)
+            rests.append(round(outward.down("con")))
+            assert not outward.down("another")
+        at += rests[-1] + 1
+        with replaced(later(at)):
+            assert not outward.down("con"), "and then one may try"
+    assert rests == [2, 4, 8, 16, 30, 30, 30, 30]
+    with replaced(later(at)):
+        outward.note("con", 0.1, 200)
+    assert not outward.down("con")
+    outward.note("con", 0.1, 0)
+    assert round(outward.down("con")) == 2, "it begins anew"
+
+
+@pytest.mark.parametrize(("status", "left_alone"), [(500, True), (503, True), (429, True), (404, False), (409, False)])
+def test_one_error_may_be_about_one_record_and_two_are_about_the_system(status: int, left_alone: bool) -> None:
+    outward.note("con", 0.1, status)
+    assert not outward.down("con")
+    outward.note("con", 0.1, status)
+    assert bool(outward.down("con")) is left_alone
+
+
+def test_what_was_under_way_when_it_was_found_out_tells_nothing_new() -> None:
+    for _ in range(20):
+        outward.note("con", 0.1, 0)
+    assert round(outward.down("con")) == 2

@@ -134,3 +134,23 @@ def test_without_its_dictionary_the_catalogue_is_english_and_says_so(browser: Br
         at(seen, "connections/new/aircall", "form.connect")
         assert seen.page.locator(".steps li[lang=en]").count() == 4
         assert seen.page.locator('[data-name="account"] label [lang=en]').text_content() == "Account"
+
+
+def test_what_happened_under_a_minute_ago_happened_just_now(browser: Browser, who: Integrator) -> None:
+    said = {
+        "nl-NL": ["zojuist", "zojuist", "1 minuut geleden", "over 2 minuten"],
+        "en-GB": ["just now", "just now", "1 minute ago", "in 2 minutes"],
+    }
+    for locale, wanted in said.items():
+        with visit(browser, who.url, locale=locale) as seen:
+            sign_in(seen, who.key)
+            module = seen.page.get_attribute('link[href$="/format.js"]', "href")
+            found = seen.page.evaluate(
+                """async (path) => {
+                    const { ago } = await import(new URL(path, location.href).href);
+                    return [-1, -55, -65, 130].map((seconds) => ago(new Date(Date.now() + seconds * 1000).toISOString()));
+                }""",
+                module,
+            )
+            assert found == wanted
+            assert seen.wrong == []

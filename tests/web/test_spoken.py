@@ -181,6 +181,32 @@ PLACES = [
 ]
 TELLING = {"jwt", "outgoing", "public_keys", "signatures", "wishes"}
 """Whose functions answer with a reason."""
+WORKING = ("Delayed", "FetchDelayed", "Gone", "Paced", "Rejected", "Unauthorized", "Unknown")
+"""What is raised with a reason that a receipt, a delivery or a job then shows."""
+WORKS = [
+    ROOT / "chalicelib" / f"{name}.py"
+    for name in [
+        "context/adopted",
+        "ingest/certificates",
+        "ingest/fetch",
+        "ingest/grants",
+        "ingest/read",
+        "fanout/deliver",
+        "fanout/forget",
+        "fanout/grants",
+        "fanout/messages",
+        "fanout/reconcile",
+        "kit/addresses",
+        "kit/http",
+        "kit/sending",
+        "kit/signing",
+        "workers/alert",
+        "workers/context",
+        "workers/jobs",
+        "workers/missed",
+        "workers/sweep",
+    ]
+]
 COMPOSED = {"X1: X1", "must be a X1", "must hold X1s only", "no such X1", "X1 keeps no X1 that could be filled"}
 """Made of other reasons, or of words of a closed set: those are in `CLOSED`."""
 CLOSED = {
@@ -190,6 +216,8 @@ CLOSED = {
     "no such cut",
     "Odoo keeps no contact that could be filled",
     "Odoo keeps no activity that could be filled",
+    "occurred before an erasure",
+    "occurred longer ago than this connection's events are kept",
     "paused by hand",
     "the connection was deleted",
     DELETED,
@@ -229,6 +257,19 @@ def reasons(path: Path) -> Iterator[str]:
             yield from (each for each in said(node.value, module) if " " in each and path.stem in TELLING)
 
 
+def works(path: Path) -> Iterator[str]:
+    """The reasons in a module of the workers: raised, given by the name `reason`, or answered."""
+    module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call):
+            raised = isinstance(node.func, ast.Name) and node.func.id in WORKING
+            yield from said(node.args[0], module) if raised and node.args else ()
+            for named in (each for each in node.keywords if each.arg == "reason"):
+                yield from said(named.value, module)
+        elif isinstance(node, ast.Return) and path.stem in ("forget", "messages", "reconcile"):
+            yield from (each for each in said(node.value, module) if " " in each and each != "in step")
+
+
 @lru_cache(maxsize=1)
 def patterns() -> list[tuple[re.Pattern[str], str]]:
     """Those with holes, the most telling first: as `spoken.js` has them."""
@@ -251,11 +292,21 @@ def test_each_reason_that_is_raised_is_said_in_dutch(path: Path) -> None:
     assert missing == [], "write them in chalicelib/web/reasons_nl.json"
 
 
+@pytest.mark.parametrize("path", WORKS, ids=lambda path: path.stem)
+def test_each_reason_of_the_workers_is_said_in_dutch(path: Path) -> None:
+    missing = sorted({each for each in works(path) if each and each not in COMPOSED and not dutch(each)})
+    assert missing == [], "write them in chalicelib/web/reasons_nl.json"
+
+
 def test_the_reasons_are_found_where_they_are_raised() -> None:
     """So that the test above cannot pass because it looks at nothing."""
     found = {each for path in PLACES for each in reasons(path)}
     some = {"is required", "say why in at most 500 characters", "the signature does not match", settings.FRAME}
     assert some <= found and len(found) > 150, len(found)
+    later = {each for path in WORKS for each in works(path)}
+    assert {"no text to send", "given up after three days: X1", "no agent answered"} <= later and len(later) > 35, len(
+        later
+    )
 
 
 @pytest.mark.parametrize("reason", sorted(CLOSED))

@@ -155,7 +155,7 @@ function placeOf(what, told) {
 /** @param {any} line */
 function detailOf(line) {
   if (RUNNING_OUT.includes(line.what)) return word("erasure_runs_out", line.what);
-  return line.detail ?? "";
+  return because(line.detail);
 }
 
 /** @param {string} said */

@@ -4,7 +4,10 @@ import { get, Refused, send } from "./api.js";
 import { el, fill, icon, link } from "./dom.js";
 import { Fields, NotFilledIn, textField } from "./form.js";
 import { attempt, badge, card, everything, heading, say } from "./parts.js";
+import { because, learn, spoken } from "./spoken.js";
 import { count, text, word } from "./texts.js";
+
+/** @typedef {import("./form.js").Schema} Schema */
 
 /** Settings that every provider has, by the names that the catalogue gives them: seldom needed, so folded. */
 export const COMMON = [
@@ -18,7 +21,7 @@ const PROVEN = { "live-proven": "good", "vendor vector": "good", documented: "su
 
 /** @param {HTMLElement} place @param {import("./console.js").Route} route */
 export async function showCatalogue(place, route) {
-  const all = await everything("providers", "providers");
+  const [all] = await Promise.all([everything("providers", "providers"), learn("catalogue")]);
   const cards = el("ul", { class: "catalogue" });
   const found = el("p", { class: "soft", role: "status" });
   const search = /** @type {HTMLInputElement} */ (el("input", { type: "search", id: "search", autocomplete: "off", input: () => again() }));
@@ -52,7 +55,7 @@ function select(family, values, change) {
 
 /** @param {any} each @param {string} asked @param {Record<string, HTMLSelectElement>} selects */
 function fits(each, asked, { kind, channel, grade }) {
-  const words = `${each.name} ${each.slug} ${each.channels.join(" ")} ${each.event_types.join(" ")}`.toLowerCase();
+  const words = `${each.name} ${nameOf(each)} ${each.slug} ${each.channels.join(" ")} ${each.event_types.join(" ")}`.toLowerCase();
   const both = kind.value && each.kind === "both" && kind.value !== "both";
   return (
     asked.toLowerCase().split(/\s+/).every((part) => words.includes(part)) &&
@@ -62,12 +65,30 @@ function fits(each, asked, { kind, channel, grade }) {
   );
 }
 
+/** A provider with the form that it needs, in the reader's language. @param {string} slug */
+export async function providerOf(slug) {
+  const [{ body }] = await Promise.all([get(`providers/${encodeURIComponent(slug)}`), learn("catalogue")]);
+  return { ...body, name: nameOf(body), settings: inOurWords(body.settings), secrets: inOurWords(body.secrets) };
+}
+
+/** Most are brands, which no language changes. @param {any} provider */
+const nameOf = (provider) => spoken(provider.name).said;
+
+/** @param {Schema} schema @returns {Schema} */
+function inOurWords(schema) {
+  const properties = Object.entries(schema.properties).map(([name, each]) => {
+    const [title, description] = [spoken(each.title), spoken(each.description)];
+    return [name, { ...each, title: title.said, description: description.said, lang: title.lang ?? description.lang }];
+  });
+  return { ...schema, properties: Object.fromEntries(properties) };
+}
+
 /** @param {any} each */
 function cardOf(each) {
   const channels = [...new Set(each.channels)].map((channel) => el("span", { class: "channel" }, icon(channel), word("channel", channel)));
   return el(
     "li", { class: "provider" },
-    el("a", { href: `#/connections/new/${encodeURIComponent(each.slug)}` }, each.name),
+    el("a", { href: `#/connections/new/${encodeURIComponent(each.slug)}` }, nameOf(each)),
     el("p", { class: "marks" }, badge("", word("provider_kind", each.kind)), gradeOf(each.grade)),
     channels.length > 0 && el("p", { class: "channels soft" }, channels.slice(0, 4), channels.length > 4 && `+${channels.length - 4}`),
   );
@@ -78,7 +99,7 @@ const gradeOf = (grade) => badge(PROVEN[grade] ?? "", word("grade", grade));
 
 /** @param {HTMLElement} place @param {string} slug */
 export async function showNew(place, slug) {
-  const { body: provider } = await get(`providers/${encodeURIComponent(slug)}`);
+  const provider = await providerOf(slug);
   const about = el("span", { class: "marks" }, badge("", word("provider_kind", provider.kind)), gradeOf(provider.grade), link(provider.docs, text("provider.docs")));
   fill(
     place,
@@ -93,13 +114,13 @@ export async function showNew(place, slug) {
 export function steps(setup, hook) {
   if (setup.length === 0) return null;
   const parts = (/** @type {string} */ step) => step.split("{hook_url}").flatMap((part, at) => (at ? [hook ? el("code", {}, hook) : el("em", {}, text("setup.hook")), part] : [part]));
-  return card(text("setup"), el("ol", { class: "steps", lang: "en" }, setup.map((step) => el("li", {}, parts(step)))));
+  return card(text("setup"), el("ol", { class: "steps" }, setup.map(spoken).map(({ said, lang }) => el("li", { lang }, parts(said)))));
 }
 
 /** @param {string[]} facts */
 export function unproven(facts) {
   if (facts.length === 0) return null;
-  return el("details", { class: "card more-fields" }, el("summary", {}, text("provider.unverified")), el("ul", { class: "bullets", lang: "en" }, facts.map((fact) => el("li", {}, fact))));
+  return el("details", { class: "card more-fields" }, el("summary", {}, text("provider.unverified")), el("ul", { class: "bullets" }, facts.map(spoken).map(({ said, lang }) => el("li", { lang }, said))));
 }
 
 /** @param {any} provider */
@@ -129,7 +150,7 @@ function formOf(provider) {
   return form;
 }
 
-/** Which settings are folded. @param {import("./form.js").Schema} schema @returns {(name: string) => boolean} */
+/** Which settings are folded. @param {Schema} schema @returns {(name: string) => boolean} */
 export function seldom({ properties, required = [] }) {
   const own = Object.keys(properties).filter((each) => !COMMON.includes(each));
   const shown = new Set([...required, ...(own.length > MANY ? own.filter((each) => FIRST.includes(each)) : own)]);
@@ -140,7 +161,7 @@ export function seldom({ properties, required = [] }) {
 function templateField(templates) {
   const names = Object.keys(templates);
   if (names.length === 0) return null;
-  const options = names.map((each) => el("option", { value: each }, each.replaceAll("_", " ")));
+  const options = names.map((each) => el("option", { value: each }, word("template_name", each)));
   const chosen = /** @type {HTMLSelectElement} */ (el("select", { id: "template" }, el("option", { value: "" }, text("template.none")), options));
   const place = el("div", { class: "field wide" }, el("label", { for: "template" }, text("template")), chosen, el("p", { class: "help" }, text("template.help")));
   return { place, chosen: () => chosen.value };
@@ -157,11 +178,12 @@ export async function made(form, groups, work) {
     return true;
   } catch (wrong) {
     const errors = wrong instanceof Refused ? wrong.errors : [];
+    await learn("reasons");
     if (!(wrong instanceof NotFilledIn) && errors.length === 0) throw wrong;
     // What was not even sent is marked already, by the field itself.
     if (errors.length) for (const each of groups) each.mark(errors);
     const rest = errors.filter((error) => !groups.some((each) => error.pointer.startsWith(`${each.pointer}/`)));
-    say([text("field.mistakes"), ...rest.map((error) => `${error.pointer} ${error.detail}`)].join(" "), "bad");
+    say([text("field.mistakes"), ...rest.flatMap((error) => [` ${error.pointer} `, ...because(error.detail)])], "bad");
     showFirst(form);
     return false;
   }

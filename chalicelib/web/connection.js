@@ -1,11 +1,12 @@
 /** One connection: how it stands, what it needs, and what can be done with it. */
 
 import { get, send } from "./api.js";
-import { made, seldom, steps, unproven } from "./catalogue.js";
+import { made, providerOf, seldom, steps, unproven } from "./catalogue.js";
 import { el, fill, icon } from "./dom.js";
 import { Fields, textField } from "./form.js";
 import { mappable, showMapping } from "./mapping.js";
 import { attempt, badge, button, card, confirmed, copyField, facts, heading, poller, progress, say, when } from "./parts.js";
+import { because, learn } from "./spoken.js";
 import { nameOf, newestRefusal, refusedLately, standing, standingOf, verdicts } from "./standing.js";
 import { count, text } from "./texts.js";
 
@@ -23,7 +24,7 @@ const ADVICE = [
 export async function showConnection(place, id, part, query) {
   const path = `connections/${encodeURIComponent(id)}`;
   const { body: connection } = await get(path);
-  const { body: provider } = await get(`providers/${encodeURIComponent(connection.provider)}`);
+  const [provider] = await Promise.all([providerOf(connection.provider), learn("reasons")]);
   if (part === "mapping") return showMapping(place, connection, provider, query.get("receipt") ?? "");
   return showState(place, path, connection, provider);
 }
@@ -61,7 +62,7 @@ function top(connection, provider, reload) {
     await reload();
     say(text(paused ? "connection.resumed" : "connection.paused"));
   }));
-  const about = el("span", { class: "marks" }, standing(connection), badge("", provider.name), connection.reason && el("span", { class: "soft" }, connection.reason));
+  const about = el("span", { class: "marks" }, standing(connection), badge("", provider.name), connection.reason && el("span", { class: "soft" }, because(connection.reason)));
   const actions = [connection.hook_url && connection.status === "active" && test, connection.status !== "disabled" && turn];
   return heading(nameOf(connection), { about, back: ["#/connections", text("nav.connections")], actions: actions.filter(Boolean) });
 }
@@ -96,11 +97,11 @@ function refusals(connection) {
   if (!newest) return null;
   const lately = refusedLately(connection);
   const [, advice] = ADVICE.find(([fits]) => /** @type {RegExp} */ (fits).test(newest.reason)) ?? [null, "advice.secret"];
-  const list = el("ul", { class: "bullets" }, connection.refusals.map((/** @type {any} */ each) => el("li", {}, when(each.at), " · ", el("span", { lang: "en" }, each.reason))));
+  const list = el("ul", { class: "bullets" }, connection.refusals.map((/** @type {any} */ each) => el("li", {}, when(each.at), " · ", because(each.reason))));
   return el(
     "section", { class: `card ${lately ? "bad" : ""}`, "data-refusals": connection.refusals.length },
     el("h2", {}, text(lately ? "refusals" : "refusals.before")),
-    el("p", {}, count("refusals.many", connection.refusals.length), " ", el("span", { class: "strong", lang: "en" }, newest.reason), ", ", when(newest.at), "."),
+    el("p", {}, count("refusals.many", connection.refusals.length), " ", el("span", { class: "strong" }, because(newest.reason)), ", ", when(newest.at), "."),
     lately && el("p", { class: "strong" }, text(String(advice))),
     lately && el("p", {}, text("advice.then")),
     el("details", { class: "more-fields" }, el("summary", {}, text("refusals.all")), list, el("p", { class: "soft" }, text("refusals.note"))),
@@ -118,7 +119,7 @@ function stateOf(connection) {
       [text("connection.since"), when(connection.created_at)],
       [text("connection.id"), el("code", {}, connection.id)],
       [text("catch_up.last"), asked?.last && el("span", {}, when(asked.last), " · ", count("catch_up.found", asked.found))],
-      [text("catch_up.reason"), asked?.reason],
+      [text("catch_up.reason"), asked?.reason && el("span", {}, because(asked.reason))],
     ]),
   );
 }

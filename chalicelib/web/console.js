@@ -6,6 +6,7 @@ import nl from "./console_nl.js";
 import { by, el, fill, icon } from "./dom.js";
 import { EXPIRED, say } from "./parts.js";
 import { forget, key, remember, takeFromAddress } from "./session.js";
+import { learn } from "./spoken.js";
 import { add, fillFrame, language, speak, text } from "./texts.js";
 
 /**
@@ -108,7 +109,7 @@ async function go() {
   document.title = `${text(entry.text)} – Draad`;
   reveal("view");
   try {
-    const view = /** @type {View} */ (await import(entry.module));
+    const [view] = /** @type {[View, void]} */ (await Promise.all([import(entry.module), learn("reasons")]));
     const leave = turn === state.turn ? await view.show(place, route) : null;
     if (turn !== state.turn) return void leave?.();
     state.leave = leave ?? null;

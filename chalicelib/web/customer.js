@@ -146,16 +146,17 @@ function progress(each) {
   return parts.join(", ");
 }
 
-/** Why something is late, each reason once with the types it is about. @param {any[]} late */
+/** Why something is late, each reason once with the types it is about. Most reasons are the other system's own words. @param {any[]} late */
 function reasons(late) {
-  /** @type {Map<string, Set<string>>} */
+  /** @type {Map<string, {why: string, due: string, types: Set<string>}>} */
   const found = new Map();
-  for (const each of late) {
-    const due = each.due_at ? text("sync.due", { time: ago(each.due_at) }) : "";
-    const why = [each.reason, due].filter(Boolean).join(" · ");
-    if (why) found.set(why, (found.get(why) ?? new Set()).add(word("type", each.type)));
+  for (const { reason, due_at, type } of late) {
+    const due = due_at ? text("sync.due", { time: ago(due_at) }) : "";
+    const same = found.get(`${reason} ${due}`) ?? { why: reason, due, types: new Set() };
+    same.types.add(word("type", type));
+    if (reason || due) found.set(`${reason} ${due}`, same);
   }
-  return [...found].map(([why, types]) => `${[...types].join(", ")} · ${why}`);
+  return [...found.values()].map(({ why, due, types }) => [[...types].join(", "), why && el("span", { lang: "en" }, ` · ${why}`), due && ` · ${due}`]);
 }
 
 /** @param {any} each */

@@ -3,6 +3,7 @@
 import { Refused, send } from "./api.js";
 import { open } from "./dialog.js";
 import { el, fill } from "./dom.js";
+import { around, learn, refusal } from "./spoken.js";
 import { text, word } from "./texts.js";
 
 const SHOWN = 8;
@@ -78,7 +79,7 @@ function form(parts, preview, go, confirm, close) {
       await confirm();
     } catch (failed) {
       preview.go.disabled = false;
-      wrong.textContent = saying(failed);
+      fill(wrong, await saying(failed));
     }
   };
   preview.go.textContent = go;
@@ -86,9 +87,11 @@ function form(parts, preview, go, confirm, close) {
   return el("form", { submit: (event) => void submit(event) }, ...parts, wrong, buttons);
 }
 
-/** @param {unknown} wrong */
-export function saying(wrong) {
-  return wrong instanceof Refused ? text("refused", { detail: wrong.message }) : text("offline");
+/** @param {unknown} wrong @returns {Promise<import("./dom.js").Child | import("./dom.js").Child[]>} */
+export async function saying(wrong) {
+  if (!(wrong instanceof Refused)) return text("offline");
+  await learn("reasons");
+  return around("refused", "detail", refusal(wrong));
 }
 
 /** What would come of it, told before it is done. */
@@ -118,7 +121,8 @@ class Preview {
       this.show(told);
       this.heard(told);
     } catch (wrong) {
-      if (turn === this.turn) fill(this.place, el("p", { class: "reason" }, saying(wrong)));
+      const said = await saying(wrong);
+      if (turn === this.turn) fill(this.place, el("p", { class: "reason" }, said));
     }
   }
 

@@ -191,6 +191,7 @@ export default {
   "no_name": "No name yet",
   "not_found": "No such customer",
   "not_found.text": "The address may be incomplete, or your link is for somebody else's page. Ask for a new link.",
+  "now": "just now",
   "offline": "The hub cannot be reached",
   "offline.text": "Check your connection. This page tries again by itself.",
   "other_key": "Use another key",

@@ -2,13 +2,15 @@
 
 import { button } from "./parts.js";
 import { el, fill, icon } from "./dom.js";
+import { becauseOf } from "./spoken.js";
 import { text } from "./texts.js";
 
 /**
- * @typedef {Record<string, any>} Property as JSON Schema says it
+ * @typedef {import("./dom.js").Child} Child
+ * @typedef {Record<string, any>} Property as JSON Schema says it; `lang` where its title and description are not in the page's
  * @typedef {{properties: Record<string, Property>, required?: string[]}} Schema
- * @typedef {{name: string, place: HTMLElement, value: () => unknown, mark: (detail: string) => void}} Field `value` is
- *   undefined when nothing was filled in; `mark` says what is wrong, or with "" that nothing is
+ * @typedef {{name: string, place: HTMLElement, value: () => unknown, mark: (said: Child | Child[]) => void}} Field `value` is
+ *   undefined when nothing was filled in; `mark` says what is wrong, or with nothing that nothing is
  */
 
 /** What cannot be sent, because it is not what its field is for. */
@@ -45,7 +47,7 @@ export class Fields {
     for (const each of this.all) {
       const pointer = `${this.pointer}/${each.name}`;
       const found = errors.filter((error) => error.pointer === pointer || error.pointer.startsWith(`${pointer}/`));
-      each.mark(found.map((error) => error.detail).join("; "));
+      each.mark(becauseOf(found.map((error) => error.detail)));
     }
   }
 }
@@ -65,21 +67,28 @@ function fieldOf(name, property, required, value) {
   const help = helpOf(property);
   for (const [key, said] of Object.entries({ id, name, "aria-describedby": `${id}-help ${id}-wrong`, spellcheck: "false" })) input.setAttribute(key, said);
   if (required && plain.type !== "boolean") input.setAttribute("aria-required", "true");
-  const label = el("label", { for: id }, property.title ?? name, required && el("span", { class: "needed" }, text("field.required")));
+  const label = el("label", { for: id }, titled(property, name), required && el("span", { class: "needed" }, text("field.required")));
   const place = el("div", { class: `field ${plain.type}`, "data-name": name }, label, secret ? veiled(input, property.title ?? name) : input, el("p", { class: "help", id: `${id}-help` }, help), wrong);
-  const mark = (/** @type {string} */ detail) => {
-    wrong.textContent = detail;
-    input.setAttribute("aria-invalid", String(detail !== ""));
+  const mark = (/** @type {Child | Child[]} */ said) => {
+    fill(wrong, said);
+    input.setAttribute("aria-invalid", String(wrong.textContent !== ""));
   };
   return { name, place, mark, value: () => valueOf(plain, input, mark) };
 }
 
-/** @param {Property} property */
+/** @param {Property} property @param {string} name @returns {Child} */
+const titled = (property, name) => (property.lang ? el("span", { lang: property.lang }, property.title ?? name) : property.title ?? name);
+
+/** @param {Property} property @returns {Child[]} */
 function helpOf(property) {
-  const usual = property.default === undefined ? "" : text("field.usual", { value: String(property.default) });
+  const usual = property.default === undefined ? "" : text("field.usual", { value: usualOf(property.default) });
   const many = property.type === "array" && !property.items?.enum ? text("field.many") : "";
-  return [property.description, many, usual].filter(Boolean).join(" · ");
+  const about = property.lang && property.description ? el("span", { lang: property.lang }, property.description) : property.description;
+  return [about, many, usual].filter(Boolean).flatMap((each, at) => [at > 0 && " · ", each]);
 }
+
+/** @param {unknown} value */
+const usualOf = (value) => (typeof value === "boolean" ? text(value ? "field.on" : "field.off") : String(value));
 
 /** @typedef {HTMLInputElement & HTMLTextAreaElement & HTMLSelectElement} Input */
 
@@ -116,7 +125,7 @@ function veiled(input, title) {
   return el("div", { class: "veiled" }, input, show);
 }
 
-/** @param {Property} property @param {Input} input @param {(detail: string) => void} mark */
+/** @param {Property} property @param {Input} input @param {Field["mark"]} mark */
 function valueOf(property, input, mark) {
   if (property.type === "boolean") return input.checked === Boolean(property.default) ? undefined : input.checked;
   const typed = property.type === "string" && !input.classList.contains("secret") ? input.value : input.value.trim();
@@ -126,7 +135,7 @@ function valueOf(property, input, mark) {
   return property.type === "object" ? parsed(typed, mark) : typed;
 }
 
-/** @param {string} typed @param {(detail: string) => void} mark */
+/** @param {string} typed @param {Field["mark"]} mark */
 function parsed(typed, mark) {
   try {
     return JSON.parse(typed);

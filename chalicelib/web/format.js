@@ -3,8 +3,11 @@
 import { locale, text } from "./texts.js";
 
 const DAY_MS = 86_400_000;
+const MINUTE_MS = 60_000;
+/** By how much clocks may differ. */
+const SKEW_MS = 2000;
 /** @type {[Intl.RelativeTimeFormatUnit, number][]} */
-const UNITS = [["year", 365 * DAY_MS], ["month", 30 * DAY_MS], ["day", DAY_MS], ["hour", 3_600_000], ["minute", 60_000]];
+const UNITS = [["year", 365 * DAY_MS], ["month", 30 * DAY_MS], ["day", DAY_MS], ["hour", 3_600_000], ["minute", MINUTE_MS]];
 
 /** @type {Map<string, Intl.DateTimeFormat>} */
 const formats = new Map();
@@ -39,11 +42,13 @@ export function dayName(at) {
   return shown(at, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
 }
 
-/** @param {string} at */
+/** How long ago, or how soon. @param {string} at */
 export function ago(at) {
   const past = new Date(at).getTime() - Date.now();
+  // Intl has one word for the minute before and the one after, which in Dutch means the one after.
+  if (past > -MINUTE_MS && past < SKEW_MS) return text("now");
   const format = new Intl.RelativeTimeFormat(locale(), { numeric: "auto" });
-  const [unit, size] = UNITS.find(([, length]) => Math.abs(past) >= length) ?? ["minute", 60_000];
+  const [unit, size] = UNITS.find(([, length]) => Math.abs(past) >= length) ?? ["minute", MINUTE_MS];
   return Number.isNaN(past) ? at : format.format(Math.trunc(past / size), unit);
 }
 

@@ -32,7 +32,8 @@ export function handOver({ id, channel: here }, name, preferred) {
       const made = await send("POST", `conversations/${encodeURIComponent(id)}/handovers`, { channel, notify: notify.checked });
       unlessLater(() => show(place, made));
     } catch (wrong) {
-      unlessLater(() => fill(place, el("p", { class: "reason" }, saying(wrong))));
+      const said = await saying(wrong);
+      unlessLater(() => fill(place, el("p", { class: "reason" }, said)));
     }
   };
   const chips = el("div", { class: "chips wrapped", role: "group", "aria-label": text("handover.to") }, offered.map((channel) => chip(channel, preferred, make)));

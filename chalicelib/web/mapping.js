@@ -5,6 +5,7 @@ import { el, fill } from "./dom.js";
 import { stamp } from "./format.js";
 import { attempt, button, card, complain, facts, heading, say } from "./parts.js";
 import { pretty } from "./receipt.js";
+import { because, learn } from "./spoken.js";
 import { nameOf } from "./standing.js";
 import { count, text, word } from "./texts.js";
 
@@ -56,7 +57,7 @@ function select(id, label, options, value, choose) {
 
 /** @param {Record<string, unknown>} known @param {HTMLTextAreaElement} code @param {() => void} changed */
 function templates(known, code, changed) {
-  const options = Object.keys(known).map((each) => /** @type {[string, string]} */ ([each, each.replaceAll("_", " ")]));
+  const options = Object.keys(known).map((each) => /** @type {[string, string]} */ ([each, word("template_name", each)]));
   if (options.length === 0) return null;
   return select("template", text("template"), [["", text("template.none")], ...options], "", (name) => {
     if (!name) return;
@@ -106,14 +107,14 @@ async function preview(state, code, result) {
 
 /** @param {Refused} wrong */
 function mistakes(wrong) {
-  const lines = wrong.errors.map((each) => el("li", {}, el("code", {}, each.pointer), " ", each.detail));
-  return el("div", { class: "wrong" }, el("p", {}, text("mapping.wrong")), el("ul", { class: "bullets", lang: "en" }, lines));
+  const lines = wrong.errors.map((each) => el("li", {}, el("code", {}, each.pointer), " ", because(each.detail)));
+  return el("div", { class: "wrong" }, el("p", {}, text("mapping.wrong")), el("ul", { class: "bullets" }, lines));
 }
 
 /** @param {any} found */
 function outcome(found) {
   const said = found.events.length ? count("mapping.events", found.events.length) : text("mapping.no_events", { verdict: word("verdict", found.verdict) });
-  return el("div", { class: "bare" }, el("p", { class: found.events.length ? "strong" : "wrong" }, said, found.reason && ` ${found.reason}`), found.events.map(eventOf));
+  return el("div", { class: "bare" }, el("p", { class: found.events.length ? "strong" : "wrong" }, said, found.reason && [" ", ...because(found.reason)]), found.events.map(eventOf));
 }
 
 /** @param {any} event */

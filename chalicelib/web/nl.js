@@ -191,6 +191,7 @@ export default {
   "no_name": "Nog geen naam",
   "not_found": "Geen klant gevonden",
   "not_found.text": "Het adres is misschien onvolledig, of uw link hoort bij een andere pagina. Vraag om een nieuwe link.",
+  "now": "zojuist",
   "offline": "De hub is niet bereikbaar",
   "offline.text": "Controleer uw verbinding. Deze pagina probeert het vanzelf opnieuw.",
   "other_key": "Andere sleutel gebruiken",

@@ -5,6 +5,7 @@ import { el, fill } from "./dom.js";
 import en from "./operate_en.js";
 import nl from "./operate_nl.js";
 import { everything, poller } from "./parts.js";
+import { becauseOf } from "./spoken.js";
 import { add, text } from "./texts.js";
 
 /** @typedef {import("./form.js").Field} Field */
@@ -138,7 +139,7 @@ export function marked(fields, errors) {
   let ours = 0;
   for (const each of fields) {
     const found = errors.filter(({ pointer }) => pointer === `/${each.name}` || pointer.startsWith(`/${each.name}/`));
-    each.mark(found.map(({ detail }) => detail).join("; "));
+    each.mark(becauseOf(found.map(({ detail }) => detail)));
     ours += found.length;
   }
   return ours;

@@ -4,37 +4,38 @@ import { get, Refused, Unreachable } from "./api.js";
 import { by, el, fill, icon } from "./dom.js";
 import { ago, moment } from "./format.js";
 import { Poll } from "./poll.js";
+import { around, learn, refusal } from "./spoken.js";
 import { count, text, word } from "./texts.js";
 
 /** The event by which a part tells the console that the key is no longer good. */
 export const EXPIRED = "draad:expired";
 const SAID_MS = 8000;
 const JOB_SECONDS = 1;
-const MINUTE_MS = 60_000;
 
 let saidLast = 0;
 
-/** One line for everybody, read out too. @param {string} said @param {"good" | "bad"} [kind] */
+/** One line for everybody, read out too. @param {import("./dom.js").Child | import("./dom.js").Child[]} said @param {"good" | "bad"} [kind] */
 export function say(said, kind = "good") {
   clearTimeout(saidLast);
-  by("said").textContent = said;
+  fill(by("said"), said);
   by("said").className = `toast ${kind}`;
   if (said && kind === "good") saidLast = setTimeout(() => say(""), SAID_MS);
 }
 
 /** Tells what went wrong with a call. @param {unknown} wrong */
-export function complain(wrong) {
-  if (wrong instanceof Refused && wrong.status === 401) document.dispatchEvent(new Event(EXPIRED));
-  else say(reasonOf(wrong), "bad");
+export async function complain(wrong) {
+  if (wrong instanceof Refused && wrong.status === 401) return void document.dispatchEvent(new Event(EXPIRED));
+  await learn("reasons");
+  say(reasonOf(wrong), "bad");
 }
 
-/** @param {unknown} wrong */
-export function reasonOf(wrong) {
+/** @param {unknown} wrong @returns {import("./dom.js").Child | import("./dom.js").Child[]} */
+function reasonOf(wrong) {
   if (wrong instanceof Unreachable) return text("failed.offline");
   if (!(wrong instanceof Refused)) throw wrong;
   if (wrong.status === 403) return text("failed.scope");
   if (wrong.status === 409) return text("failed.conflict");
-  return text("failed", { why: wrong.message });
+  return around("failed", "why", refusal(wrong));
 }
 
 /**
@@ -49,7 +50,7 @@ export async function attempt(button, work) {
   try {
     return await work();
   } catch (wrong) {
-    complain(wrong);
+    await complain(wrong);
     return null;
   } finally {
     button.removeAttribute("aria-busy");
@@ -84,8 +85,7 @@ export function badge(kind, said, drawn) {
 
 /** How long ago; the moment itself on hovering. @param {string | null | undefined} at */
 export function when(at) {
-  const said = at && (Math.abs(Date.now() - new Date(at).getTime()) < MINUTE_MS ? text("now") : ago(at));
-  return at ? el("time", { datetime: at, title: moment(at) }, said) : el("span", { class: "soft" }, text("never"));
+  return at ? el("time", { datetime: at, title: moment(at) }, ago(at)) : el("span", { class: "soft" }, text("never"));
 }
 
 /** Names and values; those without a value are left out. @param {[string, import("./dom.js").Child][]} pairs */
@@ -183,7 +183,7 @@ export function poller(ask, seconds) {
     } catch (wrong) {
       if (wrong instanceof Refused) {
         poll.stop();
-        complain(wrong);
+        await complain(wrong);
       }
       throw wrong;
     }

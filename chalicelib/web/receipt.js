@@ -4,6 +4,7 @@ import { get, Refused, send } from "./api.js";
 import { el, fill, icon } from "./dom.js";
 import { stamp } from "./format.js";
 import { attempt, badge, button, card, facts, heading, progress, when } from "./parts.js";
+import { because } from "./spoken.js";
 import { count, text, word } from "./texts.js";
 
 const LOOK = { accepted: "good", duplicate: "sure", malformed: "bad", failed: "bad" };
@@ -71,9 +72,9 @@ async function draw(place, path, connections, receipt) {
 
 /** What became of it. @param {any} receipt */
 function stateOf(receipt) {
-  if (receipt.test) return [card(text("receipt.events"), el("p", {}, text("receipt.of_test")), receipt.reason && el("p", { class: "soft", lang: "en" }, receipt.reason))];
+  if (receipt.test) return [card(text("receipt.events"), el("p", {}, text("receipt.of_test")), receipt.reason && el("p", { class: "soft" }, because(receipt.reason)))];
   return [
-    receipt.reason && el("section", { class: `card ${LOOK[receipt.verdict] === "bad" ? "bad" : "warn"}`, role: "status" }, el("h2", {}, text("receipt.reason")), el("p", { lang: "en" }, receipt.reason)),
+    receipt.reason && el("section", { class: `card ${LOOK[receipt.verdict] === "bad" ? "bad" : "warn"}`, role: "status" }, el("h2", {}, text("receipt.reason")), el("p", {}, because(receipt.reason))),
     card(text("receipt.events"), receipt.events.length ? el("ul", { class: "events" }, receipt.events.map(eventOf)) : el("p", { class: "soft" }, text("receipt.no_events"))),
   ].filter(Boolean);
 }

@@ -4,6 +4,7 @@ import { get, send } from "./api.js";
 import { el, fill, icon } from "./dom.js";
 import { choice, connectionName, daysAgo, keptUp, momentChoice, onChange, receivers } from "./operate.js";
 import { attempt, badge, button, card, facts, heading, List, poller, progress, say, when } from "./parts.js";
+import { because } from "./spoken.js";
 import { text, word } from "./texts.js";
 
 const SECONDS = 4;
@@ -73,7 +74,7 @@ function shapeOf(told) {
       word("delivery_kind", each.kind),
       standing(each.status),
       el("span", { class: "n" }, text("delivery.tries", { n: each.attempts, ms: each.latency_ms })),
-      each.status === "delivered" ? "" : el("span", { class: "clip", dir: "auto" }, each.reason ?? ""),
+      each.status === "delivered" ? "" : el("span", { class: "clip", dir: "auto" }, because(each.reason)),
     ],
   };
 }
@@ -121,7 +122,7 @@ function drawn(told, each, path, look) {
   return [
     heading(title, { back: ["#/deliveries", text("nav.deliveries")], actions }),
     el("p", { class: "marks" }, standing(each.status), el("span", { class: "soft" }, word("delivery_about", each.status))),
-    each.reason && each.status !== "delivered" && el("section", { class: `card ${each.status === "parked" ? "bad" : "warn"}` }, el("h2", {}, text("reason")), el("p", { dir: "auto" }, each.reason)),
+    each.reason && each.status !== "delivered" && el("section", { class: `card ${each.status === "parked" ? "bad" : "warn"}` }, el("h2", {}, text("reason")), el("p", { dir: "auto" }, because(each.reason))),
     card(text("delivery.attempt"), told_of(told, each)),
     excerpt(text("delivery.request"), each.request_excerpt),
     excerpt(text("delivery.response"), each.response_excerpt),

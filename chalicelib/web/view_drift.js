@@ -4,6 +4,7 @@ import { get, send } from "./api.js";
 import { el, fill, icon } from "./dom.js";
 import { choice, keptUp, onChange } from "./operate.js";
 import { attempt, badge, button, heading, List, poller, progress, say, when } from "./parts.js";
+import { because } from "./spoken.js";
 import { count, text, word } from "./texts.js";
 
 const SECONDS = 5;
@@ -54,7 +55,7 @@ function differences(asked, systems) {
     shape: {
       heads: [text("drift.found"), text("system"), text("drift.what"), text("reason"), text("drift.state")],
       id: (/** @type {any} */ each) => [each.connection, each.what, each.event, each.customer, each.record].join(" "),
-      row: (/** @type {any} */ each) => [when(each.found_at), el("span", { dir: "auto" }, name(each.connection)), badge("", word("drift_kind", each.what)), each.reason, stateOf(each)],
+      row: (/** @type {any} */ each) => [when(each.found_at), el("span", { dir: "auto" }, name(each.connection)), badge("", word("drift_kind", each.what)), because(each.reason), stateOf(each)],
     },
     path: "drift",
     name: "drift",

@@ -7,6 +7,7 @@ import { moment } from "./format.js";
 import { connectionName, keptUp, onChange, receivers } from "./operate.js";
 import { attempt, badge, button, card, facts, heading, List, poller, progress, table, when } from "./parts.js";
 import { customerSearch } from "./search.js";
+import { because } from "./spoken.js";
 import { count, text, word } from "./texts.js";
 
 const SECONDS = 4;
@@ -138,7 +139,7 @@ function certificate(found, told) {
     found.status === "done" && el("section", { class: `card ${lacking ? "warn" : "good"}` }, el("p", { class: "first" }, icon(lacking ? "parked" : "ok"), lacking ? count("erasure.lacking", lacking) : text("erasure.done"))),
     card(text("details"), about),
     table(text("erasure.certificate"), shape, found.lines),
-    found.errors.length > 0 && el("section", { class: "card bad" }, el("h2", {}, text("jobs.errors")), el("ul", { class: "bullets" }, found.errors.map((/** @type {string} */ each) => el("li", {}, each)))),
+    found.errors.length > 0 && el("section", { class: "card bad" }, el("h2", {}, text("jobs.errors")), el("ul", { class: "bullets" }, found.errors.map((/** @type {string} */ each) => el("li", {}, because(each))))),
   ];
 }
 
@@ -154,7 +155,7 @@ function placeOf(what, told) {
 /** @param {any} line */
 function detailOf(line) {
   if (RUNNING_OUT.includes(line.what)) return word("erasure_runs_out", line.what);
-  return line.detail ?? "";
+  return because(line.detail);
 }
 
 /** @param {string} said */

@@ -4,6 +4,7 @@ import { get, Refused } from "./api.js";
 import { el, fill, icon } from "./dom.js";
 import { choice, keptUp } from "./operate.js";
 import { attempt, badge, card, facts, heading, List, progress, when } from "./parts.js";
+import { because } from "./spoken.js";
 import { count, text, word } from "./texts.js";
 
 const SECONDS = 3;
@@ -43,7 +44,7 @@ function rowOf(job) {
     word("job_kind", job.kind),
     standing(job),
     far(job),
-    job.errors.length ? el("span", { class: "clip", dir: "auto" }, job.errors[0], job.errors.length > 1 && ` (+${job.errors.length - 1})`) : "",
+    job.errors.length ? el("span", { class: "clip", dir: "auto" }, because(job.errors[0]), job.errors.length > 1 && ` (+${job.errors.length - 1})`) : "",
   ];
 }
 
@@ -90,5 +91,5 @@ async function found(id) {
 /** @param {any} job */
 function mistakes(job) {
   if (!job.errors.length) return null;
-  return el("section", { class: "card bad" }, el("h2", {}, text("jobs.errors")), el("ul", { class: "bullets" }, job.errors.map((/** @type {string} */ each) => el("li", { dir: "auto" }, each))));
+  return el("section", { class: "card bad" }, el("h2", {}, text("jobs.errors")), el("ul", { class: "bullets" }, job.errors.map((/** @type {string} */ each) => el("li", { dir: "auto" }, because(each)))));
 }

@@ -4,6 +4,7 @@ import { send } from "./api.js";
 import { el, fill } from "./dom.js";
 import { attempt, button, complain, confirmed, everything, heading, List, poller, progress, when } from "./parts.js";
 import { showReceipt, summary, verdictOf } from "./receipt.js";
+import { because } from "./spoken.js";
 import { text, word } from "./texts.js";
 
 const SECONDS = 3;
@@ -74,7 +75,7 @@ function listOf(connections, query) {
         el("a", { href: `#/receipts/${encodeURIComponent(each.id)}` }, when(each.received_at)),
         el("span", { dir: "auto" }, name(each)),
         el("span", { class: "marks" }, verdictOf(each.verdict), each.test && el("span", { class: "tag" }, text("receipt.test"))),
-        each.reason ? el("span", {}, summary(each), " ", el("span", { class: "reason", lang: "en" }, each.reason)) : summary(each),
+        each.reason ? el("span", {}, summary(each), " ", el("span", { class: "reason" }, because(each.reason))) : summary(each),
       ],
     },
   });

@@ -137,8 +137,8 @@ def test_a_connection_is_made_and_its_first_event_turns_it_green(tab: Visit, who
     at(tab, "connections")
     page.get_by_role("link", name="Nieuwe koppeling").click()
     page.fill("#search", "generic")
-    assert eventually(lambda: tab.texts(".catalogue .provider > a")) == ["Generic webhook"]
-    page.get_by_role("link", name="Generic webhook").click()
+    assert eventually(lambda: tab.texts(".catalogue .provider > a")) == ["Generieke webhook"]
+    page.get_by_role("link", name="Generieke webhook").click()
     page.wait_for_selector("form.connect")
     marked(tab)
     page.fill('[data-name="name"] input', HOSTILE)
@@ -146,7 +146,7 @@ def test_a_connection_is_made_and_its_first_event_turns_it_green(tab: Visit, who
     page.locator("form.connect .more-fields summary").click()
     page.fill('[data-name="tolerance"] input', "soon")
     page.get_by_role("button", name="Koppelen", exact=True).click()
-    page.wait_for_selector('[data-name="tolerance"] .wrong:not(:empty)')
+    page.locator('[data-name="tolerance"] .wrong', has_text="moet een geheel getal zijn").wait_for()
     assert page.locator('[data-name="tolerance"] input').get_attribute("aria-invalid") == "true"
     assert page.evaluate("document.activeElement.name") == "tolerance", "the first mistake has the keyboard"
     page.fill('[data-name="tolerance"] input', "")
@@ -162,7 +162,7 @@ def test_a_connection_is_made_and_its_first_event_turns_it_green(tab: Visit, who
     card = page.locator("[data-refusals]")
     card.wait_for()
     said = card.inner_text()
-    assert "Er worden verzoeken geweigerd" in said and "the signature does not match" in said
+    assert "Er worden verzoeken geweigerd" in said and "de handtekening klopt niet" in said
     assert "Kopieer het opnieuw bij de leverancier" in said, "a wrong secret is the commonest mistake: how to mend it"
 
     post(made, told(id="w-2", people=[person("email", "green@example.nl")]))

@@ -118,7 +118,7 @@ def test_a_key_without_a_scope_is_marked(tab: Visit) -> None:
     opened(tab, "keys")
     tab.page.get_by_label("Klanten lezen").uncheck()
     tab.page.click("text=Sleutel maken")
-    tab.page.wait_for_selector("#said.bad:not(:empty)")
+    tab.page.wait_for_selector("#said.bad:has-text('Dat is niet gelukt: kies minstens één recht')")
     assert tab.page.locator(".copy").count() == 0
     tab.wrong.clear()  # the browser tells of the 422
 
@@ -250,7 +250,9 @@ def test_a_rule_is_made_switched_changed_and_removed(tab: Visit, world: World) -
     tab.page.click("text=Nieuwe regel")
     tab.page.wait_for_selector("h1:has-text('Nieuwe regel')")
     tab.page.click("text=Regel maken")
-    tab.page.wait_for_selector("[data-name='text/nl'] .wrong:not(:empty)")
+    tab.page.wait_for_selector(
+        "[data-name='text/nl'] .wrong:has-text('is verplicht: wat de klant krijgt, in elke taal')"
+    )
     tab.wrong.clear()  # the browser tells of the 422
     tab.page.get_by_label("Wanneer").select_option(label="Vragen na een gesloten zaak")
     tab.page.get_by_label("Tekst in het Nederlands").fill("Hoe ging het, {name}? Antwoord met {low} tot {high}.")
@@ -280,7 +282,7 @@ def test_settings_are_saved_and_mistakes_marked(tab: Visit, world: World) -> Non
     opened(tab, "settings")
     tab.page.get_by_label("Regio").fill("Nederland")
     tab.page.get_by_role("button", name="Opslaan").click()
-    tab.page.wait_for_selector("[data-name=region] .wrong:not(:empty)")
+    tab.page.wait_for_selector("[data-name=region] .wrong:has-text('moet twee hoofdletters zijn, zoals NL')")
     tab.wrong.clear()  # the browser tells of the 422
     assert world.who.get("/v1/settings") == before
     tab.page.get_by_label("Regio").fill("BE")

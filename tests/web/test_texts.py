@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib import sources
 from chalicelib.api.deliveries import STATUSES as DELIVERY_STATUSES
 from chalicelib.api.health import SAYINGS
 from chalicelib.api.jobs import STATUSES
@@ -63,6 +64,7 @@ OWN_CLOSED: dict[str, dict[str, Collection[str]]] = {
         "grade": GRADES,
         "job_status": STATUSES,
         "provider_kind": {"source", "destination", "both"},
+        "template_name": {each for slug in sources.slugs() for each in sources.load(slug).templates},
         "standing": {"waiting", "receiving", ACTIVE, PAUSED, DISABLED},
         "verdict": {*VERDICTS, ERASED, EXPIRED, REFUSED},
     },

@@ -430,7 +430,7 @@ def test_what_the_hub_refuses_is_said_and_changes_nothing(browser: Browser, worl
         assert page.is_visible("dialog"), "a reason is asked for"
         page.get_by_label("Waarom?").fill("   ")
         page.get_by_role("button", name="Voeg samen").click()
-        page.wait_for_selector("dialog [role=alert]:has-text('De hub weigerde')")
+        page.wait_for_selector("dialog [role=alert]:has-text('De hub weigerde: zeg waarom, in hooguit 500 tekens')")
         page.get_by_role("button", name="Annuleren").click()
         assert world.who.get(f"/v1/customers/{one['id']}")["decisions"] == []
 

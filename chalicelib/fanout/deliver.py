@@ -136,10 +136,10 @@ def deliver(office: Office, duty: Duty, *, tried: bool, failing: str = "", crowd
     attempt = _attempt(row)
     if connection.status != ACTIVE:
         reason = f"connection {connection.status}: {connection.reason}"
-        deliveries.held(office.table, duty, replace(attempt, reason=reason))
+        deliveries.held(office.table, duty, replace(_unsent(attempt, tried), reason=reason))
         return "held"
     if failing:
-        return _put_off(office.table, duty, replace(attempt, count=attempt.count - 1), Delayed(failing))
+        return _put_off(office.table, duty, _unsent(attempt, tried), Delayed(failing))
     chance = _Chance(office, connection, duty, found)
     if crowded:
         return _lined_up(chance, attempt, Paced(SLOW, random.uniform(*SLOW_PAUSE), untried=True))  # noqa: S311
@@ -167,6 +167,12 @@ def _settled(row: Item, duty: Duty) -> bool:
 def _attempt(row: Item | None) -> Attempt:
     now = instants.now()
     return Attempt(row["n"] + 1, str(row.get("f", row["at"])), now) if row else Attempt(1, now, now)
+
+
+def _unsent(attempt: Attempt, tried: bool) -> Attempt:
+    """To wait is no attempt. But where a worker before may have died over this message it may have been sent: by
+    its count whoever comes next looks first."""
+    return attempt if tried else replace(attempt, count=attempt.count - 1)
 
 
 @dataclass(frozen=True)

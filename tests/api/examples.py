@@ -201,7 +201,7 @@ def decided(story: Story) -> None:
     pair = {"a": "email:jan@example.nl", "b": "phone:+31612345678", "reason": "Jan called from this number"}
     link = story.call("links.link", 201, body=pair)["id"]
     story.call("links.link", body=pair, query={"dry_run": "true"})
-    story.call("links.unlink", query={"reason": "It was his wife's"}, id=link)
+    story.call("links.unlink", body={"reason": "It was his wife's"}, id=link)
     pair = {"a": "email:jan@example.nl", "b": "phone:+31687654321", "reason": "Two people in one house"}
     cut = story.call("links.cut", 201, body=pair)["id"]
     story.call("links.uncut", id=cut)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -102,8 +102,8 @@ def providers(story: Story) -> None:
     story.call("providers.show", slug="feedback_form")
 
 
-def connected(story: Story) -> list[str]:
-    ids = [story.call("connections.create", 201, body=each)["id"] for each in (CHAT, PARTNER, TILL, SENDER)]
+def connected(story: Story, asked: Iterable[Mapping[str, Any]] = (CHAT, PARTNER, TILL, SENDER)) -> list[str]:
+    ids = [story.call("connections.create", 201, body=each)["id"] for each in asked]
     chat = ids[0]
     story.call("connections.listing", query={"limit": 2})
     story.call("connections.change", body={"name": "Chat on the web"}, id=chat)

@@ -79,7 +79,7 @@ OPERATIONS = {
         "Two identities are one customer's", BOTH, ForcedPair, DryQuery, (404, 409, 410), "200: a dry run."
     ),
     "cut": Operation("Two identities are of two customers", BOTH, Pair, DryQuery, (404, 409, 410), "200: a dry run."),
-    "unlink": Operation("Take back a link", {200: Undone}, Undoing, UndoQuery, (409,)),
-    "uncut": Operation("Take back a cut", {200: Undone}, Undoing, UndoQuery, (409,)),
+    "unlink": Operation("Take back a link", {200: Undone}, Undoing, UndoQuery, (409, 410)),
+    "uncut": Operation("Take back a cut", {200: Undone}, Undoing, UndoQuery, (409, 410)),
     "show_audit": Operation("Why these identities are one customer", {200: Audit}, query=Paged, problems=(410,)),
 }

@@ -17,8 +17,8 @@ from tests.api.examples import ROUTE
 from tests.api.test_attempts import Seeds, seeded, visitors
 
 VIEWS = {view.replace(".", "_"): view for view in ROUTE}
-LAST = ("erasures.start", "erasures.listing")
-"""What ends a customer comes after all that needs one, and its certificate after that."""
+LAST = ("connections.remove", "audiences.remove", "rules.remove", "erasures.start", "erasures.listing")
+"""What ends something comes after all that needs it, and the certificate after the erasure."""
 TAKEN = {200, 201, 202, 409, 410, 422}
 """Also that it cannot be done to this one: a source has no history to bring. Never that there is no such thing."""
 
@@ -63,15 +63,15 @@ def own_parts(seeds: Seeds, view: str) -> dict[str, str]:
 def test_every_link_leads_on(api: Api) -> None:
     seeds = seeded(api)
     chat, partner, till, _ = seeds.ids["connections"]
-    others = {"reconcile.backfill": partner, "missed.start": till}
-    people = iter(visitors(api, chat))
+    others = {"reconcile.backfill": partner, "missed.start": till, "erasures.start": visitors(api, chat)[0]}
+    answers: dict[str, Answer] = {}
     for view, leads_to, parameters in links():
-        own = next(people) if view == "erasures.start" else others.get(view, "")
-        parts = {"id": own} if own else own_parts(seeds, view)
-        answer = called(api, seeds, view, parts)
-        assert answer.status < 300, (view, answer.status, answer.raw[:500])
-        if answer.status == 202:
+        parts = {"id": others[view]} if view in others else own_parts(seeds, view)
+        if view not in answers:
+            answers[view] = called(api, seeds, view, parts)
+            assert answers[view].status < 300, (view, answers[view].status, answers[view].raw[:500])
             api.work()
+        answer = answers[view]
         following = {name: taken(expression, parts, answer.json) for name, expression in parameters.items()}
         found = called(api, seeds, leads_to, following)
         assert found.status in TAKEN, (view, leads_to, found.status, found.raw[:500])

@@ -36,6 +36,9 @@ class Settings:
     """DRAAD_EVENT_RETENTION_DAYS. Default 1095."""
     receipt_retention_days: int
     """DRAAD_RECEIPT_RETENTION_DAYS. Default 30."""
+    certificate_years: int
+    """DRAAD_CERTIFICATE_YEARS: how long the certificate of an erasure is kept. Default 5: whoever erases must be
+    able to show it, for as long as somebody may claim damages, which in the Netherlands is five years."""
     erase_settle_seconds: int
     """DRAAD_ERASE_SETTLE_SECONDS: an erasure looks once more after this, for what was being written
     when it began. Default 120, twice a worker's timeout; at most 900."""
@@ -77,6 +80,7 @@ def read(env: dict[str, str]) -> Settings:
         allow_private_destinations=env.get("DRAAD_ALLOW_PRIVATE_DESTINATIONS", "") == "1",
         event_retention_days=_whole(env, "DRAAD_EVENT_RETENTION_DAYS", 1095, "days", 1, 36500),
         receipt_retention_days=_whole(env, "DRAAD_RECEIPT_RETENTION_DAYS", 30, "days", 1, 36500),
+        certificate_years=_whole(env, "DRAAD_CERTIFICATE_YEARS", 5, "years", 1, 100),
         poll_seconds=_whole(env, "DRAAD_POLL_SECONDS", 5, "seconds", 2, 60),
         erase_settle_seconds=_whole(env, "DRAAD_ERASE_SETTLE_SECONDS", 120, "seconds", 0, 900),
         rate_limit=_whole(env, "DRAAD_RATE_LIMIT", 6000, "requests", 0, 99_999),

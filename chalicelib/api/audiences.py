@@ -180,7 +180,7 @@ def download(call: Call, id: str, job: str) -> Reply:
     if len(page) > limit:
         cursor = next_cursor(f"{audiences.EXPORTED}{page[limit - 1][0]}")
         query = f"format={call.value('format', 'jsonl')}&limit={limit}&next={cursor}"
-        headers |= {"Link": f'<{found.params["result"]}?{query}>; rel="next"'}
+        headers |= {"Link": f'<?{query}>; rel="next"'}
     return Reply(raw, headers=headers)
 
 

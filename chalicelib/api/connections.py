@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from chalicelib import destinations
-from chalicelib.api import wishes
+from chalicelib.api import totals, wishes
 from chalicelib.api.answers import Call, Reply, base_url, next_cursor, wrong
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.ingest import missed
@@ -109,7 +109,9 @@ def resume(call: Call, id: str) -> Reply:
     saved = _saved(call, active)
     if saved.provider not in destinations.slugs():
         return Reply(view(call, saved))
-    job = jobs.start(call.table, "redrive", {"connection": id, "since": "", "until": "", "states": ["HELD"]})
+    held: dict[str, Any] = {"connection": id, "since": "", "until": ""}
+    total = totals.of_redrive(call.table, held, ["HELD"])
+    job = jobs.start(call.table, "redrive", held | {"states": ["HELD"]}, total)
     return Reply(view(call, saved) | {"job": job.id})
 
 

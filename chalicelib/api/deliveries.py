@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chalicelib import destinations
-from chalicelib.api import paging
+from chalicelib.api import paging, totals
 from chalicelib.api.answers import Call, Reply, window, wrong
 from chalicelib.errors import NotFound
 from chalicelib.model import instants
@@ -80,5 +80,6 @@ def redrive(call: Call, id: str) -> Reply:
 
 
 def redrive_range(call: Call) -> Reply:
-    job = jobs.start(call.table, "redrive", window(call))
+    asked = window(call)
+    job = jobs.start(call.table, "redrive", asked, totals.of_redrive(call.table, asked, deliveries.OPEN))
     return Reply(jobs.view(job) | {"job": job.id}, 202)

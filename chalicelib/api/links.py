@@ -29,6 +29,10 @@ class Pair(msgspec.Struct, forbid_unknown_fields=True):
     reason: str
 
 
+class Undoing(msgspec.Struct, forbid_unknown_fields=True):
+    reason: str = ""
+
+
 class ForcedPair(Pair, forbid_unknown_fields=True):
     force: bool = False
 
@@ -91,11 +95,19 @@ def _identity(call: Call, text: str, pointer: str) -> Identity:
 
 
 def _undone(call: Call, kind: str, id: str) -> Reply:
-    said = Said(decisions.UNDO, call.key.id if call.key else "", call.value("reason")[:LONGEST_REASON], _dry(call))
+    said = Said(decisions.UNDO, call.key.id if call.key else "", _why(call), _dry(call))
     if kind == LINK and decisions.forces(id):
         must_have(call.key, "admin")
     done = decisions.undo(call.table, kind, id, rules(call), said.by, said.why, dry_run=said.dry_run)
     return Reply(_outcome(call, rules(call), done, said) | {"kind": decisions.UNDO, "by": said.by})
+
+
+def _why(call: Call) -> str:
+    """From the body. Also from the query, which access logs may keep: a body is what some clients cannot send."""
+    said = call.read(Undoing).reason.strip()
+    if len(said) > LONGEST_REASON:
+        raise wrong("/reason", f"say why in at most {LONGEST_REASON} characters")
+    return said or call.value("reason")[:LONGEST_REASON]
 
 
 def _outcome(call: Call, graph: Rules, done: Decided, said: Said) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.api import paging, wishes
+from chalicelib.api import paging, totals, wishes
 from chalicelib.api.answers import Call, Reply, window, wrong
 from chalicelib.api.customers import rules
 from chalicelib.context import people
@@ -18,6 +18,8 @@ from chalicelib.ingest import arrival as arrivals
 from chalicelib.ingest.read import read
 from chalicelib.model import instants
 from chalicelib.model.connection import Connection
+from chalicelib.model.event import Event, Ref
+from chalicelib.model.identity import Identity
 from chalicelib.settings import settings
 from chalicelib.store import connections, ids, jobs, receipts
 from chalicelib.store.receipts import Receipt
@@ -187,7 +189,8 @@ def replay(call: Call, id: str) -> Reply:
 
 
 def replay_range(call: Call) -> Reply:
-    job = jobs.start(call.table, "replay", window(call))
+    asked = window(call)
+    job = jobs.start(call.table, "replay", asked, totals.of_replay(call.table, asked))
     return Reply(jobs.view(job) | {"job": job.id}, 202)
 
 
@@ -210,5 +213,31 @@ def preview_of(call: Call, connection: Connection) -> dict[str, Any]:
     return {
         "verdict": found.verdict,
         "reason": found.reason or None,
-        "events": [msgspec.to_builtins(event) | {"id": event.id} for event in found.events],
+        "events": [_previewed(event) for event in found.events],
     }
+
+
+def _previewed(event: Event) -> dict[str, Any]:
+    """With names for the parts of an identity and a reference, which are kept as bare lists."""
+    ends = {name: [_identity(each) for each in getattr(event, name)] for name in ("ends", "begins")}
+    told: dict[str, Any] = msgspec.to_builtins(event)
+    return (
+        told
+        | {"id": event.id, "identities": [_identity(each) for each in event.identities]}
+        | {"refs": [_named_ref(each) for each in event.refs]}
+        | {name: shown for name, shown in ends.items() if shown}
+    )
+
+
+def _identity(identity: Identity) -> dict[str, Any]:
+    return {
+        "identity": identity.text,
+        "kind": identity.kind,
+        "scope": identity.scope or None,
+        "value": identity.value,
+        "assurance": f"A{identity.assurance}",
+    }
+
+
+def _named_ref(ref: Ref) -> dict[str, Any]:
+    return {"kind": ref.kind, "scope": ref.scope or None, "value": ref.value, "typed": ref.typed}

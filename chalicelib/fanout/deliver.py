@@ -137,10 +137,10 @@ def deliver(office: Office, duty: Duty, *, tried: bool, down: float = 0.0, crowd
     attempt = _attempt(row)
     if connection.status != ACTIVE:
         reason = f"connection {connection.status}: {connection.reason}"
-        deliveries.held(office.table, duty, replace(attempt, reason=reason))
+        deliveries.held(office.table, duty, replace(_unsent(attempt, tried), reason=reason))
         return "held"
     if down:
-        untried = replace(attempt, count=attempt.count - 1, off=attempt.off + 1)
+        untried = replace(_unsent(attempt, tried), off=attempt.off + 1)
         return _put_off(office.table, duty, untried, Delayed(NOT_TRIED, retry_after=down))
     chance = _Chance(office, connection, duty, found)
     if crowded:
@@ -171,6 +171,12 @@ def _attempt(row: Item | None) -> Attempt:
     if row is None:
         return Attempt(1, now, now)
     return Attempt(row["n"] + 1, str(row.get("f", row["at"])), now, off=int(row.get("off", 0)))
+
+
+def _unsent(attempt: Attempt, tried: bool) -> Attempt:
+    """To wait is no attempt. But where a worker before may have died over this message it may have been sent: by
+    its count whoever comes next looks first."""
+    return attempt if tried else replace(attempt, count=attempt.count - 1)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,10 @@ PROVABLE = frozenset({"order", "receipt", "case"})
 HANDED = "token"
 MOST_NAMED = 20
 """Identities, and refs, of one event: what names more people is about nobody."""
+NOT_MAPPED = (
+    "a test of ours came through and was verified; the mapping is for what the sender posts: preview it on that"
+)
+"""A sample has no body that a mapping of somebody's own could fit, so none is tried on it."""
 MAX_EVENTS = 2000
 """Of one request: what their receipt says of them fits in one item."""
 
@@ -48,6 +52,8 @@ def read(table: Table, arrival: Arrival, connection: Connection, fetched: dict[s
     source = source_of(connection.provider)
     if source is None:
         return Reading(IGNORED, reason=f"{connection.provider} calls nobody")
+    if arrival.test and connection.mapping and source.check_mapping:
+        return Reading(IGNORED, reason=NOT_MAPPED)
     try:
         if fetched is None:
             plain = secrets.decrypt_all(connection.id, connection.secrets) if source.fetch else {}

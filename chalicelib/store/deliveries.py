@@ -15,7 +15,7 @@ import msgspec
 from chalicelib.model import instants
 from chalicelib.settings import settings
 from chalicelib.store import ids, queues
-from chalicelib.store.table import ALWAYS, Item, Key, Put, Table, Update, When, equal, live
+from chalicelib.store.table import ALWAYS, Item, Key, Page, Put, Table, Update, When, equal, live
 
 ACTIVITY, CONTACT = "activity", "contact"
 MOVE = "move"
@@ -25,7 +25,11 @@ AUDIENCE = "audience."
 """Kinds that begin so bring a feed up to date about one customer; the rest is the audience's id."""
 SKIPPED = "skipped"
 """Of a message by rule that need not, or must not, be sent."""
+OPEN = ("HELD", "PARK")
+"""Indexes of what nobody attempts by itself, in the order in which a redrive empties them."""
 SHARDS = 8
+LAST = "\U0010ffff"
+"""Sorts after whatever follows a moment in a sort key."""
 GRACE_MS = 120_000
 """A retry within SQS's reach is a delayed message; the sweep takes over when that got lost."""
 
@@ -106,6 +110,13 @@ def _keep(table: Table, row: Item, when: When = ALWAYS) -> bool:
 def days(table: Table, connection: str, since: str = "") -> list[str]:
     """yyyymmdd of the events that this connection was told of, newest first."""
     return [item["sk"] for item in table.query(f"L#{connection}", forward=False).items if item["sk"] >= since]
+
+
+def open_in(table: Table, state: str, connection: str, since: str, until: str, limit: int, after: str = "") -> Page:
+    """Index entries of one state and range, oldest first. `until` inclusive, or empty; `after`: where a page before
+    ended."""
+    before = f"{until}{LAST}" if until else ""
+    return table.query(f"{state}#{connection}", after=after or since, before=before, limit=limit, index=True)
 
 
 def send(duties: list[Duty], delay: int = 0) -> None:

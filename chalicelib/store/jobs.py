@@ -7,18 +7,23 @@ from typing import Any, NamedTuple
 import msgspec
 
 from chalicelib.model import instants
+from chalicelib.settings import settings
 from chalicelib.store import ids, queues
 from chalicelib.store.table import ABSENT, Key, Put, Table, equal, live, now_seconds
 
 RUNNING, DONE, FAILED = "running", "done", "failed"
 ERASURES = ("erase", "redact")
 """Kinds whose certificates people look up by themselves, among all that ever ran."""
+YEAR_SECONDS = 366 * 86400
+UNKNOWN = -1
+"""A total that is not known."""
 KEPT_SECONDS, SHORT_SECONDS = 90 * 86400, 2 * 86400
 """Of jobs that people asked for, and of those that recur by themselves."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """`cursor`: where the next page begins, the job's own text. `total` -1: not known yet. `kept`: seconds."""
+    """`cursor`: where the next page begins, the job's own text. `total`: how much there was when it
+    began, or UNKNOWN. `kept`: seconds."""
 
     id: str
     kind: str
@@ -26,7 +31,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     status: str = RUNNING
     cursor: str = ""
     done: int = 0
-    total: int = -1
+    total: int = UNKNOWN
     errors: list[str] = []
     created_at: str = ""
     ver: int = 1
@@ -34,7 +39,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def start(
-    table: Table, kind: str, params: dict[str, Any], total: int = -1, id: str = "", kept: int = KEPT_SECONDS
+    table: Table, kind: str, params: dict[str, Any], total: int = UNKNOWN, id: str = "", kept: int = KEPT_SECONDS
 ) -> Job:
     """Keep the job, then queue its first page. A crash in between shows as a job that runs at 0.
     `id`: of one that must run once however often it is asked for; asked again it only goes on."""
@@ -89,6 +94,8 @@ def turn(table: Table, job: Job, page: Turn) -> Job | None:
         ver=job.ver + 1,
         params=job.params if page.params is None else page.params,
     )
+    if following.kind in ERASURES and following.status == DONE:
+        _list(table, following)
     if not _put(table, following, job.ver):
         return None
     if page.cursor:
@@ -117,7 +124,16 @@ def newest(table: Table, status: str, before: str, most: int) -> list[Job]:
 
 def _list(table: Table, job: Job) -> None:
     item = {"pk": f"J#{job.id}", "sk": "ERASURE", "gpk": "ERASURES", "gsk": position(job)}
-    table.write(Put(item | {"x": now_seconds() + job.kept}))
+    table.write(Put(item | {"x": _until(job)}))
+
+
+def _until(job: Job) -> int:
+    """A certificate stays: done, it holds nobody's values. What still runs, or failed, holds them."""
+    return certified_until() if job.kind in ERASURES and job.status == DONE else now_seconds() + job.kept
+
+
+def certified_until() -> int:
+    return now_seconds() + settings().certificate_years * YEAR_SECONDS
 
 
 def erasures(table: Table, before: str, most: int) -> list[Job]:
@@ -140,7 +156,7 @@ def position(job: Job) -> str:
 
 def _put(table: Table, job: Job, ver: int = 0) -> bool:
     item = {"pk": f"J#{job.id}", "sk": "-", "b": msgspec.json.encode(job), "ver": job.ver, "st": job.status}
-    index = {"gpk": "JOBS", "gsk": position(job), "x": now_seconds() + job.kept}
+    index = {"gpk": "JOBS", "gsk": position(job), "x": _until(job)}
     return table.write(Put(item | index, equal(ver=ver) if ver else ABSENT))
 
 

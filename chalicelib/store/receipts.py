@@ -16,6 +16,8 @@ from chalicelib.store.table import EXISTS, Item, Page, Put, Table, Update, live,
 
 LARGEST_BODY = 9 * 1024
 """Above this, S3 is cheaper than write units."""
+LAST = "\U0010ffff"
+"""Sorts after whatever follows a moment in a sort key."""
 NEEDS_ATTENTION = frozenset({"malformed", "failed"})
 BECAME_EVENTS = frozenset({"accepted", "duplicate"})
 """With a reason, which names the parts that did not, these need attention too."""
@@ -172,6 +174,13 @@ def of_day(table: Table, connection: str, day: str, *, since: str = "", before: 
     after = since and since[:-1]
     page = table.query(f"I#{connection}#{day}", after=after, before=before, forward=False, limit=limit)
     return Page([item for item in page.items if live(item) and item["sk"] >= since], page.next)
+
+
+def between(table: Table, connection: str, day: str, since: str, until: str, limit: int, after: str = "") -> Page:
+    """Receipts of one connection and day within a range, oldest first; both ends inclusive. `after`: the sort key
+    with which a page before ended."""
+    page = table.query(f"I#{connection}#{day}", after=after or since[:-1], before=f"{until}{LAST}", limit=limit)
+    return Page([item for item in page.items if since <= item["sk"]], page.next)
 
 
 def newest(table: Table, connection: str, days: int = 2) -> str:

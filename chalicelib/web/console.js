@@ -11,7 +11,7 @@ import { add, fillFrame, language, speak, text } from "./texts.js";
 
 /**
  * What the address names below its view: `#/receipts/rcp_x?connection=con_y`.
- * @typedef {{parts: string[], query: URLSearchParams}} Route
+ * @typedef {{parts: string[], query: URLSearchParams, may: (scope: string) => boolean}} Route `may`: whether the key has a scope
  * @typedef {{show: (place: HTMLElement, route: Route) => Promise<void | (() => void)>}} View `show` fills `place`, and
  *   may answer what is to be done when the reader leaves
  * @typedef {{name: string, module: string, text: string, icon: string, scope: string}} Entry
@@ -79,14 +79,16 @@ function close() {
   return ++state.turn;
 }
 
-const open_to_key = () => ENTRIES.filter((each) => THERE.includes(each.name) && (!each.scope || state.scopes?.includes(each.scope)));
+const open_to_key = () => ENTRIES.filter((each) => THERE.includes(each.name) && (!each.scope || may(each.scope)));
+
+const may = (/** @type {string} */ scope) => state.scopes?.includes(scope) ?? false;
 
 /** @returns {{entry: Entry | undefined, route: Route}} */
 function where() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
   const [name, ...parts] = path.split("/").filter(Boolean).map(spelled);
   const entries = open_to_key();
-  return { entry: name ? entries.find((each) => each.name === name) : entries[0], route: { parts, query: new URLSearchParams(query) } };
+  return { entry: name ? entries.find((each) => each.name === name) : entries[0], route: { parts, query: new URLSearchParams(query), may } };
 }
 
 /** @param {string} part of the path */

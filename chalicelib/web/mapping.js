@@ -119,15 +119,14 @@ function outcome(found) {
 
 /** @param {any} event */
 function eventOf(event) {
-  // Identities and references come as lists: kind, value, scope.
-  const list = (/** @type {any[] | undefined} */ all, /** @type {(each: any) => string} */ say) => all?.length && all.map(say).join(", ");
+  const list = (/** @type {any[]} */ all, /** @type {(each: any) => string} */ say) => all.length && all.map(say).join(", ");
   return el(
     "article", { class: "event" },
     el("p", { class: "strong" }, `${word("type", event.type)} · ${word("channel", event.channel)} · ${word("direction", event.direction ?? "in")}`),
     facts([
       [text("event.at"), event.occurred_at && stamp(event.occurred_at)],
-      [text("event.who"), list(event.identities, ([kind, value, scope]) => `${kind}:${scope ? `${scope}/` : ""}${value}`)],
-      [text("event.refs"), list(event.refs, ([kind, value]) => `${kind} ${value}`)],
+      [text("event.who"), list(event.identities, (each) => `${each.identity} (${each.assurance})`)],
+      [text("event.refs"), list(event.refs, (each) => `${each.kind} ${each.value}`)],
       [text("event.text"), event.text || event.summary],
     ]),
     el("details", { class: "more-fields" }, el("summary", {}, text("event.whole")), el("pre", { tabindex: 0 }, JSON.stringify(event, null, 2))),

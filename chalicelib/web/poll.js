@@ -11,17 +11,21 @@ export class Poll {
     this.timer = 0;
     this.running = false;
     this.asking = false;
-    document.addEventListener("visibilitychange", () => this.soon());
-    window.addEventListener("online", () => this.soon());
+    this.wake = () => this.soon();
   }
 
   start() {
+    document.addEventListener("visibilitychange", this.wake);
+    window.addEventListener("online", this.wake);
     this.running = true;
     this.wait = this.usual;
     this.plan();
   }
 
+  /** Nothing is left of it: a view that was closed is neither asked for nor kept. */
   stop() {
+    document.removeEventListener("visibilitychange", this.wake);
+    window.removeEventListener("online", this.wake);
     this.running = false;
     clearTimeout(this.timer);
   }

@@ -1,6 +1,6 @@
 /** Overview: how much comes by which channel, how content customers are, where they go on, and whether all are told. */
 
-import { get, Refused } from "./api.js";
+import { get } from "./api.js";
 import { bars, columns, legend, number } from "./charts.js";
 import { el, fill } from "./dom.js";
 import { shortDay } from "./format.js";
@@ -30,13 +30,12 @@ export async function show(place, route) {
   let turn = 0;
   const again = async () => {
     const mine = ++turn;
-    const [stats, step] = await Promise.all([numbers(Number(span.value)), inStep()]);
+    const [stats, step] = await Promise.all([numbers(Number(span.value)), inStep(route.may("integrate"))]);
     // Somebody chose another period meanwhile.
     if (mine !== turn) return;
     fill(standing, step);
     redraw(board, stats);
   };
-  const poll = poller(again, SECONDS);
   span.addEventListener("change", () => {
     history.replaceState(null, "", span.value === USUAL ? "#/overview" : `#/overview?days=${span.value}`);
     again().catch(complain);
@@ -44,6 +43,7 @@ export async function show(place, route) {
   await again();
   const pick = el("label", { for: "days" }, text("overview.span"), span);
   fill(place, heading(text("nav.overview"), { about: text("overview.about") }), standing, el("div", { class: "filters" }, pick), board);
+  const poll = poller(again, SECONDS);
   return () => poll.stop();
 }
 
@@ -71,9 +71,9 @@ function redraw(board, { days, daily, whole }) {
   for (const each of board.querySelectorAll("details")) each.open = open.has(each.getAttribute("data-chart"));
 }
 
-/** One line: is everything in step? Who may not see the destinations is told of the hub alone. */
-async function inStep() {
-  const [health, drift] = await Promise.all([get("../health"), get("drift", { limit: 1 }).catch(closed)]);
+/** One line: is everything in step? Who may not see the destinations is told of the hub alone. @param {boolean} whole */
+async function inStep(whole) {
+  const [health, drift] = await Promise.all([get("../health"), whole ? get("drift", { limit: 1 }) : null]);
   const late = (drift?.body.destinations ?? []).filter((/** @type {any} */ each) => each.state !== "in step");
   if (!late.length && health.body.status === "ok") return el("p", {}, badge("good", text("overview.in_step")));
   const names = late.map((/** @type {any} */ each) => `${each.name || each.connection} (${word("state", each.state)})`).join(", ");
@@ -83,12 +83,6 @@ async function inStep() {
     health.body.reasons.length > 0 && el("a", { href: "#/health" }, count("overview.reasons", health.body.reasons.length)),
   ];
   return el("p", { class: "marks" }, badge(bad ? "bad" : "warn", text("overview.not_in_step")), said);
-}
-
-/** @param {unknown} wrong */
-function closed(wrong) {
-  if (wrong instanceof Refused && wrong.status === 403) return null;
-  throw wrong;
 }
 
 /** @param {any} stats */

@@ -19,7 +19,7 @@ from chalicelib.fanout import forget
 from chalicelib.ingest import arrival as arrivals
 from chalicelib.model import instants
 from chalicelib.settings import settings
-from chalicelib.store import connections, organisation, receipts
+from chalicelib.store import connections, jobs, organisation, receipts
 from chalicelib.store.codec import unpack
 from chalicelib.store.jobs import Job, Turn
 from chalicelib.store.table import Delete, Item, Put, Table
@@ -44,7 +44,7 @@ def run(table: Table, job: Job) -> Turn:
 def line(table: Table, job: Job, what: str, result: str, detail: str = "") -> None:
     """One line of the certificate; again is the same line."""
     item: Item = {"pk": f"J#{job.id}", "sk": f"D#{what}", "re": result, "at": instants.now(), "de": detail}
-    table.write(Put(item))
+    table.write(Put(item | {"x": jobs.certified_until()}))
 
 
 def _bound(table: Table, job: Job, rest: str) -> Turn:

@@ -42,8 +42,6 @@ from chalicelib.workers.context import SLICE, take_arrival
 PAGE = 25
 RECEIPT_TRIES = 60
 END = "\U0010ffff"
-STATES = ["HELD", "PARK"]
-"""Indexes of open deliveries, in the order in which a redrive empties them."""
 
 
 def take(records: list[Record]) -> None:
@@ -83,8 +81,8 @@ def _replay_range(table: Table, job: Job) -> Turn:
     connection, since, until = (str(job.params[name]) for name in ("connection", "since", "until"))
     days = instants.days_between(instants.day(since), instants.day(until))[::-1]
     day, _, after = (job.cursor or f"{days[0]}|").partition("|")
-    found = table.query(f"I#{connection}#{day}", after=after or since[:-1], before=f"{until}{END}", limit=PAGE)
-    wanted = [item for item in found.items if since <= item["sk"]]
+    found = receipts.between(table, connection, day, since, until, PAGE, after)
+    wanted = found.items
     errors = tuple(error for item in wanted if (error := _replay_one(table, item["pk"], item["sk"])))
     if found.next:
         return Turn(f"{day}|{found.next[1]}", len(wanted) - len(errors), errors)
@@ -129,10 +127,9 @@ def _rest(table: Table, job: Job) -> Turn:
 def _redrive(table: Table, job: Job) -> Turn:
     """First what is held, then what is parked; each entry leaves its index as it is sent."""
     connection, since, until = (str(job.params[name]) for name in ("connection", "since", "until"))
-    states = job.params.get("states", STATES)
+    states = list(job.params.get("states", deliveries.OPEN))
     state, _, after = (job.cursor or f"{states[0]}|").partition("|")
-    before = f"{until}{END}" if until else ""
-    found = table.query(f"{state}#{connection}", after=after or since, before=before, limit=PAGE, index=True)
+    found = deliveries.open_in(table, state, connection, since, until, PAGE, after)
     redriven = [redrive(table, (item["pk"], item["sk"])) for item in found.items]
     if len(found.items) == PAGE:
         return Turn(f"{state}|{found.items[-1]['gsk']}", sum(redriven))

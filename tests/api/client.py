@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -51,13 +51,36 @@ class Answer:
         return sorted(each["pointer"] for each in self.json["errors"])
 
 
+def here(sent: Sent) -> Answer:
+    """By the app in this process."""
+    from app import app
+
+    found = ask(app, config_of(ROOT), RouteMatcher(list(app.routes)), sent)
+    raw = found.get("body") or b""
+    if found.get("isBase64Encoded"):
+        raw = base64.b64decode(raw)
+    return Answer(found["statusCode"], found["headers"], raw if isinstance(raw, bytes) else raw.encode())
+
+
+def work_here(api: Api) -> None:
+    """Run the workers of the inbox and of the jobs until their queues are empty."""
+    from chalicelib.workers import context, jobs
+
+    connections.everyone(api.table)
+    while any([_worked(queues.INBOX, context.take), _worked(queues.JOBS, jobs.take)]):
+        pass
+
+
 @dataclass
 class Api:
-    """`key` goes with every call; "" sends none. Every answer is checked against the contract."""
+    """`key` goes with every call; "" sends none. Every answer is checked against the contract.
+    `asked`: who answers a request; `worked`: waits until all that arrived has been worked on."""
 
     key: str = ""
     table: Any = field(default_factory=DynamoTable)
     checked: bool = True
+    asked: Callable[[Sent], Answer] = here
+    worked: Callable[[Api], None] = work_here
 
     def send(
         self, method: str, path: str, body: bytes = b"", headers: Iterable[tuple[str, str]] = (), key: str | None = None
@@ -69,15 +92,9 @@ class Api:
         return answer
 
     def _sent(self, method: str, path: str, body: bytes, headers: Iterable[tuple[str, str]], key: str | None) -> Answer:
-        from app import app
-
         key = self.key if key is None else key
         sent = [("Host", "hub.example"), *headers, *([("Authorization", f"Bearer {key}")] if key else [])]
-        found = ask(app, config_of(ROOT), RouteMatcher(list(app.routes)), Sent(method, path, sent, body))
-        raw = found.get("body") or b""
-        if found.get("isBase64Encoded"):
-            raw = base64.b64decode(raw)
-        return Answer(found["statusCode"], found["headers"], raw if isinstance(raw, bytes) else raw.encode())
+        return self.asked(Sent(method, path, sent, body))
 
     def call(self, method: str, path: str, expect: int = 200, json_body: Any = None, **options: Any) -> Any:
         body = json.dumps(json_body).encode() if json_body is not None else b""
@@ -124,12 +141,7 @@ class Api:
         assert answer.status == expect, (answer.status, answer.raw)
 
     def work(self) -> None:
-        """Run the workers of the inbox and of the jobs until their queues are empty."""
-        from chalicelib.workers import context, jobs
-
-        connections.everyone(self.table)
-        while any([_worked(queues.INBOX, context.take), _worked(queues.JOBS, jobs.take)]):
-            pass
+        self.worked(self)
 
     def record(self, connection: str, *bodies: Mapping[str, Any]) -> None:
         for body in bodies:

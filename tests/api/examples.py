@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -102,8 +102,8 @@ def providers(story: Story) -> None:
     story.call("providers.show", slug="feedback_form")
 
 
-def connected(story: Story) -> list[str]:
-    ids = [story.call("connections.create", 201, body=each)["id"] for each in (CHAT, PARTNER, TILL, SENDER)]
+def connected(story: Story, asked: Iterable[Mapping[str, Any]] = (CHAT, PARTNER, TILL, SENDER)) -> list[str]:
+    ids = [story.call("connections.create", 201, body=each)["id"] for each in asked]
     chat = ids[0]
     story.call("connections.listing", query={"limit": 2})
     story.call("connections.change", body={"name": "Chat on the web"}, id=chat)
@@ -201,7 +201,7 @@ def decided(story: Story) -> None:
     pair = {"a": "email:jan@example.nl", "b": "phone:+31612345678", "reason": "Jan called from this number"}
     link = story.call("links.link", 201, body=pair)["id"]
     story.call("links.link", body=pair, query={"dry_run": "true"})
-    story.call("links.unlink", query={"reason": "It was his wife's"}, id=link)
+    story.call("links.unlink", body={"reason": "It was his wife's"}, id=link)
     pair = {"a": "email:jan@example.nl", "b": "phone:+31687654321", "reason": "Two people in one house"}
     cut = story.call("links.cut", 201, body=pair)["id"]
     story.call("links.uncut", id=cut)

@@ -229,7 +229,7 @@ def test_resuming_sends_what_was_held_and_leaves_what_was_refused(api: Api) -> N
         "kind": "redrive",
         "status": "done",
         "done": 1,
-        "total": None,
+        "total": 1,
         "errors": [],
         "created_at": "",
         "customer": None,
@@ -313,6 +313,18 @@ def test_a_sample_leaves_a_receipt_and_nobody(api: Api, settings: dict[str, Any]
     assert json.loads(api.get(f"/v1/receipts/{id}")["body"]) == {"test": True}
 
 
+@pytest.mark.parametrize("more", [{}, {"body": "cloudevents"}])
+def test_a_sample_is_not_tried_on_a_mapping_of_ones_own(api: Api, more: dict[str, Any]) -> None:
+    """What it proves, that a signed request comes through, is proven; of the mapping it can say nothing."""
+    made = api.connect(settings={"own_system": True} | more)
+    id = api.call("POST", f"/v1/connections/{made['id']}/test", 202)["receipt"]
+    api.work()
+    shown = api.get(f"/v1/receipts/{id}")
+    assert (shown["test"], shown["verdict"], shown["events"]) == (True, "ignored", [])
+    assert "preview it" in shown["reason"]
+    assert api.get("/v1/receipts", verdict="malformed")["receipts"] == []
+
+
 def test_a_destination_without_a_source_has_no_sample(api: Api) -> None:
     made = api.call("POST", "/v1/connections", 201, {"provider": "webhook", "settings": {"url": "https://x.example/"}}
                     | {"secrets": {"signing_secret": "whsec_" + "YWJj" * 8}})  # fmt: skip
@@ -321,7 +333,8 @@ def test_a_destination_without_a_source_has_no_sample(api: Api) -> None:
 
 def test_a_preview_shows_the_events_and_writes_nothing(api: Api) -> None:
     made, other = api.connect(mapping=None), api.connect()
-    api.record(made["id"], event(1, NOW, person("email", "jan@example.nl"), name="Jan"))
+    order = [{"kind": "order", "value": "1007"}]
+    api.record(made["id"], event(1, NOW, person("email", "jan@example.nl"), name="Jan", refs=order))
     (receipt,) = api.get("/v1/receipts")["receipts"]
     assert receipt["verdict"] == "ignored"
     path, before = f"/v1/connections/{made['id']}/preview", everything(api)
@@ -329,7 +342,9 @@ def test_a_preview_shows_the_events_and_writes_nothing(api: Api) -> None:
     assert found["verdict"] == "accepted"
     (shown,) = found["events"]
     assert (shown["type"], shown["occurred_at"], shown["fields"]) == ("message", NOW, {"name": "Jan"})
-    assert shown["identities"] == [["email", "jan@example.nl", "", 2]]
+    named = {"kind": "email", "scope": None, "value": "jan@example.nl", "assurance": "A2"}
+    assert shown["identities"] == [{"identity": "email:jan@example.nl", **named}]
+    assert shown["refs"] == [{"kind": "order", "scope": made["id"], "value": "1007", "typed": False}]
     assert api.call("POST", path, json_body={"receipt": receipt["id"]})["verdict"] == "ignored"
     broken = api.call("POST", path, json_body={"receipt": receipt["id"], "mapping": MAPPING | {"occurred_at": "no"}})
     assert broken["verdict"] == "malformed" and "occurred_at" in broken["reason"]

@@ -50,6 +50,37 @@ def decide(api: Api, path: str, asked: dict[str, Any], query: str = "", expect: 
     return api.call("POST", f"/v1/{path}{query}", expect, asked)
 
 
+@pytest.mark.parametrize("kind", ["links", "cuts"])
+def test_why_something_is_taken_back_need_not_stand_in_an_address(api: Api, shop: str, agent: Api, kind: str) -> None:
+    tell(api, shop)
+    id, why = customer(api, "shop:tc/940")["id"], "dat was zijn vróuw"
+    for query, sent, told in (
+        ("", {"reason": f" {why} "}, why),
+        ("?reason=by+query", None, "by query"),
+        ("?reason=by+query", {"reason": why}, why),
+        ("", {}, None),
+    ):
+        agent.call("DELETE", f"/v1/{kind}/{decide(agent, kind, WRONG)['id']}{query}", 200, sent)
+        newest = api.get(f"/v1/customers/{id}/audit")["entries"][0]
+        assert (newest["action"], newest["reason"]) == ("undo", told)
+    path = f"/v1/{kind}/{decide(agent, kind, WRONG)['id']}"
+    assert agent.refused("DELETE", path, {"reason": "x" * 501, "by": "me"}) == ["/by"]
+    assert agent.refused("DELETE", path, {"reason": "x" * 501}) == ["/reason"]
+    assert agent.send("DELETE", path, b"reason", [("Content-Type", "text/plain")]).status == 415
+
+
+@pytest.mark.parametrize("kind", ["links", "cuts"])
+def test_what_was_decided_about_somebody_who_is_erased_is_gone(api: Api, shop: str, kind: str) -> None:
+    tell(api, shop)
+    made = decide(api, kind, WRONG)["id"]
+    for identity in ("shop:tc/940", "shop:tc/941"):
+        found = api.get("/v1/customers", identity=identity)["customers"]
+        for each in found:
+            api.call("POST", f"/v1/customers/{each['id']}/erase", 202, {})
+    api.work()
+    assert api.send("DELETE", f"/v1/{kind}/{made}", b"{}").status == 410
+
+
 def test_an_agents_wrong_link_is_a_conflict_and_its_undo_leaves_no_trace(api: Api, shop: str, agent: Api) -> None:
     """Two accounts of one shop never become one customer by an agent's link."""
     tell(api, shop)

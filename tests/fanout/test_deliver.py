@@ -283,11 +283,19 @@ def test_after_three_days_it_parks(desk: Desk) -> None:
 
 def test_a_paused_connection_holds(desk: Desk) -> None:
     desk.connect(status="paused", reason="paused by hand")
-    assert desk.go() == "held"
+    for _ in range(3):
+        assert desk.go() == "held"
     assert desk.system.activities == []
+    assert desk.row()["n"] == 0, "nothing was attempted"
     desk.connect(status="active", reason="")
     assert desk.go() == "delivered"
-    assert "gpk" not in desk.row()
+    assert "gpk" not in desk.row() and desk.row()["n"] == 1
+
+
+def test_what_a_dead_worker_may_have_sent_counts_while_it_is_held(desk: Desk) -> None:
+    desk.connect(status="paused", reason="paused by hand")
+    assert desk.go(tried=True) == "held"
+    assert desk.row()["n"] == 1, "whoever comes next looks whether it is there"
 
 
 def move(desk: Desk) -> tuple[Duty, Duty]:

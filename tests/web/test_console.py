@@ -122,6 +122,30 @@ def test_a_magic_link_reads_and_leaves_the_address(browser: Browser, who: Integr
         assert seen.wrong == []
 
 
+LISTENING = """
+const listening = (window.listening = new Set());
+const { addEventListener: add, removeEventListener: remove } = EventTarget.prototype;
+EventTarget.prototype.addEventListener = function (type, hears, ...rest) {
+  if (type === "visibilitychange") listening.add(hears);
+  return add.call(this, type, hears, ...rest);
+};
+EventTarget.prototype.removeEventListener = function (type, hears, ...rest) {
+  if (type === "visibilitychange") listening.delete(hears);
+  return remove.call(this, type, hears, ...rest);
+};
+"""
+
+
+def test_a_view_that_was_left_listens_no_more(browser: Browser, who: Integrator) -> None:
+    with visit(browser, who.url) as seen:
+        seen.page.add_init_script(LISTENING)
+        sign_in(seen, who.key)
+        for view in ("connections", "receipts", "health", "overview", "receipts", "health"):
+            at(seen, view, f'#nav a[href="#/{view}"][aria-current=page]')
+            seen.page.wait_for_function("() => window.listening.size === 1", timeout=5000)
+        assert seen.wrong == []
+
+
 def test_a_key_sees_only_what_it_may(browser: Browser, who: Integrator) -> None:
     key = who.call("POST", "/v1/keys", 201, json={"name": "clerk", "scopes": ["integrate"]})["key"]
     with visit(browser, who.url) as seen:

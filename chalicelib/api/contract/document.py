@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.api.answers import ANY_KEY, IMPLIED, JSON, PROBLEM
-from chalicelib.api.contract import hooks, words
+from chalicelib.api.contract import following, hooks, words
 from chalicelib.api.contract.operation import Files, Operation
 from chalicelib.api.routes import ROUTES
 from chalicelib.model.event import digest
@@ -96,6 +96,11 @@ class Shapes:
         found = [self._of[id(each)] for each in _either(shape)]
         return found[0] if len(found) == 1 else {"anyOf": found}
 
+    def properties(self, shape: Any) -> Json:
+        """The object schema of an answer; empty for one that is no JSON, or either of several."""
+        schema = {} if shape is None or isinstance(shape, Files) else self.schema(shape)
+        return dict(self.components[_name(schema)]) if "$ref" in schema else {}
+
 
 def _plain(schema: Any) -> Any:
     """Several of one kind, such as a scale's two ends, as a list of so many: every reader knows those."""
@@ -133,7 +138,7 @@ def _route(method: str, path: str, target: str, scope: str, operation: Operation
         "description": "\n\n".join(part for part in (operation.more, _needs(scope)) if part),
         "security": [{"key": [] if scope == ANY_KEY else [scope]}] if scope else [],
         "parameters": [*_path_parameters(path, example), *_query_parameters(operation, shapes, example)],
-        "responses": _answers(method, path, scope, operation, shapes, example),
+        "responses": _answers(method, path, target, scope, operation, shapes, example),
     }
     if operation.body:
         found["requestBody"] = _body(operation, shapes, example)
@@ -186,7 +191,9 @@ def _name(reference: Json) -> str:
     return str(reference["$ref"]).rpartition("/")[2]
 
 
-def _answers(method: str, path: str, scope: str, operation: Operation, shapes: Shapes, example: Json) -> Json:
+def _answers(
+    method: str, path: str, target: str, scope: str, operation: Operation, shapes: Shapes, example: Json
+) -> Json:
     found: Json = {}
     for status, shape in operation.answers.items():
         headers = {
@@ -195,10 +202,12 @@ def _answers(method: str, path: str, scope: str, operation: Operation, shapes: S
         content = _content(shape, shapes)
         if content and example.get("status") == status and "answer" in example:
             next(iter(content.values()))["example"] = example["answer"]
+        links = following.links(method, path, target, status, shapes.properties(shape))
         found[str(status)] = (
             {"description": HTTPStatus(status).phrase}
             | ({"headers": headers} if headers else {})
             | ({"content": content} if content else {})
+            | ({"links": links} if links else {})
         )
     for status in sorted({*_usual(method, path, scope, operation), *operation.problems}):
         found[str(status)] = {"$ref": f"#/components/responses/{status}"}

@@ -7,7 +7,7 @@ from typing import Annotated, TypedDict
 from msgspec import Meta
 
 from chalicelib.api.contract.operation import IdentityText, Instant, Next, Operation, Paged, one_of
-from chalicelib.api.links import ForcedPair, Pair
+from chalicelib.api.links import ForcedPair, Pair, Undoing
 
 TAG = "Links and cuts"
 Dry = Annotated[
@@ -20,7 +20,9 @@ class DryQuery(TypedDict, total=False):
 
 
 class UndoQuery(DryQuery, total=False):
-    reason: str
+    reason: Annotated[
+        str, Meta(description="Rather in the body: what stands in an address may be logged. For who cannot send one")
+    ]
 
 
 class DecidedPart(TypedDict):
@@ -77,7 +79,7 @@ OPERATIONS = {
         "Two identities are one customer's", BOTH, ForcedPair, DryQuery, (404, 409, 410), "200: a dry run."
     ),
     "cut": Operation("Two identities are of two customers", BOTH, Pair, DryQuery, (404, 409, 410), "200: a dry run."),
-    "unlink": Operation("Take back a link", {200: Undone}, query=UndoQuery, problems=(409,)),
-    "uncut": Operation("Take back a cut", {200: Undone}, query=UndoQuery, problems=(409,)),
+    "unlink": Operation("Take back a link", {200: Undone}, Undoing, UndoQuery, (409, 410)),
+    "uncut": Operation("Take back a cut", {200: Undone}, Undoing, UndoQuery, (409, 410)),
     "show_audit": Operation("Why these identities are one customer", {200: Audit}, query=Paged, problems=(410,)),
 }

@@ -163,7 +163,13 @@ class JobView(TypedDict):
     kind: str
     status: Annotated[str, one_of(["running", "done", "failed"])]
     done: int
-    total: Annotated[int | None, Meta(description="null: not known yet")]
+    total: Annotated[
+        int | None,
+        Meta(
+            description="How many there were when it began. null where only the work itself finds out: a backfill "
+            "and a reconcile look at everything for what is missing, and of a long range nothing is counted beforehand"
+        ),
+    ]
     errors: list[str]
     created_at: Instant
     customer: str | None

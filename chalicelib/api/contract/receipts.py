@@ -8,10 +8,12 @@ from msgspec import Meta
 
 from chalicelib.api.answers import Range
 from chalicelib.api.contract.operation import (
+    Actor,
     Channel,
     ConnectionId,
     Direction,
     EventType,
+    IdentityText,
     Instant,
     JobStarted,
     Moment,
@@ -23,6 +25,7 @@ from chalicelib.api.contract.operation import (
 )
 from chalicelib.api.receipts import VERDICTS
 from chalicelib.context.record import EXPIRED, REFUSED
+from chalicelib.model.event import REF_KINDS
 from chalicelib.store.receipts import ERASED
 
 TAG = "Receipts"
@@ -69,10 +72,56 @@ class Receipts(TypedDict):
     next: Next
 
 
+class EventIdentity(TypedDict):
+    identity: IdentityText
+    kind: str
+    scope: str | None
+    value: str
+    assurance: Annotated[str, one_of(["A0", "A1", "A2", "A3"])]
+
+
+class EventRef(TypedDict):
+    """What an event points at."""
+
+    kind: Annotated[str, one_of(REF_KINDS)]
+    scope: str | None
+    value: str
+    typed: Annotated[bool, Meta(description="Whether a person typed it, so that it proves nothing by itself")]
+
+
+class PreviewedEvent(TypedDict):
+    """An event that a receipt would become. What the mapping leaves empty is left out."""
+
+    id: str
+    type: EventType
+    channel: Channel
+    object: str
+    identities: list[EventIdentity]
+    refs: list[EventRef]
+    connection: str
+    source: str
+    version: NotRequired[str]
+    direction: NotRequired[Annotated[Direction, Meta(description="in, where it is left out")]]
+    actor: NotRequired[Annotated[Actor, Meta(description="customer, where it is left out")]]
+    occurred_at: NotRequired[Instant]
+    summary: NotRequired[str]
+    text: NotRequired[str]
+    attachments: NotRequired[list[dict[str, Any]]]
+    details: NotRequired[dict[str, Any]]
+    fields: NotRequired[Annotated[dict[str, str], Meta(description="What it says about the customer: name, language")]]
+    link: NotRequired[str]
+    sensitive: NotRequired[bool]
+    provider_type: NotRequired[str]
+    address: NotRequired[Annotated[IdentityText, Meta(description="To which a reply goes")]]
+    own_address: NotRequired[str]
+    ends: NotRequired[Annotated[list[EventIdentity], Meta(description="Perhaps somebody else's after this moment")]]
+    begins: NotRequired[Annotated[list[EventIdentity], Meta(description="Somebody else's until this moment")]]
+
+
 class ReceiptPreviewed(TypedDict):
     verdict: Verdict
     reason: str | None
-    events: list[dict[str, Any]]
+    events: list[PreviewedEvent]
 
 
 class ReceiptsQuery(Paged, total=False):

@@ -190,19 +190,20 @@ def cut(desk: Desk, args: Namespace) -> int:
 
 
 def unlink(desk: Desk, args: Namespace) -> int:
-    return _decided(desk, "DELETE", f"/v1/links/{part(args.id)}", [*_dry(args), *_why(args)])
+    return _decided(desk, "DELETE", f"/v1/links/{part(args.id)}", _dry(args), _why(args))
 
 
 def uncut(desk: Desk, args: Namespace) -> int:
-    return _decided(desk, "DELETE", f"/v1/cuts/{part(args.id)}", [*_dry(args), *_why(args)])
+    return _decided(desk, "DELETE", f"/v1/cuts/{part(args.id)}", _dry(args), _why(args))
 
 
 def _dry(args: Namespace) -> list[tuple[str, str]]:
     return [("dry_run", "true")] if args.dry_run else []
 
 
-def _why(args: Namespace) -> list[tuple[str, str]]:
-    return [("reason", args.reason)] if args.reason else []
+def _why(args: Namespace) -> dict[str, Any] | None:
+    """In the body: what stands in an address may be logged."""
+    return {"reason": args.reason} if args.reason else None
 
 
 def _decided(

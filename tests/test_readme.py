@@ -15,8 +15,10 @@ from chalicelib import destinations
 from chalicelib.api.providers import all_slugs, summary
 from chalicelib.kit import outgoing
 from infra.local.hub import Hub
+from tests.docs.markdown import blocks
 
 ROOT = Path(__file__).resolve().parent.parent
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -42,6 +44,34 @@ def test_the_first_webhook_runs_as_written(hub: Hub, tmp_path: Path) -> None:
     for part in ('"token":"', '"open_question":{', '"dry_run":true', '"action":"identity"', '"erased_up_to":"'):
         assert part in told, part
     assert "Is de trui" in (tmp_path / "export.json").read_text("utf-8")
+
+
+def recipes() -> dict[str, tuple[list[str], list[str]]]:
+    """Target of the Makefile → (what it needs first, modules that it runs)."""
+    found = {}
+    for target, needs, recipe in re.findall(r"^([\w-]+):(.*)\n((?:\t.*\n)*)", MAKEFILE, re.MULTILINE):
+        found[target] = (needs.split(), re.findall(r"python -m ([\w.]+)", recipe))
+    return found
+
+
+def runs(path: str, target: str) -> bool:
+    """Whether this test runs what the target does; or CI, which runs `make check`."""
+    if path == ".ci/run":
+        return target in ("check", *recipes()["check"][0])
+    return any(f'"-m", "{module}"' in (ROOT / path).read_text("utf-8") for module in recipes()[target][1])
+
+
+def test_every_command_is_run_or_says_why_it_is_not() -> None:
+    commands = [block for block in blocks(ROOT / "README.md") if block.language in ("sh", "bash")]
+    assert {block.mark for block in commands} == {"run", "run by", "not run"}
+    for block in commands:
+        for target in re.findall(r"^make ([\w-]+)", block.text, re.MULTILINE):
+            assert any(runs(path, target) for path in block.about.split(", ")), f"{block.name}: nothing runs {target}"
+
+
+def test_a_target_that_nothing_runs_is_seen() -> None:
+    assert runs(".ci/run", "test") and runs("tests/infra/test_demo.py", "demo-load")
+    assert not runs(".ci/run", "bench") and not runs("tests/infra/test_demo.py", "run")
 
 
 def ran(script: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -135,7 +135,7 @@ export default {
   "handover.link": "Link",
   "handover.made": "Let the customer open this link or scan the code. What they say there joins this conversation.",
   "handover.making": "Making the link…",
-  "handover.meaning": "The link to the channel they prefer is made already: for this customer alone, to be used once. Another channel makes another link.",
+  "handover.meaning": "This link is made already: for this customer alone, to be used once. Another channel makes another link.",
   "handover.no_address": "{channel} has no address of ours in the settings. Let the customer send this text there.",
   "handover.notify": "They want to be reached there from now on",
   "handover.open": "Open",

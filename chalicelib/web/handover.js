@@ -27,6 +27,7 @@ export function handOver({ id, channel: here }, name, preferred) {
     const mine = ++last;
     const unlessLater = (/** @type {() => void} */ draw) => mine === last && draw();
     press(chips, channel);
+    delete place.dataset.to;
     fill(place, el("p", { class: "soft" }, text("handover.making")));
     try {
       const made = await send("POST", `conversations/${encodeURIComponent(id)}/handovers`, { channel, notify: notify.checked });
@@ -58,12 +59,13 @@ function press(chips, channel) {
 function show(place, made) {
   const { url } = made;
   const channel = word("channel", made.channel);
+  place.dataset.to = made.channel;
   fill(
     place,
     made.qr && code(made.qr, text("handover.qr", { channel })),
     el(
       "div",
-      { class: "way-there", "data-to": made.channel },
+      { class: "way-there" },
       el("p", {}, text(url ? (made.qr ? "handover.made" : "handover.unfinished") : "handover.no_address", { channel })),
       copyable(url ?? made.text, text(url ? "handover.link" : "handover.text")),
       link(url, text("handover.open")),

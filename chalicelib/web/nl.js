@@ -135,7 +135,7 @@ export default {
   "handover.link": "Link",
   "handover.made": "Laat de klant deze link openen of de code scannen. Wat daar wordt gezegd, hoort bij dit gesprek.",
   "handover.making": "De link wordt gemaakt…",
-  "handover.meaning": "De link naar het kanaal van voorkeur is al gemaakt: voor alleen deze klant, één keer te gebruiken. Een ander kanaal maakt een andere link.",
+  "handover.meaning": "Deze link is al gemaakt: voor alleen deze klant, één keer te gebruiken. Een ander kanaal maakt een andere link.",
   "handover.no_address": "Van {channel} staat geen eigen adres in de instellingen. Laat de klant deze tekst daar sturen.",
   "handover.notify": "De klant wil voortaan daar bereikt worden",
   "handover.open": "Open",

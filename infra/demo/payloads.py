@@ -17,10 +17,12 @@ JUMPER = "Trui Noors, groen"
 
 @dataclass(frozen=True)
 class Customer:
-    """Somebody made up. One number runs through all that is his, so that it is easily followed."""
+    """Somebody made up. One number runs through all that is his, so that it is easily followed. `score`: his answer to
+    the survey."""
 
     number: int
     name: str = "Jan de Vries"
+    score: str = "9"
 
     @property
     def first(self) -> str:

@@ -30,13 +30,14 @@ WAITING, NOBODY, UNNAMED, NAMED = "waiting", "nobody", "unnamed", "named"
 Found = TypeVar("Found")
 
 
-def play(place: Place, around: Systems, tell: Tell, patience: float = PATIENCE) -> bool:
-    """Whether everything adds up. Raises DemoFailed."""
+def play(place: Place, around: Systems, tell: Tell, patience: float = PATIENCE, clock: Clock | None = None) -> bool:
+    """Whether everything adds up. `clock`: when the story is told; now, where none is given. Raises DemoFailed."""
     connected = connections.for_the_story(place.api, around)
     tell.line(
         f"systems  {len(connected.ids)} connections; CRM, desk, partner and phone system are stand-ins on loopback"
     )
-    who, clock = newcomer(place.api), Clock.here()
+    clock = clock or Clock.here()
+    who = newcomer(place.api, clock.now)
     prepare(who, clock, around)
     stage = Stage(Books(place.api, connected, around, now()), who, clock, tell, patience)
     tell.line(f"customer {who.name}, {who.phone}, {who.mail}, order {who.order}")
@@ -55,9 +56,9 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def newcomer(api: Api) -> Customer:
+def newcomer(api: Api, at: datetime) -> Customer:
     """Somebody whom the hub does not know yet: his number is the second of his birth."""
-    number = int((datetime.now(UTC) - BORN).total_seconds())
+    number = int((at - BORN).total_seconds())
     while True:
         who = Customer(10_000_000 + number % NUMBERS)
         if not api.owners(who.identities):

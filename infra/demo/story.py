@@ -70,7 +70,7 @@ def prepare(who: Customer, clock: Clock, around: Systems) -> None:
     )
     sent, answered = payloads.iso(clock.ago(55)), payloads.iso(clock.ago(50))
     around.phones.message(sid(who, 1), sent, payloads.iso(clock.ago(54)), body=SURVEY_TEXT)
-    around.phones.message(sid(who, 2), answered, body="9")
+    around.phones.message(sid(who, 2), answered, body=who.score)
 
 
 def sid(who: Customer, number: int, kind: str = "SM") -> str:
@@ -192,9 +192,9 @@ def mailed(who: Customer, clock: Clock, hooks: Hooks) -> Step:
 
 def rated(who: Customer, clock: Clock, hooks: Hooks) -> Step:
     at = clock.ago(50)
-    told = (payloads.sms(who, sid(who, 2), "9"), payloads.sms_status(who, sid(who, 1), "delivered"))
+    told = (payloads.sms(who, sid(who, 2), who.score), payloads.sms_status(who, sid(who, 1), "delivered"))
     sends = tuple(drive.twilio(hooks["phone"], **each) for each in told)
-    return Step(at, "phone", "his sms: 9, and that ours was delivered, before the survey", sends, 2)
+    return Step(at, "phone", f"his sms: {who.score}, and that ours was delivered, before the survey", sends, 2)
 
 
 def surveyed(who: Customer, clock: Clock, hooks: Hooks) -> Step:

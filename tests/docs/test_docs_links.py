@@ -58,11 +58,12 @@ def test_every_variable_that_a_page_names_is_read_somewhere(page: Path) -> None:
     assert set(VARIABLE.findall(page.read_text("utf-8"))) <= variables()
 
 
-def test_every_page_is_reached_from_the_index() -> None:
-    reached, ahead = set(), [DOCS / "index.md"]
+@pytest.mark.parametrize("start", [DOCS / "index.md", ROOT / "README.md"], ids=name_of)
+def test_every_page_is_reached(start: Path) -> None:
+    reached, ahead = set(), [start]
     while ahead:
         page = ahead.pop()
-        if page in reached or page.suffix != ".md" or not page.is_relative_to(DOCS):
+        if page in reached or page.suffix != ".md" or not (page == start or page.is_relative_to(DOCS)):
             continue
         reached.add(page)
         ahead += [(page.parent / link.partition("#")[0]).resolve() for link in links(page) if ":" not in link]

@@ -84,7 +84,7 @@ def test_closed_sets_are_whole(page: Path, heading: str, known: tuple[str, ...])
 def test_the_answers_of_the_api() -> None:
     refused = {each.status for each in vars(errors).values() if isinstance(each, type) and hasattr(each, "status")}
     shown = {int(status) for status in named(rows(INTEGRATORS, "What each API answer means"))}
-    unused = {400, 413, 415}  # the root of the tree, and of hooks alone
+    unused = {400}  # the root of the tree
     assert refused - unused | {500, 503} <= shown
 
 

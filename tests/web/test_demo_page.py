@@ -1,4 +1,4 @@
-"""The demo's customer on the timeline page, filling up while the demo runs: the picture of the README."""
+"""The demo's customer on the timeline page, filling up while the demo runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.embedded
 
 ROOT = Path(__file__).parent.parent.parent
-PICTURE = ROOT / "docs" / "timeline.png"
 NAMED = re.compile(r"customer .*?(\+31\d+),")
 
 
@@ -55,10 +54,7 @@ def open_early(seen: Visit, who: Integrator, phone: str) -> int:
     return seen.page.locator("#entries article").count()
 
 
-def test_the_page_fills_by_itself_while_the_demo_runs(
-    browser: Browser, hub: Hub, who: Integrator, tmp_path: Path
-) -> None:
-    """DRAAD_WRITE=1 writes docs/timeline.png."""
+def test_the_page_fills_by_itself_while_the_demo_runs(browser: Browser, hub: Hub, who: Integrator) -> None:
     with demo(hub) as playing, visit(browser, hub.url, locale="en-GB") as seen:
         assert playing.stdout
         named = next(found for line in playing.stdout if (found := NAMED.search(line)))
@@ -68,12 +64,4 @@ def test_the_page_fills_by_itself_while_the_demo_runs(
         facts = sum(each.facts for each in steps())
         assert early < facts, "it was opened while the demo ran"
         eventually(lambda: seen.page.locator("#entries article").count() == facts, 30)
-        picture(seen, PICTURE if os.environ.get("DRAAD_WRITE") else tmp_path / "timeline.png")
         assert seen.wrong == []
-
-
-def picture(seen: Visit, path: Path) -> None:
-    """What is in the window from the top, without what moves."""
-    seen.page.evaluate("window.scrollTo(0, 0)")
-    raw = seen.page.screenshot(path=path, animations="disabled")
-    assert raw.startswith(b"\x89PNG") and len(raw) > 20_000

@@ -549,7 +549,7 @@ def dialogs(page: Page) -> dict[str, Callable[[], Any]]:
     def handed() -> None:
         page.locator("[data-focus^='handover.']").first.click()
         page.locator("dialog [data-channel=whatsapp]").click()
-        page.wait_for_selector("dialog [data-to=whatsapp] .qr, dialog [data-to=whatsapp] .copyable")
+        page.wait_for_selector("dialog [data-to=whatsapp] .copyable")
 
     def asked(name: str) -> Callable[[], None]:
         def ask() -> None:

@@ -129,7 +129,7 @@ def test_an_integrator_gets_from_nothing_to_an_erased_customer(hub: Hub, program
     options = ["--name", "till chat", "--mapping", mapping(tmp_path), "--secret", "signing_secret"]
     made = program.json("connections", "create", "generic", *options, keyboard=f"{SECRET}\n")
     assert made["secrets"] == {"signing_secret": 1}
-    assert "verified" in program.run("connections", "test", "till chat")[1]
+    assert "verified" in program.run("connections", "test", "till chat")[0]
 
     receipt = tailed(hub, program, made["hook_url"])
     out, _ = program.run("replay", receipt)

@@ -107,8 +107,9 @@ def test_satisfaction_switches_and_deliveries(tab: Visit, world: World) -> None:
     assert f"{told['satisfaction'][0]['average']:g}".replace(".", ",") in satisfaction.inner_text()
     assert "Webchat → WhatsApp" in switches.inner_text()
     assert lines(deliveries) == len(told["deliveries"])
-    for each in told["deliveries"]:
-        line = deliveries.locator(".bars li", has_text=names[each["connection"]]).first.inner_text()
+    for number, each in enumerate(told["deliveries"]):
+        line = deliveries.locator(".bars li").nth(number).inner_text()
+        assert names[each["connection"]] in line
         assert (f"{each['parked']} geweigerd" in line) == (each["parked"] > 0)
         assert ("100%" in line) == (each["parked"] + each["waiting"] == 0)
     assert {names[each["connection"]] for each in told["deliveries"] if each["parked"]} >= {"Parcel partner"}

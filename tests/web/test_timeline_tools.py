@@ -379,7 +379,7 @@ def test_an_identity_that_is_not_theirs_is_taken_away(tab: Visit, world: World, 
     eventually(lambda: page.locator("dialog .outcome h3").count() == 2, 10)
     page.get_by_label("Waarom?").fill("verkeerd ingetikt")
     page.get_by_role("button", name="Houd ze uit elkaar").click()
-    eventually(lambda: "Sms · Bericht" not in headings(tab), 10)
+    eventually(lambda: "Sms · Bericht" not in headings(tab), 30)
     assert world.who.customer("phone:+31612553103") != world.who.customer("shop:tc/3103")
     page.locator("#decided").get_by_role("button").click()
     page.wait_for_selector("dialog .parts")

@@ -37,6 +37,8 @@ STORAGE = re.compile(
     r"AWS::(DynamoDB::.*|SQS::.*|KMS::.*|SecretsManager::.*|S3::Bucket|SNS::Topic|CloudWatch::Dashboard)"
 )
 SERVICES = "cloudformation,dynamodb,dynamodbstreams,sqs,s3,kms,secretsmanager,sts,iam"
+REFUSES = {"MetricMath": "no"}
+"""Parameters that leave out what it does not take."""
 NO_ACCOUNT = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),
@@ -172,7 +174,7 @@ class EmbeddedAws:
 
     def stack(self, stage: str = "local", visibility_seconds: int = 360) -> dict[str, str]:
         """Make or bring up to date the stage's stack; the environment that its functions need."""
-        parameters = {"Stage": stage, "VisibilitySeconds": str(visibility_seconds), "MetricMath": "no"}
+        parameters = {"Stage": stage, "VisibilitySeconds": str(visibility_seconds), **REFUSES}
         outputs = ensure_stack(self.client("cloudformation"), f"draad-{stage}", parameters)
         return hub_env(stage, outputs)
 

@@ -16,7 +16,7 @@ import yaml
 from chalicelib import telemetry
 from chalicelib.store import blobs, receipts
 from chalicelib.workers import gauges
-from infra.local.embedded import TEMPLATE, EmbeddedAws, ensure_stack, hub_env, storage_only
+from infra.local.embedded import REFUSES, TEMPLATE, EmbeddedAws, ensure_stack, hub_env, storage_only
 from infra.local.errors import LocalRunFailed
 from infra.local.state import ROOT
 from tests.docs.markdown import DOCS, headings, prose
@@ -435,11 +435,9 @@ def test_the_embedded_aws_takes_all_of_it_but_alarms_on_an_expression(embedded_a
     wanted = {name for name, each in template()["Resources"].items() if "Condition" not in each}
     assert {each["LogicalResourceId"] for each in found} == wanted
     assert {each["ResourceStatus"] for each in found} == {"CREATE_COMPLETE"}
-    there = s3.get_bucket_lifecycle_configuration(Bucket=made["DRAAD_BUCKET"])["Rules"]
-    assert {each["ID"]: each.get("Expiration", {}).get("Days") for each in there} == {
-        name: filled(rule["ExpirationInDays"]) if "ExpirationInDays" in rule else None for name, rule in rules().items()
-    }
-    more = {"Stage": "whole", "MetricMath": "no", "AlarmMail": "ops@example.nl", "DeliveryLagSeconds": "600"}
+    assert s3.get_bucket_versioning(Bucket="draad-whole-deployed-000000000000")["Status"] == "Enabled"
+    assert "OnlyByTls" in s3.get_bucket_policy(Bucket=made["DRAAD_BUCKET"])["Policy"]
+    more = {"Stage": "whole", **REFUSES, "AlarmMail": "ops@example.nl", "DeliveryLagSeconds": "600"}
     outputs = ensure_stack(client, "draad-whole", more)
     assert hub_env("whole", outputs) == made, "an update keeps every name"
     found = client.describe_stack_resources(StackName="draad-whole")["StackResources"]

@@ -19,8 +19,9 @@ from chalicelib.workers import gauges
 from infra.local.embedded import REFUSES, TEMPLATE, EmbeddedAws, ensure_stack, hub_env, storage_only
 from infra.local.errors import LocalRunFailed
 from infra.local.state import ROOT
-from tests.docs.markdown import DOCS, headings, prose
+from tests.docs.markdown import DOCS, headings, prose, rows
 
+STACK = DOCS / "stack.md"
 KEPT = {"Table", "SecretsKey", "Pepper", "Bodies", "Deployed"}
 WITHOUT_WORKER = {"Fanout"}
 """What a stream gives up goes to dead letters without a queue before them."""
@@ -411,6 +412,43 @@ def test_the_outputs_are_all_that_a_deployment_needs() -> None:
     )
     for name in (*of_type("SQS::Queue"), "Deployed", "AlarmTopic"):
         assert any(name in json.dumps(each) for each in outputs.values()), f"nobody is told of {name}"
+
+
+def cells(heading: str) -> dict[str, list[str]]:
+    """Rows of a table of docs/stack.md by their first cell."""
+    return {row[0].replace("`", ""): [cell.replace("`", "") for cell in row[1:]] for row in rows(STACK, heading)}
+
+
+def test_the_page_of_the_stack_has_its_parameters_and_outputs() -> None:
+    shown = cells("Parameters")
+    words = {"": ("none", "nobody"), None: ("none",)}
+    assert set(shown) == set(template()["Parameters"])
+    for name, each in template()["Parameters"].items():
+        default = each.get("Default")
+        assert shown[name][0] in words.get(default, (str(default),)), name
+    outputs = " ".join(cells("Outputs"))
+    alike = {f"{name}DeadLettersUrl" for name in ("Inbox", "Deliveries", "Jobs", "Fanout")}
+    assert set(re.findall(r"\b[A-Z]\w+", outputs)) - {"DeadLettersUrl"} == set(template()["Outputs"]) - alike
+
+
+def test_the_page_of_the_stack_has_its_numbers() -> None:
+    text, shown = prose(STACK), cells("Resources")
+    listed = re.search(r"rule of its own:\n\n([\d, ]+)\.\n", text)
+    assert listed and tuple(map(int, listed[1].split(", "))) == receipts.STEPS
+    metrics = sum(len(list(measures(each))) for each in alarms().values())
+    assert shown["alarms"][0].endswith(f"{len(alarms())} of them")
+    assert shown["alarms"][3] == f"${metrics * 0.1:.2f}: {metrics} metrics at $0.10"
+    ours = {each[1] for alarm in alarms().values() for each in measures(alarm) if each[0] == telemetry.NAMESPACE}
+    assert shown["measures of the sweep"][3] == f"${len(ours) * 0.3:.2f}: {len(ours)} at $0.30"
+    days = f"{config()['log_retention_in_days']} days"
+    assert shown["logs of the functions"][1] == days
+    assert [name for name, row in shown.items() if row[2].startswith("yes")] == [
+        "table, on demand",
+        "bodies",
+        "record of what is deployed",
+        "KMS key of the secrets",
+        "pepper",
+    ]
 
 
 def test_an_aws_in_memory_gets_the_storage_and_no_watch() -> None:

@@ -16,6 +16,7 @@ import yaml
 from chalicelib import telemetry
 from chalicelib.store import blobs, receipts
 from chalicelib.workers import gauges
+from infra import log_groups
 from infra.local.embedded import REFUSES, TEMPLATE, EmbeddedAws, ensure_stack, hub_env, storage_only
 from infra.local.errors import LocalRunFailed
 from infra.local.state import ROOT
@@ -293,7 +294,7 @@ def alarms_on(namespace: str, metric: str) -> list[dict[str, str]]:
 
 
 def functions() -> set[str]:
-    return {f"draad-prod-{name}" for name in config()["lambda_functions"]}
+    return set(log_groups.functions("prod").values())
 
 
 @pytest.mark.parametrize("metric", ["Errors", "Invocations", "Throttles"])
@@ -397,9 +398,8 @@ def test_the_dashboard_shows_what_there_is() -> None:
     assert {each for each in shown if each[0] not in ("AWS/ApiGateway", "AWS/DynamoDB")} <= watched
 
 
-def test_the_logs_of_the_functions_end() -> None:
-    """By chalice, which makes a group or takes the one that Lambda made. A stack would fail on the second."""
-    assert config()["log_retention_in_days"] == 30
+def test_a_log_group_is_no_resource_of_the_stack() -> None:
+    """Lambda may have been first, and then the stack would fail: infra/log_groups.py."""
     assert of_type("Logs::LogGroup") == {}
 
 
@@ -440,8 +440,7 @@ def test_the_page_of_the_stack_has_its_numbers() -> None:
     assert shown["alarms"][3] == f"${metrics * 0.1:.2f}: {metrics} metrics at $0.10"
     ours = {each[1] for alarm in alarms().values() for each in measures(alarm) if each[0] == telemetry.NAMESPACE}
     assert shown["measures of the sweep"][3] == f"${len(ours) * 0.3:.2f}: {len(ours)} at $0.30"
-    days = f"{config()['log_retention_in_days']} days"
-    assert shown["logs of the functions"][1] == days
+    assert shown["logs of the functions"][1] == f"{log_groups.DAYS} days"
     assert [name for name, row in shown.items() if row[2].startswith("yes")] == [
         "table, on demand",
         "bodies",

@@ -269,6 +269,18 @@ def test_two_stages_of_one_account_share_no_name() -> None:
     assert not {name for _, name in known} & {name for _, name in names("dev")}
 
 
+ALONE = ("prod", "a", "jobs", "sweeper", "x-jobs-2")
+SHARED = ("x-jobs", "x-sweep", "x-y-context", "1a", "Prod", "a" * 21, "")
+
+
+@pytest.mark.parametrize("stage", [*ALONE, *SHARED])
+def test_a_stage_shares_no_function_with_another(stage: str) -> None:
+    pattern = template()["Parameters"]["Stage"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, stage)) is (stage in ALONE)
+    workers = {name.removeprefix("draad-x") for name in log_groups.functions("x").values()} - {""}
+    assert not any(re.fullmatch(pattern, f"x{worker}") for worker in workers)
+
+
 def test_no_name_is_too_long_with_the_longest_stage() -> None:
     stage = "a" * 20
     assert re.fullmatch(template()["Parameters"]["Stage"]["AllowedPattern"], stage)

@@ -64,6 +64,11 @@ def note(connection: str, seconds: float, status: int) -> None:
     _down[connection] = failures, now + min(rest, LONGEST_REST)
 
 
+def distrust(connection: str) -> None:
+    """It answered, but nobody knows what it did: as bad as no answer."""
+    note(connection, 0.0, 0)
+
+
 def forget() -> None:
     _slow.clear()
     _down.clear()

@@ -63,7 +63,9 @@ def _share(table: Table, batch: Batch, messages: list[Record]) -> None:
     def work(message: Record) -> None:
         duty = msgspec.json.decode(message["body"], type=Duty)
         tried, crowded = receives(message) > 1, turns is not None and turns.crowded()
-        deliver(office, duty, tried=tried, down=outward.down(duty.connection), crowded=crowded)
+        outcome = deliver(office, duty, tried=tried, down=outward.down(duty.connection), crowded=crowded)
+        if outcome == "unknown":
+            outward.distrust(duty.connection)
 
     for message in messages:
         batch.take(message, work, lambda each, why: _park(table, each, why))

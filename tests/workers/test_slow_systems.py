@@ -16,6 +16,8 @@ from chalicelib.model import instants
 from chalicelib.model.connection import Connection
 from chalicelib.settings import settings
 from chalicelib.store import slots
+from chalicelib.store.deliveries import ACTIVITY, Duty
+from chalicelib.workers import deliver as working
 from chalicelib.workers import turns
 from chalicelib.workers.turns import Turns
 from tests.faults import FaultTable
@@ -189,3 +191,23 @@ def test_what_was_under_way_when_it_was_found_out_tells_nothing_new() -> None:
     for _ in range(20):
         outward.note("con", 0.1, 0)
     assert round(outward.down("con")) == 2
+
+
+def test_after_an_outcome_that_nobody_knows_the_rest_of_a_share_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error in a good answer, for one: the request went well, and yet it is as bad as none."""
+    rests: list[float] = []
+
+    def lied(office: Any, duty: Duty, *, down: float, **_: Any) -> str:
+        rests.append(down)
+        outward.note(duty.connection, 0.1, 200)
+        return "unknown" if not down else "delayed"
+
+    class Straight:
+        def take(self, message: dict[str, Any], work: Any, park: Any) -> None:
+            work(message)
+
+    monkeypatch.setattr(working, "deliver", lied)
+    duties = [Duty("con", ACTIVITY, f"n{number}", f"E#2026-11-26T12:00:00.000Z#e{number}") for number in range(3)]
+    records = [{"body": each.message[0], "attributes": {"ApproximateReceiveCount": "1"}} for each in duties]
+    working._share(MemoryTable(), Straight(), records)  # type: ignore[arg-type]
+    assert rests[0] == 0 and rests[1] > 1

@@ -19,7 +19,6 @@ from chalicelib.ingest.read import read
 from chalicelib.model import instants
 from chalicelib.model.connection import Connection
 from chalicelib.model.event import Event, Ref
-from chalicelib.model.identity import Identity
 from chalicelib.settings import settings
 from chalicelib.store import connections, ids, jobs, receipts
 from chalicelib.store.receipts import Receipt
@@ -219,24 +218,14 @@ def preview_of(call: Call, connection: Connection) -> dict[str, Any]:
 
 def _previewed(event: Event) -> dict[str, Any]:
     """With names for the parts of an identity and a reference, which are kept as bare lists."""
-    ends = {name: [_identity(each) for each in getattr(event, name)] for name in ("ends", "begins")}
+    ends = {name: [people.named(each) for each in getattr(event, name)] for name in ("ends", "begins")}
     told: dict[str, Any] = msgspec.to_builtins(event)
     return (
         told
-        | {"id": event.id, "identities": [_identity(each) for each in event.identities]}
+        | {"id": event.id, "identities": [people.named(each) for each in event.identities]}
         | {"refs": [_named_ref(each) for each in event.refs]}
         | {name: shown for name, shown in ends.items() if shown}
     )
-
-
-def _identity(identity: Identity) -> dict[str, Any]:
-    return {
-        "identity": identity.text,
-        "kind": identity.kind,
-        "scope": identity.scope or None,
-        "value": identity.value,
-        "assurance": f"A{identity.assurance}",
-    }
 
 
 def _named_ref(ref: Ref) -> dict[str, Any]:

@@ -98,15 +98,20 @@ def _living(table: Table, rules: graph.Rules, node: str) -> Person | None:
 
 def identity_view(item: Item) -> dict[str, object]:
     """One identity as the API shows it."""
-    identity = identity_of(item)
+    return named(identity_of(item)) | {
+        "first_seen": instants.from_ms(item["born"]),
+        "last_seen": _dashed(item["last"]) if item.get("last") else None,
+    }
+
+
+def named(identity: Identity) -> dict[str, object]:
+    """An identity, whole and by its parts, as the API shows it everywhere."""
     return {
         "identity": identity.text,
         "kind": identity.kind,
         "scope": identity.scope or None,
         "value": identity.value,
         "assurance": f"A{identity.assurance}",
-        "first_seen": instants.from_ms(item["born"]),
-        "last_seen": _dashed(item["last"]) if item.get("last") else None,
     }
 
 

@@ -110,9 +110,18 @@ def fail(table: Table, job: Job, reason: str) -> None:
 
 def newest(table: Table, status: str, before: str, most: int) -> list[Job]:
     """At most so many jobs from a `position` back, of one status or, if empty, of all."""
+    return _listed(table, "JOBS", status, before, most)
+
+
+def erasures(table: Table, before: str, most: int) -> list[Job]:
+    """At most so many from a `position` back, newest first."""
+    return _listed(table, "ERASURES", "", before, most)
+
+
+def _listed(table: Table, listing: str, status: str, before: str, most: int) -> list[Job]:
     found: list[Job] = []
     while len(found) < most:
-        page = table.query("JOBS", before=before, forward=False, limit=most, index=True)
+        page = table.query(listing, before=before, forward=False, limit=most, index=True)
         keys = [(entry["pk"], "-") for entry in page.items if status in ("", entry["st"])]
         items = table.batch_get(keys)
         found += [msgspec.json.decode(items[key]["b"], type=Job) for key in keys if live(items.get(key))]
@@ -134,20 +143,6 @@ def _until(job: Job) -> int:
 
 def certified_until() -> int:
     return now_seconds() + settings().certificate_years * YEAR_SECONDS
-
-
-def erasures(table: Table, before: str, most: int) -> list[Job]:
-    """At most so many from a `position` back, newest first."""
-    found: list[Job] = []
-    while len(found) < most:
-        page = table.query("ERASURES", before=before, forward=False, limit=most, index=True)
-        keys = [(entry["pk"], "-") for entry in page.items]
-        items = table.batch_get(keys)
-        found += [msgspec.json.decode(items[key]["b"], type=Job) for key in keys if live(items.get(key))]
-        if len(page.items) < most:
-            break
-        before = page.items[-1]["gsk"]
-    return found[:most]
 
 
 def position(job: Job) -> str:

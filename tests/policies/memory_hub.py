@@ -1,26 +1,27 @@
 """The whole hub in this process, on moto: HTTP in front, Lambda's part played, one function at a time.
 
 Made for watching calls: each function remembers only what it read itself, as if in a container of its own,
-and what Lambda itself asks in a function's name (receive, delete, read the stream) is asked in it here too.
+and what Lambda asks in a function's name (receive, delete, read the stream) is asked in it here too.
 """
 
 from __future__ import annotations
 
 import base64
 import sys
-import threading
-import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import cached_property
 from typing import Any
+from unittest.mock import patch
 
 import botocore.session
+import moto.sqs.models
+import requests
 from botocore.config import Config
 from chalice.local import RouteMatcher
+from requests.adapters import BaseAdapter
 
 from chalicelib.store import aws, queues, secrets
 from infra.local import records
@@ -29,170 +30,10 @@ from infra.local.state import ROOT
 from tests.conftest import STATE
 from tests.policies.recorded import REGION, Recorder
 
+URL = "https://hub.example"
 QUEUES = {"inbox": "context", "deliveries": "deliver", "jobs": "jobs"}
 BATCH = {"inbox": 10, "deliveries": 10, "jobs": 1}
-SWEEP_SECONDS = 2.0
-
-
-@dataclass
-class MemoryHub:
-    """`url`, `admin_key`: as a hub of processes has them."""
-
-    recorder: Recorder
-    stream_arn: str
-    admin_key: str = "draad_" + "k" * 40
-    url: str = ""
-    troubles: list[str] = field(default_factory=list)
-    _turn: threading.RLock = field(default_factory=threading.RLock)
-    _over: threading.Event = field(default_factory=threading.Event)
-    _iterators: dict[str, str] = field(default_factory=dict)
-    _streams: Any = None
-    _swept: float = 0.0
-    _containers: Containers = field(default_factory=lambda: Containers())
-
-    def invoke(self, function: str, work: Callable[[], Any]) -> Any:
-        with self._turn:
-            self._containers.enter(function)
-            with self.recorder.function(function):
-                return work()
-
-    # --- API Gateway
-
-    def answer(self, sent: Sent) -> Mapping[str, Any]:
-        from app import app
-
-        answer: Mapping[str, Any] = self.invoke(
-            "api_handler", lambda: ask(app, config_of(ROOT), RouteMatcher(list(app.routes)), sent)
-        )
-        return answer
-
-    # --- event sources
-
-    def turn(self) -> bool:
-        """One round over all event sources; whether there was anything."""
-        busy = [self._queue(name, function) for name, function in QUEUES.items()]
-        busy.append(self._stream())
-        if time.monotonic() - self._swept > SWEEP_SECONDS:
-            self._swept = time.monotonic()
-            self._run("sweep", {})
-        return any(busy)
-
-    def _queue(self, name: str, function: str) -> bool:
-        def work() -> bool:
-            sqs = aws.client("sqs")
-            url = aws.client("sqs").get_queue_url(QueueName=f"draad-test-{name}")["QueueUrl"]
-            sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-            answer = sqs.receive_message(
-                QueueUrl=url, MaxNumberOfMessages=BATCH[name], MessageSystemAttributeNames=["All"]
-            )
-            batch = [records.sqs_record(each, f"arn:aws:sqs:x:0:{name}", "x") for each in answer.get("Messages", [])]
-            if batch and self._handled(function, {"Records": batch}):
-                entries = [{"Id": str(n), "ReceiptHandle": each["receiptHandle"]} for n, each in enumerate(batch)]
-                sqs.delete_message_batch(QueueUrl=url, Entries=entries)
-            return bool(batch)
-
-        return bool(self.invoke(function, work))
-
-    def _stream(self) -> bool:
-        def work() -> bool:
-            streams, found = self._streams_client(), []
-            if not self._iterators:
-                self._iterators = dict(self._beginnings(streams))
-            for shard, iterator in self._iterators.items():
-                answer = streams.get_records(ShardIterator=iterator, Limit=100)
-                found += [records.stream_record(each, self.stream_arn) for each in answer["Records"]]
-                self._iterators[shard] = answer["NextShardIterator"]
-            return bool(found) and self._handled("fanout", {"Records": found})
-
-        return bool(self.invoke("fanout", work))
-
-    def _streams_client(self) -> Any:
-        """At the regional address: moto knows no account's own."""
-        if self._streams is None:
-            config = Config(account_id_endpoint_mode="disabled")
-            self._streams = botocore.session.get_session().create_client("dynamodbstreams", REGION, config=config)
-        return self._streams
-
-    def _beginnings(self, streams: Any) -> Iterator[tuple[str, str]]:
-        streams.list_streams(TableName="draad-test")
-        for shard in streams.describe_stream(StreamArn=self.stream_arn)["StreamDescription"]["Shards"]:
-            wanted = {"StreamArn": self.stream_arn, "ShardId": shard["ShardId"]}
-            yield (
-                shard["ShardId"],
-                streams.get_shard_iterator(**wanted, ShardIteratorType="TRIM_HORIZON")["ShardIterator"],
-            )
-
-    def _run(self, function: str, event: Mapping[str, Any]) -> None:
-        self.invoke(function, lambda: self._handled(function, event))
-
-    def _handled(self, function: str, event: Mapping[str, Any]) -> bool:
-        from chalicelib.workers import context, deliver, fanout, jobs, sweep
-        from chalicelib.workers.batch import BatchUnfinished
-
-        workers = {"context": context, "deliver": deliver, "jobs": jobs, "fanout": fanout}
-        try:
-            if function == "sweep":
-                sweep.take()
-            else:
-                workers[function].take(event["Records"])
-        except BatchUnfinished:
-            return False
-        except Exception:
-            self.troubles.append(f"{function}: {traceback.format_exc()}")
-            return False
-        return True
-
-    # --- running by itself
-
-    def pump(self) -> None:
-        while not self._over.is_set():
-            try:
-                busy = self.turn()
-            except Exception:
-                self.troubles.append(f"an event source: {traceback.format_exc()}")
-                return
-            if not busy:
-                self._over.wait(0.05)
-
-    @contextmanager
-    def running(self) -> Iterator[MemoryHub]:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Wire", (Wire,), {"hub": self}))
-        self.url = f"http://127.0.0.1:{server.server_port}"
-        threads = [threading.Thread(target=each, daemon=True) for each in (server.serve_forever, self.pump)]
-        try:
-            for each in threads:
-                each.start()
-            yield self
-        finally:
-            self._over.set()
-            server.shutdown()
-            for each in threads:
-                each.join(10)
-            server.server_close()
-
-
-class Wire(BaseHTTPRequestHandler):
-    hub: MemoryHub
-    protocol_version = "HTTP/1.1"
-
-    def _ask(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        answer = self.hub.answer(Sent(self.command, self.path, list(self.headers.items()), body))
-        raw = answer.get("body") or b""
-        raw = (
-            base64.b64decode(raw) if answer.get("isBase64Encoded") else raw if isinstance(raw, bytes) else raw.encode()
-        )
-        self.send_response(answer["statusCode"])
-        for name, value in answer["headers"].items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _ask
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nobody reads it."""
+MOST_ROUNDS = 600
 
 
 @dataclass
@@ -214,6 +55,13 @@ class Containers:
             read.cache_clear()
         self.last = function
 
+    def cold(self) -> None:
+        """As after a while without work, or as when something was changed and nobody waits half a minute."""
+        self.kept.clear()
+        for _, found in remembered():
+            found.clear()
+        self.last = ""
+
 
 def remembered() -> Iterator[tuple[tuple[str, str], Any]]:
     """Module and name → its list or dictionary, but for the clients, which read nothing."""
@@ -222,3 +70,149 @@ def remembered() -> Iterator[tuple[tuple[str, str], Any]]:
             for attribute, value in list(vars(module).items()):
                 if STATE.match(attribute) and isinstance(value, dict | list | set):
                     yield (name, attribute), value
+
+
+@dataclass
+class MemoryHub:
+    recorder: Recorder
+    stream_arn: str
+    containers: Containers = field(default_factory=Containers)
+    ahead: float = 0.0
+    """Milliseconds that the queues' clock is ahead, so that nobody waits for a message that is put off."""
+    _iterators: dict[str, str] = field(default_factory=dict)
+
+    def invoke(self, function: str, work: Callable[[], Any]) -> Any:
+        self.containers.enter(function)
+        with self.recorder.function(function):
+            return work()
+
+    def answer(self, sent: Sent) -> Mapping[str, Any]:
+        from app import app
+
+        def work() -> Mapping[str, Any]:
+            return ask(app, config_of(ROOT), RouteMatcher(list(app.routes)), sent)
+
+        answer: Mapping[str, Any] = self.invoke("api_handler", work)
+        return answer
+
+    def session(self) -> requests.Session:
+        made = requests.Session()
+        made.mount(URL, Gateway(self))
+        return made
+
+    def sweep(self) -> None:
+        self._handled("sweep", [])
+
+    def settle(self) -> None:
+        """Until all queues are empty and the stream is read; what is put off is taken at once."""
+        for _ in range(MOST_ROUNDS):
+            busy = [self.queue(name) for name in QUEUES]
+            if not any([*busy, self.stream()]) and not self._waiting():
+                return
+        raise AssertionError("the hub does not come to rest")
+
+    def queue(self, name: str) -> bool:
+        """One batch; whether there was any. What the function gives back comes again."""
+        return bool(self.invoke(QUEUES[name], lambda: self._batch(name)))
+
+    def _batch(self, name: str) -> bool:
+        sqs = aws.client("sqs")
+        url = sqs.get_queue_url(QueueName=f"draad-test-{name}")["QueueUrl"]
+        sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=BATCH[name], MessageSystemAttributeNames=["All"])
+        batch = [records.sqs_record(each, f"arn:aws:sqs:x:0:{name}", "x") for each in answer.get("Messages", [])]
+        if batch and taken(QUEUES[name], batch):
+            entries = [{"Id": str(n), "ReceiptHandle": each["receiptHandle"]} for n, each in enumerate(batch)]
+            sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+        return bool(batch)
+
+    def stream(self) -> bool:
+        return bool(self.invoke("fanout", self._records))
+
+    def _records(self) -> bool:
+        found = []
+        if not self._iterators:
+            self._iterators = dict(self._beginnings())
+        for shard, iterator in self._iterators.items():
+            answer = self._streams.get_records(ShardIterator=iterator, Limit=100)
+            found += [records.stream_record(each, self.stream_arn) for each in answer["Records"]]
+            self._iterators[shard] = answer["NextShardIterator"]
+        return bool(found) and taken("fanout", found)
+
+    @cached_property
+    def _streams(self) -> Any:
+        """At the regional address: moto knows no account's own."""
+        config = Config(account_id_endpoint_mode="disabled")
+        return botocore.session.get_session().create_client("dynamodbstreams", REGION, config=config)
+
+    def _beginnings(self) -> Iterator[tuple[str, str]]:
+        self._streams.list_streams(TableName="draad-test")
+        for shard in self._streams.describe_stream(StreamArn=self.stream_arn)["StreamDescription"]["Shards"]:
+            wanted = {"StreamArn": self.stream_arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+            yield shard["ShardId"], self._streams.get_shard_iterator(**wanted)["ShardIterator"]
+
+    def _handled(self, function: str, batch: list[Any]) -> bool:
+        return bool(self.invoke(function, lambda: taken(function, batch)))
+
+    def _waiting(self) -> bool:
+        """Whether a message is put off; the queues' clock is set to when it comes."""
+        backend = moto.sqs.models.sqs_backends["123456789012"][REGION]
+        now = moto.sqs.models.unix_time_millis()
+        moments = [
+            max(each.delayed_until, each.visible_at)
+            for queue in backend.queues.values()
+            if queue.name.rpartition("-")[2] in QUEUES
+            for each in queue._messages
+        ]
+        if moments:
+            self.ahead += max(0.0, min(moments) - now + 1)
+        return bool(moments)
+
+    @contextmanager
+    def clock(self) -> Iterator[None]:
+        real = moto.sqs.models.unix_time_millis
+        with patch.object(moto.sqs.models, "unix_time_millis", lambda *at: real(*at) + (0.0 if at else self.ahead)):
+            yield
+
+
+def taken(function: str, batch: list[Any]) -> bool:
+    from chalicelib.workers import context, deliver, fanout, jobs, sweep
+    from chalicelib.workers.batch import BatchUnfinished
+
+    if function == "sweep":
+        sweep.take()
+        return True
+    try:
+        {"context": context, "deliver": deliver, "jobs": jobs, "fanout": fanout}[function].take(batch)
+    except BatchUnfinished:
+        return False
+    return True
+
+
+def body_of(answer: Mapping[str, Any]) -> bytes:
+    found = answer.get("body") or b""
+    if answer.get("isBase64Encoded"):
+        return base64.b64decode(found)
+    return found if isinstance(found, bytes) else found.encode()
+
+
+class Gateway(BaseAdapter):
+    """`requests` into the hub, without a wire."""
+
+    def __init__(self, hub: MemoryHub) -> None:
+        super().__init__()
+        self.hub = hub
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        body = request.body or b""
+        raw = body.encode() if isinstance(body, str) else body
+        headers = [("Host", "hub.example"), *request.headers.items()]
+        answer = self.hub.answer(Sent(str(request.method), request.path_url, headers, raw))
+        found = requests.Response()
+        found.status_code, found.url, found.request = answer["statusCode"], str(request.url), request
+        found.headers.update(answer["headers"])
+        found._content = body_of(answer)
+        return found
+
+    def close(self) -> None:
+        """Nothing is open."""

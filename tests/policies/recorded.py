@@ -51,10 +51,12 @@ class Call:
 
 @dataclass
 class Recorder:
-    """`running`: the function whose code runs now; calls made while none runs are the test's own."""
+    """`running`: the function whose code runs now; calls made while none runs are the test's own. `troubles`: calls
+    that nothing here can tell, kept because the function that made them survives our error."""
 
     running: str = ""
     calls: set[Call] = field(default_factory=set)
+    troubles: list[str] = field(default_factory=list)
 
     @contextmanager
     def function(self, name: str) -> Iterator[None]:
@@ -75,11 +77,15 @@ class Recorder:
 
     def _answered(self, parsed: Mapping[str, Any], model: Any, context: Mapping[str, Any], **_: Any) -> None:
         function, params = context["recorded"]
-        if function:
-            service = model.service_model.service_name
-            for action, resource, keys in authorised(service, model.name, params, parsed):
-                told = tuple(sorted((name, tuple(values)) for name, values in keys.items()))
-                self.calls.add(Call(function, action, resource, told))
+        service = model.service_model.service_name
+        try:
+            found = authorised(service, model.name, params, parsed) if function else []
+        except Exception as wrong:
+            self.troubles.append(f"{function} calls {model.name} of {service}: {wrong!r}")
+            raise
+        for action, resource, keys in found:
+            told = tuple(sorted((name, tuple(values)) for name, values in keys.items()))
+            self.calls.add(Call(function, action, resource, told))
 
 
 @contextmanager
@@ -159,6 +165,8 @@ def _s3(operation: str, params: Mapping[str, Any], answer: Mapping[str, Any]) ->
         f"arn:aws:s3:::{params['Bucket']}",
         {"aws:ResourceAccount": [ACCOUNT], "aws:PrincipalAccount": [ACCOUNT]},
     )
+    if operation == "DeleteObjects":
+        return [("s3:DeleteObject", f"{bucket}/{each['Key']}", own) for each in params["Delete"]["Objects"]]
     asked: list[Asked] = [(f"s3:{operation}", f"{bucket}/{params['Key']}", own)]
     absent = answer.get("Error", {}).get("Code") == "NoSuchKey"
     return [*asked, ("s3:ListBucket", bucket, own)] if absent else asked
@@ -167,10 +175,16 @@ def _s3(operation: str, params: Mapping[str, Any], answer: Mapping[str, Any]) ->
 def _kms(operation: str, params: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Asked]:
     about = params.get("EncryptionContext", {})
     keys = {f"kms:EncryptionContext:{name}": [value] for name, value in about.items()}
-    keys |= {"kms:EncryptionContextKeys": sorted(about), "kms:ResourceAliases": ["alias/draad-test"]}
+    keys |= {"kms:EncryptionContextKeys": sorted(about), "kms:ResourceAliases": _aliases(answer["KeyId"])}
     if str(params.get("KeyId", "")).startswith("alias/"):
         keys["kms:RequestAlias"] = [params["KeyId"]]
     return [(f"kms:{operation}", answer["KeyId"], keys)]
+
+
+def _aliases(key: str) -> list[str]:
+    from moto.kms.models import kms_backends
+
+    return sorted(kms_backends[ACCOUNT][REGION].keys[key.rpartition("/")[2]].aliases)
 
 
 def _secretsmanager(operation: str, params: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Asked]:

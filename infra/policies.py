@@ -26,8 +26,7 @@ COMMITTED = ("dev", "prod")
 API = "api_handler"
 Statement = dict[str, Any]
 READ = ("BatchGetItem", "GetItem", "Query")
-TAKE = ("DeleteMessage", "GetQueueAttributes", "GetQueueUrl", "ReceiveMessage")
-"""What Lambda does in the function's name, and the function itself where it gives messages back."""
+WRITE = ("PutItem", "UpdateItem")
 LARGEST = 10_240
 """Characters, without white space, of all that IAM keeps inside one role."""
 
@@ -44,7 +43,6 @@ class Function:
     why: str
     reads: str
     writes: str
-    updates: bool = True
     deletes: str = ""
     checks: str = ""
     batches: str = ""
@@ -56,6 +54,8 @@ class Function:
     measures: str = ""
     fails_to: str = ""
     stream: bool = False
+    pepper: bool = True
+    """The key of node ids and public ids."""
     opens: bool = False
     """Secrets of connections."""
     seals: str = ""
@@ -76,13 +76,13 @@ FUNCTIONS: dict[str, Function] = {
         measures=f"inbox deliveries jobs {DEAD}",
         opens=True,
         seals="*",
-        bodies={"GetObject": "inbox/ receipts/", "PutObject": "inbox/"},
+        bodies={"GetObject": "receipts/", "PutObject": "inbox/"},
     ),
     "context": Function(
         "makes events of what came in, and customers of events",
         reads="C# CONN K# N# ORG R# TOK# V# X#",
-        writes="C# I# J# K# N# ORG R# TOK# V#",
-        deletes="C# K# N# R# V#",
+        writes="C# I# J# K# N# ORG R# TOK# V# X#",
+        deletes="C# K# N# V#",
         checks="K# V#",
         batches="I# N# R#",
         takes="inbox",
@@ -92,7 +92,7 @@ FUNCTIONS: dict[str, Function] = {
     ),
     "fanout": Function(
         "sees what changed, and decides who must be told",
-        reads="CONN K# N# ORG R# V#",
+        reads="CONN K# N# ORG",
         writes="J# ORG",
         sends="deliveries jobs",
         fails_to="fanout-dlq",
@@ -100,17 +100,20 @@ FUNCTIONS: dict[str, Function] = {
     ),
     "deliver": Function(
         "tells one system one thing",
-        reads="C# CONN J# K# L# M# N# ORG R# V# X#",
-        writes="C# CONN J# L# M# N# ORG R# X#",
+        reads="C# CONN K# L# M# N# ORG R# V# X#",
+        writes="C# CONN I# J# K# L# M# N# ORG R# V# X#",
         takes="deliveries",
         sends="deliveries jobs",
         opens=True,
         seals="token",
+        deletes="K# N# V#",
+        checks="K# V#",
+        batches="N# R#",
     ),
     "jobs": Function(
         "does long work a page at a time: replays, redrives, reconciling, erasing",
-        reads="C# CONN D# I# J# K# L# M# N# ORG R# STAT# V# X#",
-        writes="C# CONN D# I# J# K# L# N# ORG R# STAT# V# X#",
+        reads="C# CONN D# I# J# K# L# M# N# ORG R# STAT# TOK# V# X#",
+        writes="C# CONN D# I# J# K# L# N# ORG R# STAT# TOK# V# X#",
         deletes="C# D# K# L# N# R# V# X#",
         checks="K# V#",
         batches="J# N# R#",
@@ -120,7 +123,7 @@ FUNCTIONS: dict[str, Function] = {
         sends="inbox deliveries jobs",
         opens=True,
         seals="token",
-        bodies={"DeleteObject": "inbox/ receipts/", "GetObject": "inbox/ receipts/", "PutObject": "inbox/ receipts/"},
+        bodies={"DeleteObject": "inbox/ receipts/", "GetObject": "receipts/", "PutObject": "inbox/ receipts/"},
     ),
     "sweep": Function(
         "looks every minute for what is due, and for what died in a queue",
@@ -132,6 +135,7 @@ FUNCTIONS: dict[str, Function] = {
         measures="inbox deliveries jobs",
         opens=True,
         bodies={"GetObject": "inbox/", "PutObject": "receipts/"},
+        pepper=False,
     ),
 }
 
@@ -188,7 +192,7 @@ def _logs(place: Place, function: str) -> list[Statement]:
 def _items(place: Place, may: Function) -> list[Statement]:
     found = [
         _keyed("Read", READ, place.table(), may.reads),
-        _keyed("Write", ("PutItem", *(("UpdateItem",) if may.updates else ())), place.table(), may.writes),
+        _keyed("Write", WRITE, place.table(), may.writes),
         _keyed("WriteMany", ["BatchWriteItem"], place.table(), may.batches),
         _keyed("Check", ["ConditionCheckItem"], place.table(), may.checks),
         _keyed("Delete", ["DeleteItem"], place.table(), may.deletes),
@@ -214,15 +218,17 @@ def _stream(place: Place) -> list[Statement]:
 
 
 def _queues(place: Place, may: Function) -> list[Statement]:
-    draining = ("DeleteMessage", "GetQueueUrl", "ReceiveMessage")
+    """Lambda takes from a queue in the function's name; the function gives back what it cannot do yet."""
+    taking = ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
+    named = " ".join(sorted({*may.takes.split(), *may.sends.split(), *may.drains.split(), *may.measures.split()}))
     wanted = (
-        ("Take", (*TAKE, "ChangeMessageVisibility"), may.takes),
-        ("Drain", draining, may.drains),
-        ("Send", ("GetQueueUrl", "SendMessage"), may.sends),
-        ("SendWhatFailed", ("SendMessage",), may.fails_to),
-        ("Measure", ("GetQueueAttributes", "GetQueueUrl"), may.measures),
+        ("FindQueues", ("GetQueueUrl",), named),
+        ("Take", taking, may.takes),
+        ("Drain", ("DeleteMessage", "ReceiveMessage"), may.drains),
+        ("Send", ("SendMessage",), f"{may.sends} {may.fails_to}"),
+        ("Measure", ("GetQueueAttributes",), may.measures),
     )
-    return [_allow(sid, "sqs", actions, place.queues(names)) for sid, actions, names in wanted if names]
+    return [_allow(sid, "sqs", actions, place.queues(names)) for sid, actions, names in wanted if names.strip()]
 
 
 def _bodies(place: Place, may: Function) -> list[Statement]:
@@ -240,7 +246,7 @@ def _bodies(place: Place, may: Function) -> list[Statement]:
 def _secrets(place: Place, may: Function) -> list[Statement]:
     """Only by the stage's key, and only for what names a connection and a secret of it."""
     pepper = place.arn("secretsmanager", f"secret:draad-{place.stage}-pepper-{'?' * 6}")
-    found = [_allow("Pepper", "secretsmanager", ["GetSecretValue"], [pepper])]
+    found = [_allow("Pepper", "secretsmanager", ["GetSecretValue"], [pepper])] if may.pepper else []
     key, names = place.arn("kms", "key/*"), may.seals.split()
     if may.opens:
         found.append(_allow("OpenSecrets", "kms", ["Decrypt"], [key], **_about(place, ["?*"])))
@@ -358,6 +364,7 @@ def _told(may: Function) -> list[list[str]]:
         ("leave what failed in", may.fails_to),
         ("ask how full queues are", may.measures),
         *((f"{action.removesuffix('Object').lower()} bodies in S3", names) for action, names in _sorted(may.bodies)),
+        ("read the pepper", "all of it" if may.pepper else ""),
         ("decrypt secrets of connections", "any" if may.opens else ""),
         ("encrypt secrets of connections", "any" if may.seals == "*" else may.seals),
     ]

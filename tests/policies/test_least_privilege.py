@@ -1,42 +1,60 @@
+"""Each function's real calls against its policy: none is missing, and nothing is allowed that no call needs."""
+
 from __future__ import annotations
-import sys, time, pickle
-from collections.abc import Iterator
+
+import copy
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
 import pytest
-from bench.stage import quick_transactions
-from tests.policies.recorded import recording
-from tests.policies.memory_hub import MemoryHub, URL
+
+from bench.stage import environment, memory_stage
+from infra import policies
+from infra.policies import FUNCTIONS, Place
 from tests.policies import journeys
-from tests.conftest import forget
+from tests.policies.iam import allows
+from tests.policies.memory_hub import URL, MemoryHub
+from tests.policies.needs import Element, dropped, elements, refused, unneeded
+from tests.policies.recorded import ACCOUNT, REGION, Call, recording
+
+OPEN, CLOSED = Place("test"), Place("test", ACCOUNT, REGION)
+LAMBDAS_OWN = "Lambda itself writes the log, before and after our code"
+AS_CONTEXT = "what it sent is an event like any other, and a customer or conversation may come of it"
+RARE: dict[Element, str] = {
+    **{(name, "LogGroup", "logs:CreateLogGroup"): LAMBDAS_OWN for name in FUNCTIONS},
+}
+"""What no journey needs, and why it stays."""
 
 
-@pytest.fixture
-def hub(memory_aws, monkeypatch):
-    monkeypatch.setenv("DRAAD_ALLOW_PRIVATE_DESTINATIONS", "1")
-    monkeypatch.setenv("DRAAD_PUBLIC_URL", URL)
-    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "draad-test")
-    forget()
-    with quick_transactions(), recording() as rec:
-        h = MemoryHub(rec, memory_aws["DRAAD_STREAM_ARN"])
-        with h.clock():
-            yield h
+@pytest.fixture(scope="module")
+def calls() -> Iterator[set[Call]]:
+    """Everything that the functions asked of AWS in all journeys."""
+    lambdas = {"DRAAD_PUBLIC_URL": URL, "AWS_LAMBDA_FUNCTION_NAME": "draad-test"}
+    with ExitStack() as stack:
+        recorder = stack.enter_context(recording())
+        stack.enter_context(memory_stage())
+        stack.enter_context(environment(dict(os.environ) | lambdas))
+        hub = MemoryHub(recorder, os.environ["DRAAD_STREAM_ARN"])
+        stack.enter_context(hub.clock())
+        for journey in journeys.ALL:
+            journey(journeys.Town(hub))
+        assert recorder.troubles == []
+        yield recorder.calls
 
 
-def test_all(hub):
-    import traceback, os
+def documents(place: Place = OPEN) -> dict[str, dict[str, Any]]:
+    return {name: policies.document(place, name) for name in FUNCTIONS}
 
-    sel = os.environ.get("SEL")
-    bad = []
-    for each in journeys.ALL:
-        if sel and each.__name__ not in sel:
-            continue
-        t = time.time()
-        try:
-            each(journeys.Town(hub))
-        except Exception:
-            bad.append(each.__name__)
-            print(traceback.format_exc()[-2500:])
-        print("=====", each.__name__, round(time.time() - t, 1), flush=True)
-        with open("/tmp/pol/j%s.pkl" % (sel or ""), "wb") as f:
-            pickle.dump([(c.function, c.action, c.resource, c.keys) for c in hub.recorder.calls], f)
-    assert not bad
-    assert hub.recorder.troubles == []
+
+@pytest.mark.parametrize("place", [OPEN, CLOSED], ids=["any account", "one account"])
+def test_every_call_is_allowed(calls: set[Call], place: Place) -> None:
+    assert {call.function for call in calls} == FUNCTIONS.keys()
+    assert refused(documents(place), calls) == []
+
+
+def test_nothing_is_allowed_that_no_call_needs(calls: set[Call]) -> None:
+    found = unneeded(documents(), calls)
+    assert sorted(found - RARE.keys()) == [], "take it out of infra/policies.py, or write the journey that needs it"
+    assert sorted(RARE.keys() - found) == [], "a journey needs it now: take it out of RARE"

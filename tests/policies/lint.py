@@ -31,12 +31,11 @@ def _of(statement: Mapping[str, Any]) -> Iterator[str]:
     if statement["Effect"] != "Allow":
         yield f"is {statement['Effect']}: grant less instead"
     for action in statement["Action"]:
-        service, _, name = action.partition(":")
-        if not KNOWN.services.service_exists(service) or not KNOWN.actions.action_exists(service, name):
+        if _details(action) is None:
             yield f"{action} is no action"
-            continue
-        yield from _resources(statement, action)
-        yield from _conditions(statement, action)
+        else:
+            yield from _resources(statement, action)
+            yield from _conditions(statement, action)
     yield from (f"{arn} fits none of its actions" for arn in statement["Resource"] if not _used(statement, arn))
 
 
@@ -59,12 +58,15 @@ def _fits(action: str, arn: str) -> bool:
 
 
 def _kinds(action: str) -> list[str]:
-    return [each["name"] for each in _details(action)["resourceTypes"]]
+    return [each["name"] for each in _details(action)["resourceTypes"]] if _details(action) else []
 
 
 @cache
 def _details(action: str) -> Any:
-    return KNOWN.actions.get_action_details(*action.split(":"))
+    service, _, name = action.partition(":")
+    if not KNOWN.services.service_exists(service) or not KNOWN.actions.action_exists(service, name):
+        return None
+    return KNOWN.actions.get_action_details(service, name)
 
 
 @cache

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -14,9 +13,8 @@ from bench.stage import environment, memory_stage
 from infra import policies
 from infra.policies import FUNCTIONS, Place
 from tests.policies import journeys
-from tests.policies.iam import allows
 from tests.policies.memory_hub import URL, MemoryHub
-from tests.policies.needs import Element, dropped, elements, refused, unneeded
+from tests.policies.needs import Element, refused, unneeded
 from tests.policies.recorded import ACCOUNT, REGION, Call, recording
 
 OPEN, CLOSED = Place("test"), Place("test", ACCOUNT, REGION)
@@ -41,6 +39,11 @@ def calls() -> Iterator[set[Call]]:
         for journey in journeys.ALL:
             journey(journeys.Town(hub))
         assert recorder.troubles == []
+        import pickle
+
+        pickle.dump(
+            [(c.function, c.action, c.resource, c.keys) for c in recorder.calls], open("/tmp/pol/all.pkl", "wb")
+        )
         yield recorder.calls
 
 
@@ -58,3 +61,59 @@ def test_nothing_is_allowed_that_no_call_needs(calls: set[Call]) -> None:
     found = unneeded(documents(), calls)
     assert sorted(found - RARE.keys()) == [], "take it out of infra/policies.py, or write the journey that needs it"
     assert sorted(RARE.keys() - found) == [], "a journey needs it now: take it out of RARE"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_whatever_is_left_out_is_missed(calls: set[Call], function: str) -> None:
+    """Mutants: every single action, resource, key prefix and secret's name, left out by itself."""
+    policy, mine = documents()[function], [call for call in calls if call.function == function]
+    wanted = [each for each in elements(function, policy) if each not in RARE]
+    assert len(wanted) > 15
+    for element in wanted:
+        missed = refused({function: dropped(policy, element)}, mine)
+        assert missed and all(function in each for each in missed), element
+
+
+MORE: list[tuple[str, str, dict[str, Any], str]] = [
+    ("deliver", "Read", {"keys": "KEY"}, "KEY"),
+    ("fanout", "Write", {"Action": "dynamodb:DeleteItem"}, "dynamodb:DeleteItem"),
+    ("sweep", "Send", {"Resource": "arn:aws:sqs:*:*:draad-test-other"}, "arn:aws:sqs:*:*:draad-test-other"),
+    ("context", "PutObjects", {"Resource": "arn:aws:s3:::draad-test-bodies-????????????/*"}, "/*"),
+    ("api_handler", "Find", {"keys": "DUE#*"}, "DUE#*"),
+    ("deliver", "SealSecrets", {"names": "password"}, "password"),
+]
+
+
+@pytest.mark.parametrize(("function", "sid", "more", "said"), MORE)
+def test_whatever_is_too_much_is_named(
+    calls: set[Call], function: str, sid: str, more: Mapping[str, str], said: str
+) -> None:
+    """Mutants the other way round: one thing more than the function needs."""
+    policy = copy.deepcopy(documents()[function])
+    (statement,) = [each for each in policy["Statement"] if each["Sid"] == sid]
+    for name, each in more.items():
+        _list_of(statement, name).append(each)
+    mine = [call for call in calls if call.function == function]
+    found = unneeded({function: policy}, mine) - RARE.keys()
+    assert any((function, sid) == element[:2] and element[2].endswith(said) for element in found), found
+
+
+def _list_of(statement: dict[str, Any], name: str) -> list[str]:
+    places: dict[str, tuple[str, str]] = {
+        "keys": ("ForAllValues:StringLike", "dynamodb:LeadingKeys"),
+        "names": ("StringLike", "kms:EncryptionContext:name"),
+    }
+    found: list[str] = (
+        statement[name] if name not in places else statement["Condition"][places[name][0]][places[name][1]]
+    )
+    return found
+
+
+def test_a_call_that_is_not_allowed_is_told_with_function_action_and_key(calls: set[Call]) -> None:
+    keys = (("dynamodb:LeadingKeys", ("KEY",)),)
+    odd = Call("deliver", "dynamodb:DeleteItem", OPEN.table().replace("*:*", f"{REGION}:{ACCOUNT}"), keys)
+    (told,) = refused(documents(), {odd})
+    assert told == (
+        f"deliver calls dynamodb:DeleteItem on arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/draad-test, dynamodb:LeadingKeys KEY"
+    )
+    assert not allows(documents()["deliver"], odd.action, odd.resource, odd.context)

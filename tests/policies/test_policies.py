@@ -185,8 +185,8 @@ def test_a_replay_may_what_the_context_may() -> None:
         assert set(getattr(context, part).split()) <= set(getattr(jobs, part).split()), part
 
 
-def chalices(stage: str, root: Path = ROOT) -> dict[str, str]:
-    """Function → the policy file that Chalice itself takes for it."""
+def chalices(stage: str, root: Path = ROOT) -> dict[str, tuple[str, int]]:
+    """Function → the policy file that Chalice itself takes for it, and its timeout."""
     from app import app
 
     config = json.loads((root / ".chalice" / "config.json").read_text("utf-8"))
@@ -194,29 +194,32 @@ def chalices(stage: str, root: Path = ROOT) -> dict[str, str]:
     built = ApplicationGraphBuilder().build(
         Config(chalice_stage=stage, user_provided_params=params, config_from_disk=config), stage
     )
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, int]] = {}
     pending: list[Any] = [built]
     while pending:
         each = pending.pop()
         pending += each.dependencies()
         if isinstance(each, LambdaFunction):
             assert isinstance(each.role.policy, FileBasedIAMPolicy)
-            found[each.resource_name] = each.role.policy.filename
+            found[each.resource_name] = each.role.policy.filename, each.timeout
     return found
 
 
 @pytest.mark.parametrize("stage", COMMITTED)
 def test_chalice_takes_each_functions_own_file(stage: str) -> None:
-    wanted = {name: str(ROOT / ".chalice" / policies.file_of(stage, name)) for name in FUNCTIONS}
-    assert chalices(stage) == wanted
+    folder = ROOT / ".chalice"
+    wanted = {name: str(folder / policies.file_of(stage, name)) for name in FUNCTIONS}
+    found = chalices(stage)
+    assert {name: path for name, (path, _) in found.items()} == wanted
+    assert {timeout for _, timeout in found.values()} == {29, 60}, "what is set for all stages still is"
 
 
 def test_a_stage_without_files_is_not_deployed_with_anothers(tmp_path: Path) -> None:
     shutil.copytree(ROOT / ".chalice", tmp_path / ".chalice")
-    assert not any(Path(each).exists() for each in chalices("acc", tmp_path).values())
+    assert not any(Path(each).exists() for each, _ in chalices("acc", tmp_path).values())
     written = policies.write("acc", tmp_path)
     assert len(written) == len(FUNCTIONS) + 1 and written[-1].name == "config.json"
-    assert {Path(each).name for each in chalices("acc", tmp_path).values()} == {
+    assert {Path(each).name for each, _ in chalices("acc", tmp_path).values()} == {
         policies.file_of("acc", name) for name in FUNCTIONS
     }
     assert policies.write("acc", tmp_path) == [], "twice is once"

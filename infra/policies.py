@@ -77,6 +77,7 @@ FUNCTIONS: dict[str, Function] = {
         opens=True,
         seals="*",
         bodies={"GetObject": "receipts/", "PutObject": "inbox/"},
+        checks="K# V#",
     ),
     "context": Function(
         "makes events of what came in, and customers of events",
@@ -93,7 +94,7 @@ FUNCTIONS: dict[str, Function] = {
     "fanout": Function(
         "sees what changed, and decides who must be told",
         reads="CONN K# N# ORG",
-        writes="J# ORG",
+        writes="J# N# ORG",
         sends="deliveries jobs",
         fails_to="fanout-dlq",
         stream=True,
@@ -101,7 +102,7 @@ FUNCTIONS: dict[str, Function] = {
     "deliver": Function(
         "tells one system one thing",
         reads="C# CONN K# L# M# N# ORG R# V# X#",
-        writes="C# CONN I# J# K# L# M# N# ORG R# V# X#",
+        writes="C# CONN I# J# K# L# M# N# ORG R# TOK# V# X#",
         takes="deliveries",
         sends="deliveries jobs",
         opens=True,
@@ -113,8 +114,8 @@ FUNCTIONS: dict[str, Function] = {
     "jobs": Function(
         "does long work a page at a time: replays, redrives, reconciling, erasing",
         reads="C# CONN D# I# J# K# L# M# N# ORG R# STAT# TOK# V# X#",
-        writes="C# CONN D# I# J# K# L# N# ORG R# STAT# TOK# V# X#",
-        deletes="C# D# K# L# N# R# V# X#",
+        writes="C# D# I# J# K# L# N# ORG R# STAT# TOK# V# X#",
+        deletes="C# D# K# L# N# R# TOK# V# X#",
         checks="K# V#",
         batches="J# N# R#",
         finds="HELD# M# PARK#",

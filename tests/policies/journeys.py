@@ -339,7 +339,12 @@ def told_on_another_channel(town: Town) -> None:
     with HubSpot() as crm, Line() as line, Partner() as partner, Zendesk.of_a_hub() as desk:
         world = notified.World(town.who, None, crm, line, partner, desk, {}, {})  # type: ignore[arg-type]
         notified.connect(world)
-        asked = {"kind": "tell_answer", "connection": world.ids["line"], "text": {"nl": "Er is antwoord: {text}"}}
+        asked = {
+            "kind": "tell_answer",
+            "connection": world.ids["line"],
+            "text": {"nl": "Er is antwoord: {text} {link}"},
+        }
+        town.who.call("PATCH", "/v1/settings", json={"channels": {"web": "https://tc.example"}})
         rule = town.who.call("POST", "/v1/rules", 201, json=asked)["id"]
         town.hub.containers.cold()
         seen = notified.visit(world)
@@ -357,7 +362,8 @@ def the_crm_tells_back(town: Town) -> None:
         settings = {"base_url": crm.url, "app_id": two_way.APP, "rate_limit": 100}
         made = town.who.connect("hubspot", "crm", settings=settings, secrets=secrets_)
         town.hub.containers.cold()
-        town.settled(told(shop, said("c1", "01T10:00", ("email", "tom@example.nl"), name="Tom")))
+        known = {"name": "Tom", "phone": "+31670000009"}
+        town.settled(told(shop, said("c1", "01T10:00", ("email", "tom@example.nl"), **known)))
         town.settled(told(shop, said("c2", "01T11:00", ("email", "tommy@example.nl"), name="Tom")))
         one, two = [_record(town, made["id"], f"{name}@example.nl") for name in ("tom", "tommy")]
         agent = two_way.phone_change(one, "+31670000001", "2026-09-02T10:00:00.000Z", changeSource="CRM_UI")
@@ -366,6 +372,11 @@ def the_crm_tells_back(town: Town) -> None:
         told_of = two_way.change("merge", "2026-09-06T10:00:00.000Z", **merge, changeSource="CRM_UI")
         town.settled(two_way.changed(made["hook_url"], told_of))
         assert town.customer("email:tom@example.nl") == town.customer("email:tommy@example.nl")
+        early = crm.add_contact(email="vroeg@example.nl")
+        before = two_way.phone_change(early, "+31670000003", "2026-09-02T10:00:00.000Z", changeSource="CRM_UI")
+        town.settled(two_way.changed(made["hook_url"], before))
+        town.settled(told(shop, said("c3", "03T10:00", ("email", "vroeg@example.nl"), name="Vroeg")))
+        assert town.customer("email:vroeg@example.nl") == town.customer(f"crm:{made['id']}/{early}")
         town.leave()
 
 
@@ -557,7 +568,7 @@ def told_again(town: Town) -> None:
         asked = {"connection": chat["id"], "thread": "ch-9", "channel": "sms"}
         token = town.who.call("POST", "/v1/handovers", 201, json=asked)["token"]
         first = said("h1", "01T09:00", ("web", "v-9"), refs=[{"kind": "thread", "value": "ch-9"}])
-        vendor.message("SMH", "2026-09-01T12:00:00.000Z", body=f"Verder per sms [H:{token}]")
+        vendor.message("SMH", "2026-09-01T12:00:00.000Z", body=f"Verder per sms [H:{token}], of bel +31687654399")
         more = {"To": "+31201112233", "NumMedia": "0", "NumSegments": "1", "SmsStatus": "received"}
         names = {"MessageSid": "SMH", "SmsMessageSid": "SMH", "From": "+31687654399"}
         text = drive.twilio(phone["hook_url"], **names, Body=f"Verder per sms [H:{token}]", **more)
@@ -577,6 +588,51 @@ def told_again(town: Town) -> None:
         town.leave()
 
 
+def first_by_a_replay(town: Town) -> None:
+    """What our own mistake parked is replayed, so that a job does all that the context would have done."""
+    with Twilio() as vendor, HubSpot() as crm:
+        assert isinstance(vendor, Twilio)
+        shop = shop_of(town)
+        settings, plain = {"base_url": crm.url, "app_id": two_way.APP}, {"client_secret": two_way.SECRET}
+        made = town.who.connect("hubspot", "crm", settings=settings, secrets={"access_token": TOKEN, **plain})
+        mail, other = ("email", "later@example.nl"), ("email", "later2@example.nl")
+        cases = [{"kind": "case", "value": f"zaak-{n}"} for n in range(5)]
+        works = [said(f"r{n}", f"01T1{n}:00", mail, name="Later", refs=cases[2 * n : 2 * n + 2]) for n in range(2)]
+        town.settled(told(shop, *works), told(shop, said("r3", "01T13:00", other)))
+        asked = {"connection": shop["id"], "thread": "ch-8", "channel": "webchat"}
+        token = {"kind": "token", "value": town.who.call("POST", "/v1/handovers", 201, json=asked)["token"]}
+        typed = {"people": [{"kind": "email", "value": other[1], "assurance": "A1"}, *said("", "", mail)["people"]]}
+        one, two = [_record(town, made["id"], mail) for _, mail in (mail, other)]
+        merge = {"primaryObjectId": int(one), "mergedObjectIds": [int(two)], "objectId": int(one)}
+        told_of = two_way.change("merge", "2026-09-06T10:00:00.000Z", **merge, changeSource="CRM_UI")
+        parked_first(
+            town,
+            told(
+                shop,
+                said("r4", "02T10:00", mail, refs=[cases[0], cases[2]]),
+                said("r5", "02T11:00") | typed,
+                said("r6", "02T12:00", mail, refs=[token]),
+                said("r7", "02T13:00", refs=[{"kind": "case", "value": f"nieuw-{n}"} for n in range(3)]),
+                said("r8", "02T14:00", mail, ("phone", "+31612345677")),
+            ),
+            two_way.changed(made["hook_url"], told_of),
+        )
+        town.leave()
+
+
+def parked_first(town: Town, *works: Sent) -> None:
+    def fails(*args: Any, **rest: Any) -> Any:
+        raise KeyError("our own mistake")
+
+    with patch.object(context.reading, "read", fails):
+        town.settled(*works)
+    failed = town.who.get("/v1/receipts", verdict="failed")["receipts"]
+    assert len(failed) == len(works)
+    for each in failed:
+        town.ends(town.who.call("POST", f"/v1/receipts/{each['id']}/replay", 202))
+    assert town.who.get("/v1/receipts", verdict="failed")["receipts"] == []
+
+
 ALL: tuple[Callable[[Town], None], ...] = (
     many_and_large,
     a_merge_and_what_undoes_it,
@@ -593,5 +649,6 @@ ALL: tuple[Callable[[Town], None], ...] = (
     what_never_will_work,
     what_people_ask_and_decide,
     told_again,
+    first_by_a_replay,
     every_route,
 )

@@ -21,11 +21,24 @@ from tests.policies.recorded import ACCOUNT, REGION, Call, Recorder, recording
 
 OPEN, CLOSED = Place("test"), Place("test", ACCOUNT, REGION)
 LAMBDAS_OWN = "Lambda itself writes the log, before and after our code"
-AS_CONTEXT = "what it sent is an event like any other, and a customer or conversation may come of it"
-RARE: dict[Element, str] = {}
-"""What no journey needs, and why it stays."""
 OWN = {"LogGroup": LAMBDAS_OWN, "Logs": LAMBDAS_OWN}
 """Whole statements of which no call can be seen here."""
+HALF = "a customer whose half of an evidence was lost, or who is erased while a neighbour stays: nobody plays that here"
+AS_CONTEXT = "what it sent is an event like any other: in a race it may join a conversation, or be somebody's candidate"
+TABLE = OPEN.table()
+CHECKS = ("K#*", "V#*", TABLE, "dynamodb:ConditionCheckItem")
+RARE: dict[Element, str] = {
+    **{(name, "Check", each): HALF for name in ("api_handler", "context", "deliver", "jobs") for each in CHECKS},
+    ("deliver", "Delete", "V#*"): AS_CONTEXT,
+    ("deliver", "Write", "V#*"): AS_CONTEXT,
+    ("deliver", "WriteMany", "N#*"): AS_CONTEXT,
+    (
+        "fanout",
+        "Send",
+        "arn:aws:sqs:*:*:draad-test-fanout-dlq",
+    ): "Lambda itself sends where the stream failed for a day",
+}
+"""What no journey needs, and why it stays."""
 
 
 @contextmanager

@@ -93,7 +93,7 @@ FUNCTIONS: dict[str, Function] = {
     ),
     "fanout": Function(
         "sees what changed, and decides who must be told",
-        reads="CONN K# N# ORG",
+        reads="CONN K# N# ORG R#",
         writes="J# N# ORG",
         sends="deliveries jobs",
         fails_to="fanout-dlq",

@@ -126,19 +126,30 @@ def one_customers_story(town: Town) -> None:
         town.leave()
 
 
+EVENT: dict[str, Any] = {
+    "type": "type",
+    "channel": "channel",
+    "object": "id",
+    "occurred_at": "at",
+    "text": "text",
+    "identities": "people",
+    "refs": "refs",
+}
 MAPPING: dict[str, Any] = {
     "each": "events",
     "rules": [
         {
-            "type": "type",
-            "channel": "channel",
-            "object": "id",
-            "occurred_at": "at",
-            "text": "text",
-            "identities": "people",
-            "refs": "refs",
+            **EVENT,
+            "when": "type != 'satisfaction'",
             "fields": {"name": "name", "phone": "phone", "consent_marketing": "consent"},
-        }
+        },
+        {
+            **EVENT,
+            "when": "type == 'satisfaction'",
+            "direction": "'out'",
+            "actor": "'system'",
+            "details": {"scale": "scale"},
+        },
     ],
 }
 
@@ -633,6 +644,23 @@ def parked_first(town: Town, *works: Sent) -> None:
     assert town.who.get("/v1/receipts", verdict="failed")["receipts"] == []
 
 
+def a_survey(town: Town) -> None:
+    """Asked by text about a purchase and answered by text: whoever looks at him from then on sees what he found."""
+    shop, phone = shop_of(town), ("phone", "+31612345688")
+    with Partner() as partner, HubSpot() as crm:
+        partner_of(town, partner)
+        crm_of(town, crm)
+        receipt = {"kind": "receipt", "value": "bon-1"}
+        asked = {"type": "satisfaction", "channel": "sms", "refs": [{"kind": "survey", "value": "sv-1"}, receipt]}
+        town.settled(told(shop, said("q1", "05T12:00", phone, type="payment", channel="store", refs=[receipt])))
+        town.settled(told(shop, said("q2", "05T13:05", phone, **asked, scale=[0, 10])))
+        town.settled(told(shop, said("q3", "05T13:10", phone, channel="sms", text="9")))
+        found = town.who.get(f"/v1/customers/{town.customer('phone:+31612345688')['id']}")
+        assert found["satisfaction"]["store"]["score"] == 90
+        town.settled(told(shop, said("q4", "06T10:00", phone, ("email", "tevreden@example.nl"))))
+        town.leave()
+
+
 ALL: tuple[Callable[[Town], None], ...] = (
     many_and_large,
     a_merge_and_what_undoes_it,
@@ -650,5 +678,6 @@ ALL: tuple[Callable[[Town], None], ...] = (
     what_people_ask_and_decide,
     told_again,
     first_by_a_replay,
+    a_survey,
     every_route,
 )

@@ -122,7 +122,7 @@ def _listed(table: Table, listing: str, status: str, before: str, most: int) -> 
     found: list[Job] = []
     while len(found) < most:
         page = table.query(listing, before=before, forward=False, limit=most, index=True)
-        keys = [(entry["pk"], "-") for entry in page.items if status in ("", entry["st"])]
+        keys = [(entry["pk"], "-") for entry in page.items if not status or entry["st"] == status]
         items = table.batch_get(keys)
         found += [msgspec.json.decode(items[key]["b"], type=Job) for key in keys if live(items.get(key))]
         if len(page.items) < most:

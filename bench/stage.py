@@ -34,7 +34,7 @@ from chalicelib.store.codec import encode
 from chalicelib.store.deliveries import Duty
 from chalicelib.store.table import DynamoTable, Item
 from chalicelib.workers import context, deliver, fanout
-from infra.local.embedded import REGION, clean_env, ensure_stack, hub_env
+from infra.local.embedded import REGION, clean_env, ensure_stack, hub_env, storage_only
 from infra.local.records import stream_record
 from tests.conftest import forget
 
@@ -124,7 +124,8 @@ def memory_stage() -> Iterator[None]:
         session = botocore.session.Session()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            outputs = ensure_stack(session.create_client("cloudformation"), "draad-test", {"Stage": "test"})
+            client = session.create_client("cloudformation")
+            outputs = ensure_stack(client, "draad-test", {"Stage": "test"}, storage_only())
         env = hub_env("test", outputs)
         session.create_client("secretsmanager").create_secret(Name=env["DRAAD_PEPPER"], SecretString="p" * 64)
         with environment(dict(os.environ) | env | {"DRAAD_ALLOW_PRIVATE_DESTINATIONS": "1"}):

@@ -1,7 +1,8 @@
-"""Logs: one JSON line each, ids and counts only, never a value of a person or a secret."""
+"""Logs and measures: one JSON line each, ids and counts only, never a value of a person or a secret."""
 
 from __future__ import annotations
 
+import os
 import traceback
 from functools import lru_cache
 from typing import Any
@@ -21,6 +22,30 @@ def note(message: str, **facts: str | int) -> None:
 
 def warn(message: str, **facts: str | int) -> None:
     _logger().warning(message, extra=facts)
+
+
+NAMESPACE = "Draad"
+"""Of our measures at CloudWatch; their one dimension is the stage, which keeps several stages of one account apart."""
+
+
+def measured() -> bool:
+    """Whether anybody reads measures: Lambda makes them of a line in the log, elsewhere they are only noise."""
+    return "AWS_LAMBDA_FUNCTION_NAME" in os.environ
+
+
+def measure(stage: str, counts: dict[str, int], seconds: dict[str, int], **beside: Any) -> None:
+    """One line that CloudWatch reads as numbers. `beside` stands in the line alone, for whoever searches it: as a
+    dimension each connection would cost as much as all the rest."""
+    from aws_lambda_powertools.metrics import EphemeralMetrics
+
+    metrics = EphemeralMetrics(namespace=NAMESPACE, service="")
+    metrics.add_dimension("Stage", stage)
+    for unit, numbers in (("Count", counts), ("Seconds", seconds)):
+        for name, value in numbers.items():
+            metrics.add_metric(name, unit, value)
+    for name, value in beside.items():
+        metrics.add_metadata(name, value)
+    metrics.flush_metrics()
 
 
 def where(wrong: BaseException) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import botocore.session
 import pytest
 
-from infra.local.embedded import EmbeddedAws, clean_env, ensure_stack, hub_env
+from infra.local.embedded import EmbeddedAws, clean_env, ensure_stack, hub_env, storage_only
 from infra.local.hub import Hub
 from infra.local.state import State
 
@@ -75,7 +75,8 @@ def memory_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
         session = botocore.session.Session()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Tried to parse AWS::SecretsManager::Secret")
-            outputs = ensure_stack(session.create_client("cloudformation"), "draad-test", {"Stage": "test"})
+            client = session.create_client("cloudformation")
+            outputs = ensure_stack(client, "draad-test", {"Stage": "test"}, storage_only())
         env = hub_env("test", outputs)
         session.create_client("secretsmanager").create_secret(Name=env["DRAAD_PEPPER"], SecretString="p" * 64)
         point_at(monkeypatch, env, "")

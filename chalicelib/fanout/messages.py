@@ -16,9 +16,10 @@ from chalicelib.model.event import Event, Ref
 from chalicelib.model.identity import Identity
 from chalicelib.model.message import Message
 from chalicelib.model.rule import ASK_SATISFACTION, CHECK_DUE, ORDER_MESSAGE, SERVICE, TELL_ANSWER, Rule
+from chalicelib.store.deliveries import MESSAGE
 from chalicelib.store.table import Item
 
-PREFIX = "message."
+PREFIX = MESSAGE
 FRESH_MS = 24 * 3_600_000
 """An event that comes later than this is history: nobody is written to about it."""
 UNREACHABLE = "he has no address on"

@@ -82,7 +82,7 @@ def to_message(arrival: Arrival) -> str:
     text = base64.b64encode(encode(arrival)).decode()
     if len(text) <= LARGEST_MESSAGE:
         return text
-    key = f"inbox/{arrival.connection}/{arrival.id}"
+    key = blobs.inbox_key(arrival.connection, arrival.id)
     blobs.put(key, encode(arrival))
     return f"s3:{key}"
 

@@ -23,6 +23,8 @@ MOVE = "move"
 DELIVERED, DELAYED, PARKED, HELD, CLAIMED = "delivered", "delayed", "parked", "held", "claimed"
 AUDIENCE = "audience."
 """Kinds that begin so bring a feed up to date about one customer; the rest is the audience's id."""
+MESSAGE = "message."
+"""Kinds that begin so are messages by rule, which may have to wait for their moment; the rest is the rule's id."""
 SKIPPED = "skipped"
 """Of a message by rule that need not, or must not, be sent."""
 SHARDS = 8
@@ -231,6 +233,37 @@ def take_due(table: Table, number: int, now: str, limit: int = 200) -> int:
             duties.append(duty_of(row))
     send(duties)
     return len(duties)
+
+
+LOOKED_AT, ASKED = 250, 8
+"""To tell how long deliveries wait: entries of each shard, and rows of each connection."""
+
+
+def waiting(table: Table) -> dict[str, int]:
+    """Connection → milliseconds that what waits longest there will have waited when it is tried next. A look, and no
+    count: at those due last, because what failed often is put off furthest."""
+    keys: dict[str, list[Key]] = {}
+    for entry in _due_last(table):
+        keys.setdefault(_of(entry["pk"]), []).append((entry["pk"], entry["sk"]))
+    rows = table.batch_get([key for found in keys.values() for key in found[:ASKED]])
+    now, longest = instants.now_ms(), dict[str, int]()
+    for (pk, _), row in rows.items():
+        if row["st"] == DELAYED and live(row):
+            took = max(now, instants.to_ms(row["due"])) - instants.to_ms(str(row.get("f", row["at"])))
+            longest[_of(pk)] = max(longest.get(_of(pk), 0), took)
+    return longest
+
+
+def _due_last(table: Table) -> list[Item]:
+    entries: list[Item] = []
+    for number in range(SHARDS):
+        entries += table.query(f"DUE#{number}", forward=False, limit=LOOKED_AT, index=True).items
+    failed = [each for each in entries if not each["sk"].rpartition("#")[2].startswith(MESSAGE)]
+    return sorted(failed, key=lambda each: str(each["gsk"]), reverse=True)
+
+
+def _of(pk: str) -> str:
+    return pk.split("#")[1]
 
 
 def get(table: Table, key: Key) -> Item | None:

@@ -16,6 +16,10 @@ from chalicelib.store.table import EXISTS, Item, Page, Put, Table, Update, live,
 
 LARGEST_BODY = 9 * 1024
 """Above this, S3 is cheaper than write units."""
+STEPS: tuple[int, ...] = (1, 2, 3, 5, 7, 10, 14, 21, 30, 45, 60, 90, 120, 180, 270, 365, 550, 730)
+STEPS += (1095, 1825, 2555, 3650, 7300, 18250, 36500)
+"""Days after which the bucket lets a body go, each under a prefix of its own: S3 knows no time of one object. A body
+outlives its receipt until the next step, and never goes before it. The same as in infra/template.yaml."""
 NEEDS_ATTENTION = frozenset({"malformed", "failed"})
 BECAME_EVENTS = frozenset({"accepted", "duplicate"})
 """With a reason, which names the parts that did not, these need attention too."""
@@ -84,7 +88,7 @@ def item_of(
     pk, sk = key_of(connection, received_at, arrival_id)
     item: Item = {"pk": pk, "sk": sk, "vd": verdict, "x": kept_until(days)}
     if len(packed) > LARGEST_BODY:
-        item["s3"] = f"receipts/{connection}/{instants.day(received_at)}/{arrival_id}"
+        item["s3"] = _place(_step(days), connection, received_at, arrival_id)
         blobs.put(item["s3"], packed)
     else:
         item["b"] = packed
@@ -121,6 +125,23 @@ def from_item(item: Item) -> Receipt:
 
 def kept_until(days: int) -> int:
     return now_seconds() + (days or settings().receipt_retention_days) * 86400
+
+
+def _step(days: int) -> int:
+    kept = days or settings().receipt_retention_days
+    return next(step for step in STEPS if step >= kept)
+
+
+def _place(step: int, connection: str, received_at: str, arrival_id: str) -> str:
+    return f"receipts/{step}d/{connection}/{instants.day(received_at)}/{arrival_id}"
+
+
+def _places(key: tuple[str, str]) -> list[str]:
+    """Wherever its body may lie: a replay after somebody changed how long receipts are kept leaves the one before,
+    and what was too large for the queue lies in the inbox."""
+    connection, (received_at, _, arrival_id) = key[0].split("#")[1], key[1].partition("#")
+    steps = [_place(step, connection, received_at, arrival_id) for step in STEPS]
+    return [*steps, blobs.inbox_key(connection, arrival_id)]
 
 
 def produced_of(event: Event, pk: str, verdict: str) -> Produced:
@@ -162,7 +183,7 @@ def blank(table: Table, key: tuple[str, str]) -> bool:
     if item is None:
         return False
     if "s3" in item:
-        blobs.delete(item["s3"])
+        blobs.delete(sorted({item["s3"], *_places(key)}))
     gone = tuple(name for name in BODY if name in item)
     return table.write(Update(key, {"vd": ERASED}, gone, when=EXISTS))
 

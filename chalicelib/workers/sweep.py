@@ -20,7 +20,7 @@ from chalicelib.settings import settings
 from chalicelib.store import connections, deliveries, jobs, pulse, queues, secrets
 from chalicelib.store.deliveries import Attempt, Duty
 from chalicelib.store.table import ABSENT, DynamoTable, Item, Put, Table, equal, live, now_seconds
-from chalicelib.workers import context, missed, reconcile, stats
+from chalicelib.workers import context, gauges, missed, reconcile, stats
 
 DEAD = "received a hundred times without success"
 ROUNDS = 10
@@ -44,6 +44,7 @@ def take() -> None:
     if sent or buried or renewed or asked or compared:
         done = {"retries": sent, "dead_letters": buried, "renewals": renewed, "catch_ups": asked, "passes": compared}
         telemetry.note("sweep", **done)
+    gauges.tell(table, everyone, buried)
 
 
 def _drain(table: Table, queue: str, bury: Callable[[Table, str], None]) -> int:
@@ -54,8 +55,8 @@ def _drain(table: Table, queue: str, bury: Callable[[Table, str], None]) -> int:
         for body, handle in letters:
             if not pulse.is_one(body):
                 bury(table, body)
+                count += 1
             queues.delete(f"{queue}-dlq", [handle])
-        count += len(letters)
         if len(letters) < 10:
             break
     return count

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import http.client
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import time
 import venv
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +32,13 @@ if TYPE_CHECKING:
 REGION = "eu-west-1"
 TEMPLATE = ROOT / "infra" / "template.yaml"
 REQUIREMENTS = ROOT / "infra" / "requirements-aws.txt"
+TYPE = re.compile(r"  \w+:\n    Type: (\S+)")
+STORAGE = re.compile(
+    r"AWS::(DynamoDB::.*|SQS::.*|KMS::.*|SecretsManager::.*|S3::Bucket|SNS::Topic|CloudWatch::Dashboard)"
+)
 SERVICES = "cloudformation,dynamodb,dynamodbstreams,sqs,s3,kms,secretsmanager,sts,iam"
+REFUSES = {"MetricMath": "no"}
+"""Parameters that leave out what it does not take."""
 NO_ACCOUNT = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),
@@ -166,7 +174,7 @@ class EmbeddedAws:
 
     def stack(self, stage: str = "local", visibility_seconds: int = 360) -> dict[str, str]:
         """Make or bring up to date the stage's stack; the environment that its functions need."""
-        parameters = {"Stage": stage, "VisibilitySeconds": str(visibility_seconds)}
+        parameters = {"Stage": stage, "VisibilitySeconds": str(visibility_seconds), **REFUSES}
         outputs = ensure_stack(self.client("cloudformation"), f"draad-{stage}", parameters)
         return hub_env(stage, outputs)
 
@@ -183,12 +191,24 @@ def hub_env(stage: str, outputs: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def ensure_stack(cloudformation: Any, name: str, parameters: Mapping[str, str]) -> dict[str, str]:
-    """Create the stack, or update it if template or parameters changed; its outputs.
+@lru_cache(maxsize=1)
+def storage_only() -> str:
+    """The template without what only watches and guards. For an AWS in memory, of the tests and the bench, that
+    knows no alarms, warns of each, and is asked for a stack hundreds of times."""
+    head, _, rest = TEMPLATE.read_text("utf-8").partition("\nResources:\n")
+    resources, _, outputs = rest.partition("\nOutputs:\n")
+    blocks = re.split(r"(?m)^(?=  \w+:\n    Type: )", resources)
+    kept = [block for block in blocks if not (found := TYPE.match(block)) or STORAGE.fullmatch(found[1])]
+    return f"{head}\nResources:\n{''.join(kept)}\nOutputs:\n{outputs}"
+
+
+def ensure_stack(cloudformation: Any, name: str, parameters: Mapping[str, str], body: str = "") -> dict[str, str]:
+    """Create the stack, or update it if template or parameters changed; its outputs. `body`: a template other
+    than ours.
 
     The stack's tag tells what it was made from, so that nothing is touched without need.
     """
-    body = TEMPLATE.read_text("utf-8")
+    body = body or TEMPLATE.read_text("utf-8")
     mark = hashlib.sha256(repr((body, sorted(parameters.items()))).encode()).hexdigest()
     found = _describe(cloudformation, name)
     if found is None or {"Key": "draad", "Value": mark} not in found.get("Tags", []):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import random
 from typing import Any
 
 import pytest
 
 from chalicelib.context import record
 from chalicelib.model import instants
+from chalicelib.settings import settings
+from chalicelib.store import aws
 from chalicelib.store import table as tables
 from tests.api.client import Api, event, person
 from tests.schedule import replaced
@@ -72,3 +76,37 @@ def test_what_is_older_already_is_not_kept_at_all_and_its_receipt_says_so(api: A
 def test_a_retention_that_cannot_be_is_refused(api: Api, days: object) -> None:
     asked = {"provider": "generic", "name": "x", "settings": {"retention_days": days}, "secrets": {"token": "t"}}
     assert "/settings/retention_days" in api.refused("POST", "/v1/connections", asked)
+
+
+def bodies(api: Api) -> list[str]:
+    """What lies in the bucket."""
+    found = aws.call("s3", "list_objects_v2", Bucket=settings().bucket).get("Contents", [])
+    return sorted(each["Key"] for each in found)
+
+
+def large(number: int, who: dict[str, str]) -> dict[str, Any]:
+    """Too large for the queue and for the table; random, so that packing does not make it small."""
+    noise = base64.b64encode(random.Random(number).randbytes(250_000)).decode()
+    return event(number, ago(1), who, noise=noise)
+
+
+def test_a_large_body_goes_with_its_receipt_and_erasing_leaves_none_wherever_it_lay(api: Api, short: str) -> None:
+    """Not even the copy from before somebody changed how long receipts are kept."""
+    who, other = person("phone", "+31670000009"), person("phone", "+31670000010")
+    api.record(short, large(5, who), large(6, other))
+    assert [key.split("/")[:2] for key in bodies(api)] == [["inbox", short]] * 2 + [["receipts", "2d"]] * 2
+    api.call("PATCH", f"/v1/connections/{short}", 200, {"settings": {"own_system": True, "receipt_retention_days": 40}})
+    found = api.get("/v1/receipts", connection=short)["receipts"]
+    mine = next(each for each in found if '"m5"' in str(api.get(f"/v1/receipts/{each['id']}")["body"]))
+    api.call("POST", f"/v1/receipts/{mine['id']}/replay", 202)
+    api.work()
+    assert [key.split("/")[1] for key in bodies(api) if key.startswith("receipts/")] == ["2d", "2d", "45d"]
+    (customer,) = api.get("/v1/customers", identity="phone:+31670000009")["customers"]
+    erasure = api.call("POST", f"/v1/customers/{customer['id']}/erase", 202, {})["erasure"]
+    api.work()
+    assert {"what": "receipts and bodies", "result": "blanked"}.items() <= next(
+        line for line in api.get(f"/v1/erasures/{erasure}")["lines"] if line["what"] == "receipts and bodies"
+    ).items()
+    left = bodies(api)
+    assert [key.split("/")[:2] for key in left] == [["inbox", short], ["receipts", "2d"]], "the other one's"
+    assert len({key.rpartition("/")[2] for key in left}) == 1

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.store import keys
 from chalicelib.store.table import DynamoTable, Put
-from infra.local.embedded import EmbeddedAws, ensure_stack
+from infra.local.embedded import REFUSES, EmbeddedAws, ensure_stack
 
 
 def uses_everything(env: dict[str, str]) -> None:
@@ -47,7 +47,7 @@ def test_a_second_time_the_stack_is_left_alone_and_a_changed_parameter_keeps_the
     url = sqs.get_queue_url(QueueName=f"draad-{stage}-inbox")["QueueUrl"]
     found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
     assert found["Attributes"]["VisibilityTimeout"] == "30"
-    parameters = {"Stage": stage, "VisibilitySeconds": "30"}
+    parameters = {"Stage": stage, "VisibilitySeconds": "30", **REFUSES}
     assert (
         ensure_stack(embedded_aws.client("cloudformation"), f"draad-{stage}", parameters)["Table"] == f"draad-{stage}"
     )

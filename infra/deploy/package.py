@@ -7,6 +7,7 @@ that Chalice makes an intrinsic of: queues keep the names that Chalice gives the
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,9 @@ from infra.local.embedded import hub_env
 Template = dict[str, Any]
 HANDLER = "APIHandler"
 """What Chalice calls the API's function in a template."""
+QUEUE = "JobsQueue"
+"""What the queue `Jobs` is called there, where the function of that name is `Jobs`."""
+SUB = re.compile(r"\$\{Jobs(?=[.}])")
 
 
 def folder_of(place: Place) -> Path:
@@ -51,13 +55,17 @@ def how(place: Place) -> str:
 
 def merge_template(stage: str) -> Template:
     """For `chalice package --merge-template`."""
-    merged = own_template()
+    merged: Template = _renamed(own_template())
+    merged["Resources"][QUEUE] = merged["Resources"].pop("Jobs")
     merged["Parameters"]["Stage"] |= {"Default": stage, "AllowedValues": [stage]}
     values = {name: each["Value"] for name, each in merged["Outputs"].items()}
     for name in FUNCTIONS:
         merged["Resources"][resource_of(name)] = _function(stage, name, values)
+    # Chalice names this group by a resource that it has renamed.
+    merged["Resources"]["ApiHandlerLogGroup"] = {"Properties": {"LogGroupName": f"/aws/lambda/draad-{stage}"}}
     merged["Resources"]["RestAPI"] = {
         "Properties": {
+            "OpenApiVersion": "2.0",  # or SAM makes a second stage, called Stage, without limits
             "DefinitionBody": gateway_responses.definition(),
             "MethodSettings": [
                 {
@@ -80,6 +88,21 @@ def own_template() -> Template:
     return found
 
 
+def _renamed(part: Any) -> Any:
+    """The template with everything that names the queue `Jobs` naming it otherwise."""
+    if isinstance(part, list):
+        return [_renamed(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    if part == {"Ref": "Jobs"}:
+        return {"Ref": QUEUE}
+    if part.get("Fn::GetAtt", [""])[0] == "Jobs":
+        return {"Fn::GetAtt": [QUEUE, *part["Fn::GetAtt"][1:]]}
+    if isinstance(part.get("Fn::Sub"), str):
+        return {"Fn::Sub": SUB.sub("${" + QUEUE, part["Fn::Sub"])}
+    return {name: _renamed(each) for name, each in part.items()}
+
+
 def resource_of(name: str) -> str:
     from chalice.utils import to_cfn_resource_name
 
@@ -93,7 +116,7 @@ def _function(stage: str, name: str, values: Mapping[str, Any]) -> Template:
     if source := WANTED.get(name):
         properties["Events"] = {_event_name(name, source): {"Properties": _event(source, values)}}
         if source.of != "stream":
-            found["DependsOn"] = [source.of.capitalize()]
+            found["DependsOn"] = [QUEUE if source.of == "jobs" else source.of.capitalize()]
     return found
 
 

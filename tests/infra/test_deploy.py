@@ -85,7 +85,7 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 # Where
 
 
-@pytest.mark.parametrize("stage", ["local", "test-1", "Prod", "p_1", ""])
+@pytest.mark.parametrize("stage", ["local", "Prod", "p_1", "", "a" * 21])
 def test_a_stage_that_is_none_is_refused(stage: str, tmp_path: Path) -> None:
     with pytest.raises(DeployFailed, match="no stage to deploy"):
         place.without_account(stage, tmp_path)

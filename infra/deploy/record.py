@@ -8,7 +8,7 @@ record only remembers. The API is made here, beforehand, and bears the stage as 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -268,7 +268,7 @@ def _domain(place: Place, config: environment.Config) -> list[Entry]:
     ]
 
 
-def merged(records: Iterable[Record | None], entries: list[Entry]) -> Record:
+def merged(records: Sequence[Record | None], entries: list[Entry]) -> Record:
     """The record as the account has it. What the account is not asked about stays: Chalice takes away what is no longer
     in the app by it."""
     names = {entry["name"] for entry in entries}
@@ -277,7 +277,13 @@ def merged(records: Iterable[Record | None], entries: list[Entry]) -> Record:
         for entry in (record or {}).get("resources", []):
             if entry["name"] not in names | ASKED:
                 more.setdefault(entry["name"], entry)
-    return {"resources": entries + list(more.values()), "schema_version": "2.0", "backend": "api"}
+    found = {"resources": entries + list(more.values()), "schema_version": "2.0", "backend": "api"}
+    return next((record for record in records if record and _by_name(record) == _by_name(found)), found)
+
+
+def _by_name(record: Record) -> dict[str, Entry]:
+    """The order is Chalice's own, and no difference."""
+    return {entry["name"]: entry for entry in record["resources"]}
 
 
 @dataclass(frozen=True)

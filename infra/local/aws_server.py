@@ -116,6 +116,9 @@ def main() -> None:
     keep_stream(importlib.import_module("ministack.services.dynamodb_streams"), table)
     if "apigateway" in os.environ.get("SERVICES", "").split(","):
         import_documents(importlib.import_module("ministack.services.apigateway_v1"))
+    if "lambda" in os.environ.get("SERVICES", "").split(","):
+        # Half a second each, after which whoever deploys looks again in five.
+        vars(importlib.import_module("ministack.services.lambda_svc"))["_LAMBDA_STATE_TRANSITION_DELAY"] = 0
     if server.PERSIST_STATE and SNAPSHOT_SECONDS and sys.platform == "linux":
         threading.Thread(target=snapshots, args=(server, table), name="snapshots", daemon=True).start()
     server.main()

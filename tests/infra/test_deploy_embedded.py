@@ -150,7 +150,7 @@ def from_webhook_to_partner(url: str, key: str, phone: str) -> None:
         ask("/v1/connections", to | {"secrets": {"signing_secret": partner.SECRET}})
         source = {"provider": "generic", "name": "chat", "settings": {"channel": "webchat", "account": "tc"}}
         made = ask("/v1/connections", source | {"secrets": {"signing_secret": drive.POS_SECRET}, "mapping": MAPPING})
-        hook = url + "/h/" + made["hook_url"].rpartition("/h/")[2]
+        hook = url + "/hooks/" + made["hook_url"].rpartition("/hooks/")[2]
         body = {"id": f"m-{phone}", "at": "2026-11-01T10:00:00Z", "text": "Dag", "phone": phone}
         assert drive.generic(hook, body).go() in (200, 202)
         assert drive.generic(hook, body, secret="another").go() == 401
@@ -192,6 +192,7 @@ def test_a_deployment_that_was_stopped_goes_on_from_another_machine(
 
     before = modified(aws, at)
     again = run(aws, second, "deploy")
+    assert again["record"] == f"API {api}, unchanged"
     unchanged = {"stack", "policies", "environment", "functions", "record kept", "event sources", "answers"}
     assert {name: again[name] for name in unchanged if again[name] not in ("unchanged", "as committed")} == {}
     assert again["first key"].startswith("unchanged") and modified(aws, at) == before

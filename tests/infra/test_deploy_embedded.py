@@ -25,7 +25,8 @@ from tests import drive
 from tests.standins import partner
 
 MORE = "apigateway,lambda,events,logs,cloudwatch,sns"
-STAGE = "testshop"
+STAGE, ONE = "testshop", "testone"
+"""`ONE` comes from one template."""
 KEY = "draad_the-first-admin-key-of-a-test"
 MAPPING = {
     "type": "message",
@@ -71,9 +72,9 @@ def checkout(folder: Path, aws: EmbeddedAws, stage: str, built: Path) -> Path:
     return folder
 
 
-def command(aws: EmbeddedAws, root: Path, *words: str) -> subprocess.Popen[str]:
+def command(aws: EmbeddedAws, root: Path, *words: str, stage: str = STAGE) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "infra.deploy", *words, "--stage", STAGE, "--root", str(root)],
+        [sys.executable, "-m", "infra.deploy", *words, "--stage", stage, "--root", str(root)],
         cwd=ROOT,
         env=clean_env(aws.url) | {"DRAAD_FIRST_KEY": KEY},
         text=True,
@@ -83,10 +84,10 @@ def command(aws: EmbeddedAws, root: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
-def run(aws: EmbeddedAws, root: Path, *words: str) -> dict[str, str]:
+def run(aws: EmbeddedAws, root: Path, *words: str, stage: str = STAGE) -> dict[str, str]:
     """Step → its result. What it said is shown when it fails."""
     started = time.monotonic()
-    running = command(aws, root, *words)
+    running = command(aws, root, *words, stage=stage)
     said, _ = running.communicate(timeout=500)
     print(f"{words} {time.monotonic() - started:.1f} s\n{said}")
     assert running.returncode == 0, said
@@ -113,13 +114,13 @@ def stop_at(aws: EmbeddedAws, root: Path, words: str) -> None:
 PARAMETERS = [word for name, value in REFUSES.items() for word in ("--parameter", f"{name}={value}")]
 
 
-def place_of(aws: EmbeddedAws, root: Path) -> Place:
+def place_of(aws: EmbeddedAws, root: Path, stage: str = STAGE) -> Place:
     clients = {name: aws.client(name) for name in ("lambda", "apigateway", "cloudformation", "s3", "dynamodb", "logs")}
-    return Place(STAGE, root, REGION, "000000000000", "aws", None, clients)
+    return Place(stage, root, REGION, "000000000000", "aws", None, clients)
 
 
-def outputs_of(aws: EmbeddedAws, name: str = f"draad-{STAGE}") -> dict[str, str]:
-    found = aws.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+def outputs_of(aws: EmbeddedAws, stage: str = STAGE) -> dict[str, str]:
+    found = aws.client("cloudformation").describe_stacks(StackName=f"draad-{stage}")["Stacks"][0]
     return {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}
 
 
@@ -233,12 +234,12 @@ json.dump(transform(json.load(sys.stdin), {}, NoPolicies()), sys.stdout)
 
 @pytest.mark.embedded
 def test_the_whole_stage_comes_from_one_template(aws: EmbeddedAws, built: Path, tmp_path: Path) -> None:
-    root = checkout(tmp_path / "project", aws, STAGE, built)
-    assert run(aws, root, "package")["package"] == f".chalice/package/{STAGE}/sam.json"
-    folder = package.folder_of(place_of(aws, root))
+    root = checkout(tmp_path / "project", aws, ONE, built)
+    assert run(aws, root, "package", stage=ONE)["package"] == f".chalice/package/{ONE}/sam.json"
+    folder = package.folder_of(place_of(aws, root, ONE))
     s3, cloudformation = aws.client("s3"), aws.client("cloudformation")
     s3.create_bucket(Bucket="packages", CreateBucketConfiguration={"LocationConstraint": REGION})
-    s3.upload_file(str(folder / "deployment.zip"), "packages", "code.zip")
+    s3.put_object(Bucket="packages", Key="code.zip", Body=(folder / "deployment.zip").read_bytes())
     template = json.loads((folder / "sam.json").read_text("utf-8"))
     for each in template["Resources"].values():
         if each["Type"] == "AWS::Serverless::Function":
@@ -254,27 +255,26 @@ def test_the_whole_stage_comes_from_one_template(aws: EmbeddedAws, built: Path, 
     assert lint(translated) == []
     s3.put_object(Bucket="packages", Key="template.json", Body=translated.encode())
     cloudformation.create_stack(
-        StackName=f"draad-{STAGE}",
+        StackName=f"draad-{ONE}",
         TemplateURL=f"{aws.url}/packages/template.json",
         Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in REFUSES.items()],
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
-    cloudformation.get_waiter("stack_create_complete").config.delay = 1
     eventually(lambda: not status(aws).endswith("IN_PROGRESS"), "the stack settles", 120)
     assert status(aws) == "CREATE_COMPLETE"
-    outputs, at = outputs_of(aws), place_of(aws, root)
+    outputs, at = outputs_of(aws, ONE), place_of(aws, root, ONE)
     for name, source in mappings.WANTED.items():
         found = aws.client("lambda").list_event_source_mappings(FunctionName=at.function(name))["EventSourceMappings"]
         assert [sources.differing(each, sources.wanted(source, outputs)) for each in found] == [[]], name
     first_key(aws, root, outputs)
-    from_webhook_to_partner(f"{aws.url}/restapis/{outputs['RestAPIId']}/{STAGE}/_user_request_", KEY, "+31612345002")
-    cloudformation.delete_stack(StackName=f"draad-{STAGE}")
+    from_webhook_to_partner(f"{aws.url}/restapis/{outputs['RestAPIId']}/{ONE}/_user_request_", KEY, "+31612345002")
+    cloudformation.delete_stack(StackName=f"draad-{ONE}")
     eventually(lambda: not aws.client("lambda").list_functions()["Functions"], "the functions are gone")
     assert aws.client("dynamodb").describe_table(TableName=outputs["Table"]), "the data stays"
 
 
 def status(aws: EmbeddedAws) -> str:
-    found: str = aws.client("cloudformation").describe_stacks(StackName=f"draad-{STAGE}")["Stacks"][0]["StackStatus"]
+    found: str = aws.client("cloudformation").describe_stacks(StackName=f"draad-{ONE}")["Stacks"][0]["StackStatus"]
     return found
 
 
@@ -292,7 +292,7 @@ def first_key(aws: EmbeddedAws, root: Path, outputs: dict[str, str]) -> None:
     subprocess.run(
         [sys.executable, "-m", "infra.deploy.admin"],
         cwd=ROOT,
-        env=clean_env(aws.url) | hub_env(STAGE, outputs) | {"DRAAD_FIRST_KEY": KEY},
+        env=clean_env(aws.url) | hub_env(ONE, outputs) | {"DRAAD_FIRST_KEY": KEY},
         check=True,
         capture_output=True,
     )

@@ -11,7 +11,7 @@ import pytest
 from chalicelib.context import record
 from chalicelib.model import instants
 from chalicelib.settings import settings
-from chalicelib.store import aws
+from chalicelib.store import aws, blobs
 from chalicelib.store import table as tables
 from tests.api.client import Api, event, person
 from tests.schedule import replaced
@@ -110,3 +110,13 @@ def test_a_large_body_goes_with_its_receipt_and_erasing_leaves_none_wherever_it_
     left = bodies(api)
     assert [key.split("/")[:2] for key in left] == [["inbox", short], ["receipts", "2d"]], "the other one's"
     assert len({key.rpartition("/")[2] for key in left}) == 1
+
+
+def test_objects_go_together_whether_or_not_they_were_there(live_stage: dict[str, str]) -> None:
+    """On an AWS that speaks S3 over the wire."""
+    for key in ("receipts/30d/a/1", "receipts/30d/a/2", "inbox/a/1"):
+        blobs.put(key, b"body")
+    for _ in range(2):
+        blobs.delete(["receipts/30d/a/1", "inbox/a/1", *(f"receipts/{number}d/nobody" for number in range(900))])
+    assert blobs.get("receipts/30d/a/2") == b"body"
+    assert blobs.get("receipts/30d/a/1") is None and blobs.get("inbox/a/1") is None

@@ -16,6 +16,7 @@ import yaml
 from chalicelib import telemetry
 from chalicelib.store import blobs, receipts
 from chalicelib.workers import gauges
+from infra import log_groups
 from infra.local.embedded import REFUSES, TEMPLATE, EmbeddedAws, ensure_stack, hub_env, storage_only
 from infra.local.errors import LocalRunFailed
 from infra.local.state import ROOT
@@ -268,6 +269,18 @@ def test_two_stages_of_one_account_share_no_name() -> None:
     assert not {name for _, name in known} & {name for _, name in names("dev")}
 
 
+ALONE = ("prod", "a", "jobs", "sweeper", "x-jobs-2")
+SHARED = ("x-jobs", "x-sweep", "x-y-context", "1a", "Prod", "a" * 21, "")
+
+
+@pytest.mark.parametrize("stage", [*ALONE, *SHARED])
+def test_a_stage_shares_no_function_with_another(stage: str) -> None:
+    pattern = template()["Parameters"]["Stage"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, stage)) is (stage in ALONE)
+    workers = {name.removeprefix("draad-x") for name in log_groups.functions("x").values()} - {""}
+    assert not any(re.fullmatch(pattern, f"x{worker}") for worker in workers)
+
+
 def test_no_name_is_too_long_with_the_longest_stage() -> None:
     stage = "a" * 20
     assert re.fullmatch(template()["Parameters"]["Stage"]["AllowedPattern"], stage)
@@ -293,7 +306,7 @@ def alarms_on(namespace: str, metric: str) -> list[dict[str, str]]:
 
 
 def functions() -> set[str]:
-    return {f"draad-prod-{name}" for name in config()["lambda_functions"]}
+    return set(log_groups.functions("prod").values())
 
 
 @pytest.mark.parametrize("metric", ["Errors", "Invocations", "Throttles"])
@@ -397,9 +410,8 @@ def test_the_dashboard_shows_what_there_is() -> None:
     assert {each for each in shown if each[0] not in ("AWS/ApiGateway", "AWS/DynamoDB")} <= watched
 
 
-def test_the_logs_of_the_functions_end() -> None:
-    """By chalice, which makes a group or takes the one that Lambda made. A stack would fail on the second."""
-    assert config()["log_retention_in_days"] == 30
+def test_a_log_group_is_no_resource_of_the_stack() -> None:
+    """Lambda may have been first, and then the stack would fail: infra/log_groups.py."""
     assert of_type("Logs::LogGroup") == {}
 
 
@@ -440,8 +452,7 @@ def test_the_page_of_the_stack_has_its_numbers() -> None:
     assert shown["alarms"][3] == f"${metrics * 0.1:.2f}: {metrics} metrics at $0.10"
     ours = {each[1] for alarm in alarms().values() for each in measures(alarm) if each[0] == telemetry.NAMESPACE}
     assert shown["measures of the sweep"][3] == f"${len(ours) * 0.3:.2f}: {len(ours)} at $0.30"
-    days = f"{config()['log_retention_in_days']} days"
-    assert shown["logs of the functions"][1] == days
+    assert shown["logs of the functions"][1] == f"{log_groups.DAYS} days"
     assert [name for name, row in shown.items() if row[2].startswith("yes")] == [
         "table, on demand",
         "bodies",

@@ -11,6 +11,7 @@ from pathlib import Path
 from infra.deploy import environment, package, place, rollback, stack, steps, teardown
 from infra.deploy.errors import DeployFailed
 from infra.deploy.place import Place
+from infra import policies
 from infra.local.state import ROOT
 
 AGAIN = "Run the same command again: what is done is found and left alone."
@@ -76,10 +77,9 @@ def deploy(at: Place, asked: argparse.Namespace) -> int:
 
 def make_package(at: Place, asked: argparse.Namespace) -> int:
     config = environment.read(at.root)
-    before = environment.dumps(config)
     environment.environment_for(config, at.stage)
-    if environment.dumps(config) != before:
-        environment.write(at.root, config)
+    environment.write(at.root, config)
+    policies.write(at.stage, at.root)
     steps.show(say, "package", partial(package.bring, at, tell))
     say(package.how(at))
     return 0

@@ -1,8 +1,4 @@
-"""What API Gateway says by itself, how much it takes, and for how long the API's log is kept.
-
-Chalice sets none of it: its deployment writes the API anew without the answers, and it gives the days of a log to a group
-`…-api_handler`, while the function of the API is called as app and stage alone.
-"""
+"""What API Gateway says by itself, and how much it takes. Chalice sets neither, and writes the API anew without the answers."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from typing import Any
 
 from infra import gateway_responses
 from infra.deploy import environment
-from infra.deploy.place import API, Place
+from infra.deploy.place import Place
 
 RATE, BURST = 1000.0, 2000
 """Requests a second, and at once, of a stage that has no limit yet. The account's own limit is ten times that, for all its
@@ -24,7 +20,6 @@ def bring(place: Place, config: environment.Config, api: str, fresh: bool, rate:
     changed = [
         *_responses(place, api, environment.api_stage(config, place.stage), fresh, dry),
         *_limits(place, api, environment.api_stage(config, place.stage), rate, burst, dry),
-        *_log(place, int(config.get("log_retention_in_days") or 0), dry),
     ]
     return ("would change " if dry else "changed ") + ", ".join(changed) if changed else "unchanged"
 
@@ -79,16 +74,3 @@ def _limits(place: Place, api: str, stage: str, rate: float, burst: int, dry: bo
             ],
         )
     return [f"limits ({asked[0]:g} a second, {asked[1]} at once)"]
-
-
-def _log(place: Place, days: int, dry: bool) -> list[str]:
-    group, client = f"/aws/lambda/{place.function(API)}", place.client("logs")
-    found = client.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
-    now = next((each.get("retentionInDays", 0) for each in found if each["logGroupName"] == group), None)
-    if not days or now == days:
-        return []
-    if not dry:
-        if now is None:
-            client.create_log_group(logGroupName=group)
-        client.put_retention_policy(logGroupName=group, retentionInDays=days)
-    return [f"log of the API ({days} days)"]

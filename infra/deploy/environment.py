@@ -15,9 +15,9 @@ from typing import Any
 from infra.deploy.errors import DeployFailed
 from infra.deploy.place import Place
 from infra.local.embedded import hub_env
+from infra.policies import formed
 
 Config = dict[str, Any]
-WIDTH = 120
 OWN_URL = re.compile(r"https://[a-z0-9]+\.execute-api\.[a-z0-9.-]+/[\w-]+\Z")
 DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+\Z")
 PUBLIC = "DRAAD_PUBLIC_URL"
@@ -39,25 +39,8 @@ def write(root: Path, config: Config) -> None:
     """Whole or not at all."""
     path = path_of(root)
     fresh = path.with_suffix(".json.new")
-    fresh.write_text(dumps(config), "utf-8")
+    fresh.write_text(formed(config), "utf-8")
     fresh.replace(path)
-
-
-def dumps(value: Any) -> str:
-    """JSON with what fits on a line on one line."""
-    return _form(value, 0, top=True) + "\n"
-
-
-def _form(value: Any, indent: int, lead: int = 0, top: bool = False) -> str:
-    line = json.dumps(value, ensure_ascii=False)
-    if not isinstance(value, dict) or not value or (not top and lead + len(line) <= WIDTH):
-        return line
-    pad = " " * (indent + 2)
-    parts = []
-    for key, each in value.items():
-        name = f"{pad}{json.dumps(key, ensure_ascii=False)}: "
-        parts.append(name + _form(each, indent + 2, len(name) + 1))
-    return "{\n" + ",\n".join(parts) + "\n" + " " * indent + "}"
 
 
 def stage_of(config: Config, stage: str) -> Config:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from infra import gateway_responses
+from infra import gateway_responses, log_groups
 from infra.deploy import answers, functions, stack
 from infra.deploy.mappings import WANTED, Source
 from infra.deploy.place import API, FUNCTIONS, Place, Tell
@@ -61,8 +61,7 @@ def merge_template(stage: str) -> Template:
     values = {name: each["Value"] for name, each in merged["Outputs"].items()}
     for name in FUNCTIONS:
         merged["Resources"][resource_of(name)] = _function(stage, name, values)
-    # Chalice names this group by a resource that it has renamed.
-    merged["Resources"]["ApiHandlerLogGroup"] = {"Properties": {"LogGroupName": f"/aws/lambda/draad-{stage}"}}
+        merged["Resources"][f"{resource_of(name)}Log"] = _log(called(stage, name))
     merged["Resources"]["RestAPI"] = {
         "Properties": {
             "OpenApiVersion": "2.0",  # or SAM makes a second stage, called Stage, without limits
@@ -109,14 +108,25 @@ def resource_of(name: str) -> str:
     return HANDLER if name == API else str(to_cfn_resource_name(name))
 
 
+def called(stage: str, name: str) -> str:
+    """As `chalice deploy` calls a function, by which alarms and policies know it."""
+    return f"draad-{stage}" if name == API else f"draad-{stage}-{name}"
+
+
+def _log(function: str) -> Template:
+    return {
+        "Type": "AWS::Logs::LogGroup",
+        "Properties": {"LogGroupName": f"/aws/lambda/{function}", "RetentionInDays": log_groups.DAYS},
+    }
+
+
 def _function(stage: str, name: str, values: Mapping[str, Any]) -> Template:
-    called = f"draad-{stage}" if name == API else f"draad-{stage}-{name}"
-    properties: Template = {"FunctionName": called, "Environment": {"Variables": hub_env(stage, values)}}
-    found: Template = {"Properties": properties}
+    properties: Template = {"FunctionName": called(stage, name), "Environment": {"Variables": hub_env(stage, values)}}
+    found: Template = {"Properties": properties, "DependsOn": [f"{resource_of(name)}Log"]}
     if source := WANTED.get(name):
         properties["Events"] = {_event_name(name, source): {"Properties": _event(source, values)}}
         if source.of != "stream":
-            found["DependsOn"] = [QUEUE if source.of == "jobs" else source.of.capitalize()]
+            found["DependsOn"].append(QUEUE if source.of == "jobs" else source.of.capitalize())
     return found
 
 

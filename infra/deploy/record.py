@@ -21,7 +21,7 @@ from infra.deploy.place import API, APP, FUNCTIONS, Place, Tell
 Record = dict[str, Any]
 Entry = dict[str, Any]
 TAG = "draad-stage"
-SUFFIXES = ("", "_role", "-log-group", "-sqs-event-source", "-dynamodb-event-source", "-event")
+SUFFIXES = ("", "_role", "-sqs-event-source", "-dynamodb-event-source", "-event")
 ASKED = frozenset(["rest_api", *(f"{name}{suffix}" for name in FUNCTIONS for suffix in SUFFIXES)])
 """Names that the account is asked about: what it does not have of these is gone. Others stay as the record has them."""
 
@@ -181,7 +181,7 @@ def seen(place: Place, config: environment.Config, outputs: Mapping[str, str], a
     """What of the stage is in the account, in the order in which Chalice records it."""
     entries: list[Entry] = []
     for name in FUNCTIONS:
-        entries += _role(place, name) + _logs(place, name)
+        entries += _role(place, name)
         if arn := _function(place, name):
             entries.append({"name": name, "resource_type": "lambda_function", "lambda_arn": arn})
             entries += _event(place, name, arn, outputs)
@@ -198,14 +198,6 @@ def _role(place: Place, name: str) -> list[Entry]:
     except client.exceptions.NoSuchEntityException:
         return []
     return [{"name": f"{name}_role", "resource_type": "iam_role", "role_arn": arn, "role_name": role}]
-
-
-def _logs(place: Place, name: str) -> list[Entry]:
-    group = f"/aws/lambda/{place.stack}-{name}"
-    found = place.client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"]
-    if group not in [each["logGroupName"] for each in found]:
-        return []
-    return [{"name": f"{name}-log-group", "resource_type": "log_group", "log_group_name": group}]
 
 
 def _function(place: Place, name: str) -> str:
@@ -270,12 +262,12 @@ def _domain(place: Place, config: environment.Config) -> list[Entry]:
 
 def merged(records: Sequence[Record | None], entries: list[Entry]) -> Record:
     """The record as the account has it. What the account is not asked about stays: Chalice takes away what is no longer
-    in the app by it."""
+    in the app by it. But no log: Chalice would lift its end."""
     names = {entry["name"] for entry in entries}
     more: dict[str, Entry] = {}
     for record in records:
         for entry in (record or {}).get("resources", []):
-            if entry["name"] not in names | ASKED:
+            if entry["name"] not in names | ASKED and entry["resource_type"] != "log_group":
                 more.setdefault(entry["name"], entry)
     found = {"resources": entries + list(more.values()), "schema_version": "2.0", "backend": "api"}
     return next((record for record in records if record and _by_name(record) == _by_name(found)), found)

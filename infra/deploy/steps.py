@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from infra import log_groups, policies
 from infra.deploy import admin, answers, environment, functions, record, release, sources, stack
 from infra.deploy.errors import DeployFailed
 from infra.deploy.place import Place, Tell, who
@@ -56,20 +57,25 @@ def the_stack(run: Run) -> str:
     return brought.result
 
 
-def policies(run: Run) -> str:
-    """Those of the stage, by infra/policies.py."""
-    if importlib.util.find_spec("infra.policies") is None:
-        return "as committed"
+def the_policies(run: Run) -> str:
+    """Those of the stage, as narrow as account and region allow."""
     if run.dry:
         return "would be written where they differ"
-    before = _policy_files(run.place)
-    importlib.import_module("infra.policies").write(run.place.stage, run.place.root)
-    changed = [name for name, text in _policy_files(run.place).items() if before.get(name) != text]
-    return f"written: {', '.join(changed)}" if changed else "unchanged"
+    at = run.place
+    changed = policies.write(at.stage, at.root, account=at.account, region=at.region, partition=at.partition)
+    return f"written: {', '.join(path.name for path in changed)}" if changed else "unchanged"
 
 
-def _policy_files(place: Place) -> dict[str, str]:
-    return {path.name: path.read_text("utf-8") for path in sorted((place.root / ".chalice").glob("policy-*.json"))}
+def the_logs(run: Run) -> str:
+    """Before the functions, so that no line is written into a log without an end."""
+    client, wanted = run.place.client("logs"), log_groups.functions(run.place.stage).values()
+    pages = client.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=f"/aws/lambda/{run.place.stack}")
+    days = {each["logGroupName"]: each.get("retentionInDays") for page in pages for each in page["logGroups"]}
+    missing = [name for name in wanted if days.get(f"/aws/lambda/{name}") != log_groups.DAYS]
+    if missing and not run.dry:
+        log_groups.keep(client, run.place.stage)
+    words = "would keep" if run.dry else "kept"
+    return f"{words} for {log_groups.DAYS} days: {', '.join(missing)}" if missing else "unchanged"
 
 
 def the_record(run: Run) -> str:
@@ -169,9 +175,10 @@ def doctor(run: Run) -> str:
 DEPLOY: dict[str, Step] = {
     "account": account,
     "stack": the_stack,
-    "policies": policies,
+    "policies": the_policies,
     "record": the_record,
     "environment": the_environment,
+    "logs": the_logs,
     "functions": the_functions,
     "record kept": the_record_again,
     "event sources": event_sources,

@@ -24,9 +24,7 @@ def functions_and_api(place: Place, dry: bool, tell: Tell) -> str:
     bucket = outputs.get("DeployedBucket", "")
     here, kept = record.local(place), record.remote(place, bucket)
     api = record.choose(record.apis(place, here, kept), new=True)
-    found = record.merged((kept, here), record.seen(place, config, outputs, api))
-    # Chalice deletes no log, and would only lift its end.
-    known = found | {"resources": [each for each in found["resources"] if each["resource_type"] != "log_group"]}
+    known = record.merged((kept, here), record.seen(place, config, outputs, api))
     names = [entry["name"] for entry in known["resources"]]
     if dry or not names:
         return f"would delete {', '.join(names)}" if names else "unchanged: there are none"

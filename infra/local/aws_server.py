@@ -43,7 +43,7 @@ def keep_stream(streams: Any, table: Any) -> None:
 def import_documents(gateway: Any) -> None:
     """Teach ministack's API Gateway to take an OpenAPI document, as Chalice deploys an API: as a new one, or over
     the one that is there. It does so for CloudFormation alone."""
-    plain = gateway.handle_request
+    plain, plain_import = gateway.handle_request, gateway._import_rest_api
 
     async def handle_request(method: str, path: str, headers: Any, body: bytes, query: dict[str, Any]) -> Any:
         parts = path.strip("/").split("/")
@@ -51,7 +51,7 @@ def import_documents(gateway: Any) -> None:
             return _overwrite(gateway, parts[1], json.loads(body))
         if parts == ["restapis"] and method == "POST" and "mode" in query:
             made = gateway._import_rest_api(json.loads(body))
-            return _overwrite(gateway, made, json.loads(body))
+            return gateway._v1_response(gateway._rest_api_view(gateway._rest_apis[made]), 201)
         if parts[0] == "restapis" and (method, len(parts)) == ("PATCH", 2):
             asked = json.loads(body)
             # The type that it has already, which would end as one of no type.
@@ -59,7 +59,13 @@ def import_documents(gateway: Any) -> None:
             body = json.dumps(asked).encode()
         return await plain(method, path, headers, body, query)
 
+    def import_rest_api(document: dict[str, Any], data: dict[str, Any] | None = None) -> str:
+        made: str = plain_import(document, data)
+        _extras(gateway, made, document)
+        return made
+
     gateway.handle_request = handle_request
+    gateway._import_rest_api = import_rest_api
 
 
 def _overwrite(gateway: Any, api: str, document: dict[str, Any]) -> Any:
@@ -71,9 +77,16 @@ def _overwrite(gateway: Any, api: str, document: dict[str, Any]) -> Any:
     gateway._gateway_responses[api] = {}
     for path, item in document["paths"].items():
         gateway._import_path_item(api, path, item)
-    found = gateway._rest_apis[api]
-    found["binaryMediaTypes"] = document.get("x-amazon-apigateway-binary-media-types", [])
-    return gateway._v1_response(gateway._rest_api_view(found), 200)
+    _extras(gateway, api, document)
+    return gateway._v1_response(gateway._rest_api_view(gateway._rest_apis[api]), 200)
+
+
+def _extras(gateway: Any, api: str, document: dict[str, Any]) -> None:
+    """What API Gateway takes from a document beside its paths."""
+    extension = "x-amazon-apigateway-"
+    gateway._rest_apis[api]["binaryMediaTypes"] = document.get(f"{extension}binary-media-types", [])
+    for kind, answer in document.get(f"{extension}gateway-responses", {}).items():
+        gateway._put_gateway_response(api, kind, answer)
 
 
 def snapshots(server: Any, table: Any) -> None:

@@ -35,6 +35,7 @@ from infra.deploy.errors import DeployFailed
 from infra.deploy.place import API, FUNCTIONS, Place
 from infra.local.embedded import clean_env, storage_only
 from infra.local.state import ROOT
+from infra.policies import formed
 from tests.conftest import point_at
 
 CONFIG = json.loads((ROOT / ".chalice" / "config.json").read_text("utf-8"))
@@ -115,7 +116,7 @@ def test_a_process_for_the_stage_knows_no_other_hub(at: Place, monkeypatch: pyte
 
 def test_the_committed_configuration_has_the_form_that_is_written() -> None:
     text = (ROOT / ".chalice" / "config.json").read_text("utf-8")
-    assert environment.dumps(json.loads(text)) == text
+    assert formed(json.loads(text)) == text
 
 
 def test_outputs_are_entered_once_and_nothing_else_changes(at: Place) -> None:
@@ -222,6 +223,11 @@ def test_where_a_guess_would_lose_hook_urls_nothing_is_done() -> None:
 def test_a_merged_record_has_what_the_account_has_and_keeps_what_nobody_asked_about() -> None:
     former = {
         "resources": [
+            {
+                "name": "context-log-group",
+                "resource_type": "log_group",
+                "log_group_name": "/aws/lambda/draad-prod-context",
+            },
             {"name": "context", "resource_type": "lambda_function", "lambda_arn": "gone"},
             {"name": "old_worker", "resource_type": "lambda_function", "lambda_arn": "left over"},
             {"name": "fanout", "resource_type": "lambda_function", "lambda_arn": "old"},
@@ -302,8 +308,6 @@ def test_a_lost_record_is_made_anew_from_the_account_with_the_very_names_of_chal
     outputs = make_sources(live)
     make_bucket(live)
     live.client("events").put_rule(Name="draad-prod-sweep-event", ScheduleExpression="rate(1 minute)")
-    for name in FUNCTIONS:
-        live.client("logs").create_log_group(logGroupName=f"/aws/lambda/draad-prod-{name}")
     first = record.bring(live, CONFIG, outputs, "", False, False, quiet)
     assert first.result == f"API {first.api} made, and recorded"
     record.path_of(live).unlink()
@@ -506,14 +510,14 @@ class Gateway:
             self.limits[names[each["path"]]] = number
 
 
-def test_answers_limits_and_the_days_of_the_log_are_set_once(live: Place) -> None:
+def test_answers_and_limits_are_set_once(live: Place) -> None:
     gateway = Gateway()
     live._clients["apigateway"] = gateway
     asked = (live, CONFIG, "api1")
     assert answers.bring(*asked, False, 0, 0, True).startswith("would change answers, limits")
     assert not gateway.put and not gateway.limits
     said = answers.bring(*asked, False, 0, 0, False)
-    assert said == "changed answers, limits (1000 a second, 2000 at once), log of the API (30 days)"
+    assert said == "changed answers, limits (1000 a second, 2000 at once)"
     assert set(gateway.deployed) == set(gateway.put) >= {"THROTTLED", "REQUEST_TOO_LARGE", "INTEGRATION_TIMEOUT"}
     assert answers.bring(*asked, False, 0, 0, False) == "unchanged"
     assert answers.bring(*asked, False, 50, 80, False) == "changed limits (50 a second, 80 at once)"
@@ -700,7 +704,7 @@ def test_the_merged_template_says_all_that_chalice_cannot() -> None:
     assert fanout["Stream"] == {"Fn::GetAtt": ["Table", "StreamArn"]}
     assert fanout["BisectBatchOnFunctionError"] is True and fanout["MaximumRetryAttempts"] == -1
     assert len(fanout["FilterCriteria"]["Filters"]) == 5
-    assert resources["Context"]["DependsOn"] == ["Inbox"]
+    assert resources["Context"]["DependsOn"] == ["ContextLog", "Inbox"]
     assert resources["APIHandler"]["Properties"]["FunctionName"] == "draad-shop"
     assert (
         resources["Jobs"]["Properties"]["FunctionName"] == "draad-shop-jobs" if "Properties" in resources["Jobs"] else 1
@@ -754,6 +758,24 @@ def test_a_step_that_fails_says_its_name(capsys: pytest.CaptureFixture[str]) -> 
         steps.show(print, "stack", fails)
     steps.show(print, "stack", lambda: "unchanged")
     assert capsys.readouterr().out.startswith("stack          unchanged  (0.")
+
+
+def test_logs_get_their_end_once_before_a_function_writes(live: Place) -> None:
+    run = steps.Run(live, quiet)
+    asked = "draad-prod, draad-prod-context, draad-prod-fanout, draad-prod-deliver, draad-prod-jobs, draad-prod-sweep"
+    assert steps.the_logs(steps.Run(live, quiet, dry=True)) == f"would keep for 30 days: {asked}"
+    assert steps.the_logs(run) == f"kept for 30 days: {asked}"
+    assert steps.the_logs(run) == "unchanged"
+    live.client("logs").delete_retention_policy(logGroupName="/aws/lambda/draad-prod-jobs")
+    assert steps.the_logs(run) == "kept for 30 days: draad-prod-jobs"
+
+
+def test_policies_are_written_for_this_account_alone(live: Place) -> None:
+    run = steps.Run(live, quiet)
+    assert "policy-prod-context.json" in steps.the_policies(run)
+    assert steps.the_policies(run) == "unchanged"
+    text = (live.root / ".chalice" / "policy-prod-context.json").read_text("utf-8")
+    assert f":{ACCOUNT}:" in text and ":*:*:" not in text
 
 
 def test_the_steps_come_in_an_order_in_which_each_can_be_repeated() -> None:

@@ -194,8 +194,8 @@ def test_a_deployment_that_was_stopped_goes_on_from_another_machine(
     before = modified(aws, at)
     again = run(aws, second, "deploy")
     assert again["record"] == f"API {api}, unchanged"
-    unchanged = {"stack", "policies", "environment", "functions", "record kept", "event sources", "answers"}
-    assert {name: again[name] for name in unchanged if again[name] not in ("unchanged", "as committed")} == {}
+    unchanged = {"stack", "policies", "logs", "environment", "functions", "record kept", "event sources", "answers"}
+    assert {name: again[name] for name in unchanged if again[name] != "unchanged"} == {}
     assert again["first key"].startswith("unchanged") and modified(aws, at) == before
 
     (one,) = aws.client("lambda").list_event_source_mappings(FunctionName=at.function("context"))["EventSourceMappings"]
@@ -267,7 +267,10 @@ def test_the_whole_stage_comes_from_one_template(aws: EmbeddedAws, built: Path, 
         found = aws.client("lambda").list_event_source_mappings(FunctionName=at.function(name))["EventSourceMappings"]
         assert [sources.differing(each, sources.wanted(source, outputs)) for each in found] == [[]], name
     first_key(aws, root, outputs)
-    from_webhook_to_partner(f"{aws.url}/restapis/{outputs['RestAPIId']}/{ONE}/_user_request_", KEY, "+31612345002")
+    url = f"{aws.url}/restapis/{outputs['RestAPIId']}/{ONE}/_user_request_"
+    lost = requests.get(url + "/nothing/here", timeout=20)
+    assert (lost.status_code, lost.headers["Content-Type"]) == (404, "application/problem+json")
+    from_webhook_to_partner(url, KEY, "+31612345002")
     cloudformation.delete_stack(StackName=f"draad-{ONE}")
     eventually(lambda: not aws.client("lambda").list_functions()["Functions"], "the functions are gone")
     assert aws.client("dynamodb").describe_table(TableName=outputs["Table"]), "the data stays"

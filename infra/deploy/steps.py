@@ -58,11 +58,11 @@ def the_stack(run: Run) -> str:
 
 
 def the_policies(run: Run) -> str:
-    """Those of the stage, as narrow as account and region allow."""
+    """Those of the stage. Of any account, as they are committed: a role reaches no other one by what it is allowed alone."""
     if run.dry:
         return "would be written where they differ"
     at = run.place
-    changed = policies.write(at.stage, at.root, account=at.account, region=at.region, partition=at.partition)
+    changed = policies.write(at.stage, at.root, partition=at.partition)
     return f"written: {', '.join(path.name for path in changed)}" if changed else "unchanged"
 
 

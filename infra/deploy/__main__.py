@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from infra import policies
 from infra.deploy import environment, package, place, rollback, stack, steps, teardown
 from infra.deploy.errors import DeployFailed
 from infra.deploy.place import Place
-from infra import policies
 from infra.local.state import ROOT
 
 AGAIN = "Run the same command again: what is done is found and left alone."

@@ -48,6 +48,8 @@ Step = Callable[[Run], str]
 
 
 def account(run: Run) -> str:
+    """Before anything is made in the wrong place."""
+    environment.refuse_elsewhere(run.place, run.config())
     return f"{run.place.account} in {run.place.region}, as {who(run.place)}"
 
 
@@ -103,7 +105,7 @@ def the_functions(run: Run) -> str:
     config = run.config()
     print_now = release.fingerprint(run.place, config)
     releases = release.read(run.place, run.bucket)
-    same = functions.up_to_date(functions.codes(run.place), release.live(releases), print_now)
+    same = functions.up_to_date(functions.codes(run.place), releases[-1] if releases else None, print_now)
     if same and not run.force:
         return "unchanged"
     if run.dry:

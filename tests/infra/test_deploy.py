@@ -180,6 +180,15 @@ def test_a_configuration_that_is_no_json_is_left_alone(at: Place) -> None:
         environment.read(at.root)
 
 
+def test_a_stage_of_another_account_or_region_is_refused_before_anything_is_made(at: Place) -> None:
+    after = environment.with_outputs(at, CONFIG, OUTPUTS, "abc123")
+    environment.refuse_elsewhere(at, CONFIG)
+    environment.refuse_elsewhere(at, after)
+    for region, account in (("eu-west-1", "999999999999"), ("us-east-1", ACCOUNT)):
+        with pytest.raises(DeployFailed, match=f"was deployed to {ACCOUNT} in eu-west-1, and you are in {account}"):
+            environment.refuse_elsewhere(Place("prod", at.root, region, account, "aws", None), after)
+
+
 # The record
 
 
@@ -354,6 +363,30 @@ def test_the_api_that_only_the_functions_policy_knows_is_taken(live: Place, monk
     known = record.bring(live, CONFIG, OUTPUTS, "", False, False, quiet)
     assert known.api == api
     assert marked == [api]
+
+
+def test_a_domain_that_is_there_is_in_the_record_or_chalice_would_fail_on_it(live: Place) -> None:
+    make_bucket(live)
+    certificate = f"arn:aws:acm:eu-west-1:{ACCOUNT}:certificate/1"
+    config = environment.with_domain(live, CONFIG, "hooks.example.nl", certificate)
+    assert record._domain(live, config) == []
+    client, api = live.client("apigateway"), make_api(live)
+    client.create_domain_name(domainName="hooks.example.nl", regionalCertificateArn=certificate)
+    client.create_base_path_mapping(domainName="hooks.example.nl", restApiId=api, stage="prod")
+    (entry,) = record._domain(live, config)
+    assert entry["api_mapping"] == [{"key": "/"}] and entry["domain_name"] == "hooks.example.nl"
+    known = record.bring(live, config, OUTPUTS, "", False, False, quiet)
+    assert known.api == api and entry in known.record["resources"]
+
+
+def make_api(live: Place) -> str:
+    """With a stage, as a deployment leaves it."""
+    client, api = live.client("apigateway"), record.make_api(live)
+    root = client.get_resources(restApiId=api)["items"][0]["id"]
+    client.put_method(restApiId=api, resourceId=root, httpMethod="GET", authorizationType="NONE")
+    client.put_integration(restApiId=api, resourceId=root, httpMethod="GET", type="MOCK")
+    client.create_deployment(restApiId=api, stageName="prod")
+    return api
 
 
 def test_a_dry_run_makes_no_api_and_writes_no_record(live: Place) -> None:
@@ -572,6 +605,38 @@ def test_only_a_finished_release_whose_code_runs_everywhere_is_left_alone() -> N
     assert not functions.up_to_date(whole, {**done, "finished": False}, "f")
     assert not functions.up_to_date({**whole, "jobs": "d"}, done, "f")
     assert not functions.up_to_date({API: "c"}, done, "f")
+    assert not functions.up_to_date(whole, {**done, "rolled_back_to": "1"}, "f"), "routes and policies are others"
+
+
+def test_functions_are_deployed_once_and_again_after_a_stop(live: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step itself, with Chalice left out: what it notes before and after, and what the next run makes of it."""
+    make_bucket(live)
+    project(live.root)
+    steps.the_policies(steps.Run(live, quiet))
+    code, runs = make_functions(live), []
+
+    def deployed(*_: Any) -> str:
+        runs.append(release.read(live, OUTPUTS["DeployedBucket"])[-1].get("finished"))
+        return code
+
+    def killed(*_: Any) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(functions, "bring", killed)
+    with pytest.raises(KeyboardInterrupt):
+        steps.the_functions(steps.Run(live, quiet, outputs=OUTPUTS))
+    monkeypatch.setattr(functions, "bring", deployed)
+    run = steps.Run(live, quiet, outputs=OUTPUTS, api="api1")
+    assert steps.the_functions(steps.Run(live, quiet, outputs=OUTPUTS, dry=True)) == "would be deployed"
+    assert steps.the_functions(run).startswith("deployed") and run.fresh
+    assert steps.the_functions(run).startswith("deployed"), "stopped before the end of the whole: all of it again"
+    steps.finished(run)
+    later = steps.Run(live, quiet, outputs=OUTPUTS, api="api1")
+    assert steps.the_functions(later) == "unchanged" and not later.fresh
+    assert steps.the_functions(steps.Run(live, quiet, outputs=OUTPUTS, force=True)).startswith("deployed")
+    assert runs == [None, None, None], "noted as begun before Chalice runs"
+    (live.root / "app.py").write_text("new", "utf-8")
+    assert steps.the_functions(steps.Run(live, quiet, outputs=OUTPUTS)).startswith("deployed")
 
 
 def test_the_code_of_a_release_is_kept_once(live: Place) -> None:

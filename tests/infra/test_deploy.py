@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import copy
 import hashlib
 import io
 import json
+import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.fanout.plan import Planned, Planner
+from chalicelib.store import keys
+from chalicelib.store.table import DynamoTable
 from infra.deploy import (
     __main__,
+    admin,
     answers,
     environment,
     functions,
@@ -329,9 +337,6 @@ def test_a_lost_record_is_made_anew_from_the_account_with_the_very_names_of_chal
 
 def names_of_chalice() -> set[tuple[str, str]]:
     """Of all that Chalice would record for this app, by its own graph."""
-    import subprocess
-    import sys
-
     code = (
         "from chalice.cli.factory import CLIFactory; from chalice.deploy.appgraph import *;"
         "f = CLIFactory('.', environ={}); c = f.create_config_obj('prod');"
@@ -340,8 +345,6 @@ def names_of_chalice() -> set[tuple[str, str]]:
         "print([(x.resource_name, x.resource_type) for x in r if isinstance(x, models.ManagedModel)])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    import ast
-
     return {(name, KIND.get(kind, kind)) for name, kind in ast.literal_eval(done.stdout)}
 
 
@@ -812,7 +815,82 @@ def make_sources_alone(live: Place) -> dict[str, str]:
     return outputs
 
 
+# The first key
+
+
+def test_the_first_key_is_shown_before_it_is_stored_and_only_then(
+    memory_aws: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DRAAD_FIRST_KEY", raising=False)
+    ensure = keys.ensure
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(keys, "ensure", killed)
+    with pytest.raises(KeyboardInterrupt):
+        admin.main()
+    assert "shown once: draad_" in capsys.readouterr().err and not keys.everyone(DynamoTable())
+    monkeypatch.setattr(keys, "ensure", ensure)
+    admin.main()
+    said = capsys.readouterr()
+    key = keys.find(DynamoTable(), said.err.rpartition(": ")[2].strip())
+    assert said.out.strip() == admin.STORED and key is not None and key.scopes == ("admin",)
+    admin.main()
+    assert capsys.readouterr() == (admin.THERE + "\n", "")
+    keys.revoke(DynamoTable(), key.id)
+    monkeypatch.setenv("DRAAD_FIRST_KEY", "draad_of-mine")
+    admin.main()
+    assert capsys.readouterr() == (admin.STORED + "\n", ""), "a revoked one is none; one that was given is not shown"
+    assert keys.find(DynamoTable(), "draad_of-mine")
+
+
 # The whole
+
+
+@pytest.mark.parametrize(
+    "raised, code, said",
+    [
+        (DeployFailed("because"), 1, "draad: because"),
+        (KeyboardInterrupt(), 130, "draad: stopped. Run the same command again"),
+        (
+            ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "PutRule"),
+            1,
+            "AccessDenied.*PutRule.*again",
+        ),
+    ],
+)
+def test_whatever_goes_wrong_says_what_to_do_next(
+    raised: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: Any) -> int:
+        raise raised
+
+    monkeypatch.setattr(place, "find", lambda stage, root: Place(stage, root, "eu-west-1", ACCOUNT, "aws", None))
+    monkeypatch.setattr(__main__, "deploy", fails)
+    assert __main__.main(["deploy", "--stage", "prod"]) == code
+    assert re.search(said, capsys.readouterr().err)
+
+
+def test_make_passes_on_what_it_is_given() -> None:
+    def made(*words: str) -> str:
+        done = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        return " ".join((done.stdout + done.stderr).replace("\\\n", " ").split())
+
+    whole = made(
+        "deploy", "STAGE=prod", "DRY_RUN=1", "PARAMETERS=AlarmMail=a@b.nl MonthlyBudget=5", "DOMAIN=h.nl", "FORCE=1"
+    )
+    assert (
+        "-m infra.deploy deploy --stage prod --dry-run --parameter AlarmMail=a@b.nl --parameter MonthlyBudget=5 "
+        "--domain h.nl --force" in whole
+    )
+    assert "-m infra.deploy destroy --stage prod --yes-delete-data" in made(
+        "destroy", "STAGE=prod", "YES_DELETE_DATA=1"
+    )
+    assert made("destroy", "STAGE=prod").endswith("-m infra.deploy destroy --stage prod")
+    assert made("rollback", "STAGE=prod", "RELEASE=1").endswith("-m infra.deploy rollback --stage prod --to 1")
+    for target in ("deploy", "package", "rollback", "destroy"):
+        assert f"STAGE is missing: for instance make {target} STAGE=prod" in made(target)
 
 
 def test_a_step_that_fails_says_its_name(capsys: pytest.CaptureFixture[str]) -> None:

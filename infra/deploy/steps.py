@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from infra import log_groups, policies
-from infra.deploy import admin, answers, environment, functions, record, release, sources, stack
+from infra.deploy import admin, answers, environment, functions, record, release, sources, stack, turn
 from infra.deploy.errors import DeployFailed
 from infra.deploy.place import Place, Tell, who
 
@@ -191,10 +191,19 @@ DEPLOY: dict[str, Step] = {
 }
 
 
+FIRST = ("account", "stack")
+"""Before there is a bucket to take turns by; CloudFormation itself takes one change at a time."""
+
+
 def deploy(run: Run, say: Tell) -> int:
-    """All steps, told to `say`; what they tell on the way goes to the run's own. Raises DeployFailed at the first that cannot be done."""
-    for name, step in DEPLOY.items():
-        show(say, name, partial(step, run))
+    """All steps, told to `say`; what they tell on the way goes to the run's own. Raises DeployFailed at the first that
+    cannot be done."""
+    for name in FIRST:
+        show(say, name, partial(DEPLOY[name], run))
+    with turn.held(run.place, "" if run.dry else run.bucket, run.tell):
+        for name, step in DEPLOY.items():
+            if name not in FIRST:
+                show(say, name, partial(step, run))
     return run.wrong
 
 

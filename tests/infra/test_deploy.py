@@ -38,6 +38,7 @@ from infra.deploy import (
     stack,
     steps,
     teardown,
+    turn,
 )
 from infra.deploy.errors import DeployFailed
 from infra.deploy.place import API, FUNCTIONS, Place
@@ -45,6 +46,7 @@ from infra.local.embedded import clean_env, storage_only
 from infra.local.state import ROOT
 from infra.policies import formed
 from tests.conftest import point_at
+from tests.docs.markdown import DOCS, rows
 
 CONFIG = json.loads((ROOT / ".chalice" / "config.json").read_text("utf-8"))
 OUTPUTS = {
@@ -700,6 +702,33 @@ def test_code_for_another_python_is_refused(live: Place) -> None:
         rollback.back(live, OUTPUTS["DeployedBucket"], "", False, quiet)
 
 
+# Turns
+
+
+def test_two_do_not_deploy_one_stage_at_once_and_the_dead_hold_nobody_up(
+    live: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_bucket(live)
+    bucket, said = OUTPUTS["DeployedBucket"], []
+    with turn.held(live, bucket, said.append):
+        monkeypatch.setattr(turn.socket, "gethostname", lambda: "another")
+        with (
+            pytest.raises(DeployFailed, match=r"deploys this stage since .*`aws s3 rm s3://"),
+            turn.held(live, bucket, quiet),
+        ):
+            pass
+    assert not said
+    with turn.held(live, bucket, said.append), turn.held(live, bucket, said.append):
+        assert len(said) == 1 and "did not come to its end" in said[0], "killed, and begun again by the same"
+    turn._put(live, bucket, {"who": "somebody", "at": "long ago", "ms": 1})
+    with turn.held(live, bucket, said.append):
+        assert "somebody since long ago" in said[1]
+    found, _ = turn._read(live, bucket)
+    assert found is None, "free again"
+    with turn.held(live, "", quiet):
+        pass
+
+
 # The stack
 
 
@@ -919,6 +948,18 @@ def test_the_policies_of_a_stage_are_written_once(live: Place) -> None:
     assert steps.the_policies(run) == "unchanged"
     text = (live.root / ".chalice" / "policy-prod-context.json").read_text("utf-8")
     assert text == (ROOT / ".chalice" / "policy-prod-context.json").read_text("utf-8"), "the checkout stays as it is"
+
+
+def test_the_page_tells_each_step_and_each_event_source() -> None:
+    page = DOCS / "deploy.md"
+    assert [row[0] for row in rows(page, "From clone to running hub")] == list(steps.DEPLOY)
+    told = {row[0].strip("`"): row for row in rows(page, "Event sources")}
+    assert set(told) == set(mappings.WANTED)
+    for name, source in mappings.WANTED.items():
+        assert re.match(r"\d+", told[name][2])[0] == str(source.maximum_concurrency or source.parallelization)
+        assert re.match(r"\d+", told[name][3])[0] == str(source.batch_size)
+    assert f"tried again for {mappings.WANTED['fanout'].maximum_age_seconds // 3600} hours" in told["fanout"][4]
+    assert f"{answers.RATE:g} and {answers.BURST} at first" in page.read_text("utf-8")
 
 
 def test_the_steps_come_in_an_order_in_which_each_can_be_repeated() -> None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from bench.cases import IDENTIFIED, Case, customer, identities, must_be_one, must_change
-from bench.counting import COUNTED
 from bench.deliveries import DELIVERED
 from bench.looks import LOOKS
 from bench.meter import Bill
@@ -96,15 +95,6 @@ def test_a_look_takes_the_same_requests_after_any_history(world: World, case: Ca
     assert (short.reads, short.writes) == (long.reads, long.writes) and short.writes == 0
     assert case.budget.holds(short), (short, case.budget)
     assert long.read_units <= case.run(world, 2 * LONG).read_units <= 40
-
-
-@pytest.mark.parametrize("case", COUNTED, ids=named)
-def test_counting_an_hour_and_reading_a_week_cost_the_same_after_any_history(case: Case) -> None:
-    with memory_stage():
-        world = World()
-        short, long = case.run(world, SHORT), case.run(world, LONG)
-    assert short == long
-    assert case.budget.holds(short), (short, case.budget)
 
 
 def test_a_bill_is_shared_by_a_batch() -> None:

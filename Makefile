@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run demo demo-load lint test test-real check nightly bench homeserver clean
+.PHONY: run demo demo-load deploy package rollback destroy lint test test-real check nightly bench homeserver clean
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
@@ -17,6 +17,23 @@ demo: $(STAMP)
 N ?= 1000
 demo-load: $(STAMP)
 	@$(BIN)/python -m infra.demo --load $(N)
+
+# A stage in the AWS account of the environment: docs/deploy.md. PARAMETERS="AlarmMail=ops@example.nl MonthlyBudget=50" of the stack.
+DEPLOY = $(BIN)/python -m infra.deploy
+COMMON = $(if $(STAGE),--stage $(STAGE),$(error STAGE is missing: for instance make $@ STAGE=prod)) $(if $(DRY_RUN),--dry-run)
+deploy: $(STAMP)
+	@$(DEPLOY) deploy $(COMMON) $(foreach each,$(PARAMETERS),--parameter $(each)) $(if $(DOMAIN),--domain $(DOMAIN)) \
+	  $(if $(CERTIFICATE),--certificate $(CERTIFICATE)) $(if $(RATE),--rate $(RATE)) $(if $(BURST),--burst $(BURST)) $(if $(FORCE),--force)
+
+package: $(STAMP)
+	@$(DEPLOY) package $(COMMON)
+
+rollback: $(STAMP)
+	@$(DEPLOY) rollback $(COMMON) $(if $(RELEASE),--to $(RELEASE))
+
+# The data stays, unless YES_DELETE_DATA=1.
+destroy: $(STAMP)
+	@$(DEPLOY) destroy $(COMMON) $(if $(YES_DELETE_DATA),--yes-delete-data)
 
 # Pure tests side by side, a file in one process; then the ones that run a whole hub, alone, because they are its load.
 AT_ONCE ?= -n auto --maxprocesses 4 --dist loadgroup

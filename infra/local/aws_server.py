@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import importlib
+import json
 import os
 import sys
 import threading
@@ -20,6 +21,7 @@ from typing import Any
 from infra.local.lifeline import end_with_parent
 
 SNAPSHOT_SECONDS = float(os.environ.get("DRAAD_SNAPSHOT_SECONDS", "30"))
+TYPES = "/endpointConfiguration/types/"
 LAST = ("dynamodb_streams", "dynamodb", "sqs")
 """Saved in this order after the rest: a snapshot cut short then repeats work and never loses it."""
 
@@ -36,6 +38,55 @@ def keep_stream(streams: Any, table: Any) -> None:
 
     streams.get_state = get_state
     streams.load_persisted_state = load_persisted_state
+
+
+def import_documents(gateway: Any) -> None:
+    """Teach ministack's API Gateway to take an OpenAPI document, as Chalice deploys an API: as a new one, or over
+    the one that is there. It does so for CloudFormation alone."""
+    plain, plain_import = gateway.handle_request, gateway._import_rest_api
+
+    async def handle_request(method: str, path: str, headers: Any, body: bytes, query: dict[str, Any]) -> Any:
+        parts = path.strip("/").split("/")
+        if parts[0] == "restapis" and (method, len(parts)) == ("PUT", 2):
+            return _overwrite(gateway, parts[1], json.loads(body))
+        if parts == ["restapis"] and method == "POST" and "mode" in query:
+            made = gateway._import_rest_api(json.loads(body))
+            return gateway._v1_response(gateway._rest_api_view(gateway._rest_apis[made]), 201)
+        if parts[0] == "restapis" and (method, len(parts)) == ("PATCH", 2):
+            asked = json.loads(body)
+            # The type that it has already, which would end as one of no type.
+            asked["patchOperations"] = [each for each in asked["patchOperations"] if TYPES not in each["path"]]
+            body = json.dumps(asked).encode()
+        return await plain(method, path, headers, body, query)
+
+    def import_rest_api(document: dict[str, Any], data: dict[str, Any] | None = None) -> str:
+        made: str = plain_import(document, data)
+        _extras(gateway, made, document)
+        return made
+
+    gateway.handle_request = handle_request
+    gateway._import_rest_api = import_rest_api
+
+
+def _overwrite(gateway: Any, api: str, document: dict[str, Any]) -> Any:
+    """The id, the tags and the stages stay; answers that the document does not have go."""
+    if api not in gateway._rest_apis:
+        return gateway._v1_error("NotFoundException", "Invalid API identifier specified", 404)
+    root = next(each for each in gateway._resources[api].values() if each["path"] == "/")
+    gateway._resources[api] = {root["id"]: {**root, "resourceMethods": {}}}
+    gateway._gateway_responses[api] = {}
+    for path, item in document["paths"].items():
+        gateway._import_path_item(api, path, item)
+    _extras(gateway, api, document)
+    return gateway._v1_response(gateway._rest_api_view(gateway._rest_apis[api]), 200)
+
+
+def _extras(gateway: Any, api: str, document: dict[str, Any]) -> None:
+    """What API Gateway takes from a document beside its paths."""
+    extension = "x-amazon-apigateway-"
+    gateway._rest_apis[api]["binaryMediaTypes"] = document.get(f"{extension}binary-media-types", [])
+    for kind, answer in document.get(f"{extension}gateway-responses", {}).items():
+        gateway._put_gateway_response(api, kind, answer)
 
 
 def snapshots(server: Any, table: Any) -> None:
@@ -76,6 +127,11 @@ def main() -> None:
     server = importlib.import_module("ministack.app")
     table = importlib.import_module("ministack.services.dynamodb")
     keep_stream(importlib.import_module("ministack.services.dynamodb_streams"), table)
+    if "apigateway" in os.environ.get("SERVICES", "").split(","):
+        import_documents(importlib.import_module("ministack.services.apigateway_v1"))
+    if "lambda" in os.environ.get("SERVICES", "").split(","):
+        # Half a second each, after which whoever deploys looks again in five.
+        vars(importlib.import_module("ministack.services.lambda_svc"))["_LAMBDA_STATE_TRANSITION_DELAY"] = 0
     if server.PERSIST_STATE and SNAPSHOT_SECONDS and sys.platform == "linux":
         threading.Thread(target=snapshots, args=(server, table), name="snapshots", daemon=True).start()
     server.main()

@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -493,24 +492,3 @@ def test_the_embedded_aws_takes_all_of_it_but_alarms_on_an_expression(embedded_a
     assert {each["LogicalResourceId"] for each in found} == wanted | {"AlarmMailSubscription"}
     with pytest.raises(LocalRunFailed):
         ensure_stack(client, "draad-expressions", {"Stage": "expressions"})
-
-
-def policies() -> list[Path]:
-    return sorted((ROOT / ".chalice").glob("policy-*.json"))
-
-
-def test_every_function_has_its_policy() -> None:
-    named = {found["iam_policy_file"] for found in config()["lambda_functions"].values()}
-    assert named == {path.name for path in policies()}
-    assert config()["autogen_policy"] is False
-    assert set(config()["lambda_functions"]) == {"api_handler", "context", "fanout", "deliver", "jobs", "sweep"}
-
-
-@pytest.mark.parametrize("path", policies(), ids=lambda path: path.stem)
-def test_a_policy_grants_named_actions_on_our_resources(path: Path) -> None:
-    for statement in json.loads(path.read_text("utf-8"))["Statement"]:
-        assert statement["Effect"] == "Allow"
-        assert not [action for action in statement["Action"] if "*" in action]
-        if statement["Action"] != ["dynamodb:ListStreams"]:
-            ours = [arn for arn in statement["Resource"] if "draad-" in arn]
-            assert ours == statement["Resource"] or "kms:ResourceAliases" in json.dumps(statement["Condition"])

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from infra.deploy import environment, package, place, rollback, stack, steps, teardown
+from infra import policies
+from infra.deploy import environment, package, place, rollback, stack, steps, teardown, turn
 from infra.deploy.errors import DeployFailed
 from infra.deploy.place import Place
-from infra import policies
 from infra.local.state import ROOT
 
 AGAIN = "Run the same command again: what is done is found and left alone."
@@ -87,15 +87,18 @@ def make_package(at: Place, asked: argparse.Namespace) -> int:
 
 def roll_back(at: Place, asked: argparse.Namespace) -> int:
     bucket = stack.outputs_of(stack.look(at)).get("DeployedBucket", "")
-    steps.show(say, "rollback", partial(rollback.back, at, bucket, asked.to, asked.dry_run, tell))
+    with turn.held(at, "" if asked.dry_run else bucket, tell):
+        steps.show(say, "rollback", partial(rollback.back, at, bucket, asked.to, asked.dry_run, tell))
     return 0
 
 
 def destroy(at: Place, asked: argparse.Namespace) -> int:
-    steps.show(say, "functions", partial(teardown.functions_and_api, at, asked.dry_run, tell))
+    found = stack.look(at)
+    with turn.held(at, "" if asked.dry_run else stack.outputs_of(found).get("DeployedBucket", ""), tell):
+        steps.show(say, "functions", partial(teardown.functions_and_api, at, asked.dry_run, tell))
     if asked.yes_delete_data:
         steps.show(say, "data", partial(teardown.data, at, asked.dry_run, tell))
-    elif stack.look(at):
+    elif found:
         say(f"{'data':14} {teardown.remains(at)}")
     return 0
 

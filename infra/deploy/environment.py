@@ -86,6 +86,17 @@ def public_url(place: Place, config: Config, api: str) -> str:
     return api_url(place, config, api)
 
 
+def refuse_elsewhere(place: Place, config: Config) -> None:
+    """A stage whose configuration names a stream of another account or region: raises DeployFailed."""
+    arn = environment(config, place.stage).get("DRAAD_STREAM_ARN", "").split(":")
+    if len(arn) > 4 and arn[4] != "" and (arn[3], arn[4]) != (place.region, place.account):
+        raise DeployFailed(
+            f"The stage {place.stage} was deployed to {arn[4]} in {arn[3]}, and you are in {place.account} in {place.region}: "
+            "take the other profile or region. If you mean a second one of that name, take its DRAAD_STREAM_ARN and "
+            "DRAAD_PUBLIC_URL out of .chalice/config.json, and its record out of .chalice/deployed."
+        )
+
+
 def with_domain(place: Place, config: Config, name: str, certificate: str) -> Config:
     """The configuration with a domain of one's own. Raises DeployFailed."""
     if not name and not certificate:

@@ -47,11 +47,14 @@ def codes(place: Place) -> dict[str, str]:
     return found
 
 
-def up_to_date(found: Mapping[str, str], live: release.Release | None, fingerprint: str) -> bool:
-    """Whether what runs is what would be deployed, and the deployment of it came to its end."""
-    if live is None or live.get("fingerprint") != fingerprint or not live.get("finished"):
+def up_to_date(found: Mapping[str, str], newest: release.Release | None, fingerprint: str) -> bool:
+    """Whether what runs is what would be deployed, and the deployment of it came to its end. A rollback brought the code
+    alone: what it went back to is deployed anew as a whole."""
+    if newest is None or newest.get("fingerprint") != fingerprint or not newest.get("finished"):
         return False
-    return set(found) == set(FUNCTIONS) and set(found.values()) == {live.get("code")}
+    if newest.get("rolled_back_to"):
+        return False
+    return set(found) == set(FUNCTIONS) and set(found.values()) == {newest.get("code")}
 
 
 def bring(place: Place, tell: Tell) -> str:

@@ -36,13 +36,7 @@ def path_of(place: Place) -> Path:
 
 def local(place: Place) -> Record | None:
     path = path_of(place)
-    if not path.exists():
-        return None
-    try:
-        found: Record = json.loads(path.read_text("utf-8"))
-        return found if isinstance(found["resources"], list) else None
-    except (ValueError, KeyError):
-        return None
+    return _sound(path.read_bytes()) if path.exists() else None
 
 
 def remote(place: Place, bucket: str) -> Record | None:
@@ -53,8 +47,16 @@ def remote(place: Place, bucket: str) -> Record | None:
         body = client.get_object(Bucket=bucket, Key=key_of(place.stage))["Body"].read()
     except client.exceptions.NoSuchKey:
         return None
-    found: Record = json.loads(body)
-    return found
+    return _sound(body)
+
+
+def _sound(text: str | bytes) -> Record | None:
+    """None for one that is damaged: the account knows better."""
+    try:
+        found: Record = json.loads(text)
+        return found if isinstance(found["resources"], list) else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def dumps(record: Record) -> str:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from infra import log_groups, policies
-from infra.deploy import admin, answers, environment, functions, record, release, sources, stack
+from infra.deploy import admin, answers, environment, functions, record, release, sources, stack, turn
 from infra.deploy.errors import DeployFailed
 from infra.deploy.place import Place, Tell, who
 
@@ -48,6 +48,8 @@ Step = Callable[[Run], str]
 
 
 def account(run: Run) -> str:
+    """Before anything is made in the wrong place."""
+    environment.refuse_elsewhere(run.place, run.config())
     return f"{run.place.account} in {run.place.region}, as {who(run.place)}"
 
 
@@ -58,11 +60,11 @@ def the_stack(run: Run) -> str:
 
 
 def the_policies(run: Run) -> str:
-    """Those of the stage, as narrow as account and region allow."""
+    """Those of the stage. Of any account, as they are committed: a role reaches no other one by what it is allowed alone."""
     if run.dry:
         return "would be written where they differ"
     at = run.place
-    changed = policies.write(at.stage, at.root, account=at.account, region=at.region, partition=at.partition)
+    changed = policies.write(at.stage, at.root, partition=at.partition)
     return f"written: {', '.join(path.name for path in changed)}" if changed else "unchanged"
 
 
@@ -103,7 +105,7 @@ def the_functions(run: Run) -> str:
     config = run.config()
     print_now = release.fingerprint(run.place, config)
     releases = release.read(run.place, run.bucket)
-    same = functions.up_to_date(functions.codes(run.place), release.live(releases), print_now)
+    same = functions.up_to_date(functions.codes(run.place), releases[-1] if releases else None, print_now)
     if same and not run.force:
         return "unchanged"
     if run.dry:
@@ -189,10 +191,19 @@ DEPLOY: dict[str, Step] = {
 }
 
 
+FIRST = ("account", "stack")
+"""Before there is a bucket to take turns by; CloudFormation itself takes one change at a time."""
+
+
 def deploy(run: Run, say: Tell) -> int:
-    """All steps, told to `say`; what they tell on the way goes to the run's own. Raises DeployFailed at the first that cannot be done."""
-    for name, step in DEPLOY.items():
-        show(say, name, partial(step, run))
+    """All steps, told to `say`; what they tell on the way goes to the run's own. Raises DeployFailed at the first that
+    cannot be done."""
+    for name in FIRST:
+        show(say, name, partial(DEPLOY[name], run))
+    with turn.held(run.place, "" if run.dry else run.bucket, run.tell):
+        for name, step in DEPLOY.items():
+            if name not in FIRST:
+                show(say, name, partial(step, run))
     return run.wrong
 
 

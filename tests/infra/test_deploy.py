@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import copy
 import hashlib
 import io
 import json
+import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.fanout.plan import Planned, Planner
+from chalicelib.store import keys
+from chalicelib.store.table import DynamoTable
 from infra.deploy import (
     __main__,
+    admin,
     answers,
     environment,
     functions,
@@ -30,6 +38,7 @@ from infra.deploy import (
     stack,
     steps,
     teardown,
+    turn,
 )
 from infra.deploy.errors import DeployFailed
 from infra.deploy.place import API, FUNCTIONS, Place
@@ -37,6 +46,7 @@ from infra.local.embedded import clean_env, storage_only
 from infra.local.state import ROOT
 from infra.policies import formed
 from tests.conftest import point_at
+from tests.docs.markdown import DOCS, rows
 
 CONFIG = json.loads((ROOT / ".chalice" / "config.json").read_text("utf-8"))
 OUTPUTS = {
@@ -180,6 +190,15 @@ def test_a_configuration_that_is_no_json_is_left_alone(at: Place) -> None:
         environment.read(at.root)
 
 
+def test_a_stage_of_another_account_or_region_is_refused_before_anything_is_made(at: Place) -> None:
+    after = environment.with_outputs(at, CONFIG, OUTPUTS, "abc123")
+    environment.refuse_elsewhere(at, CONFIG)
+    environment.refuse_elsewhere(at, after)
+    for region, account in (("eu-west-1", "999999999999"), ("us-east-1", ACCOUNT)):
+        with pytest.raises(DeployFailed, match=f"was deployed to {ACCOUNT} in eu-west-1, and you are in {account}"):
+            environment.refuse_elsewhere(Place("prod", at.root, region, account, "aws", None), after)
+
+
 # The record
 
 
@@ -320,9 +339,6 @@ def test_a_lost_record_is_made_anew_from_the_account_with_the_very_names_of_chal
 
 def names_of_chalice() -> set[tuple[str, str]]:
     """Of all that Chalice would record for this app, by its own graph."""
-    import subprocess
-    import sys
-
     code = (
         "from chalice.cli.factory import CLIFactory; from chalice.deploy.appgraph import *;"
         "f = CLIFactory('.', environ={}); c = f.create_config_obj('prod');"
@@ -331,8 +347,6 @@ def names_of_chalice() -> set[tuple[str, str]]:
         "print([(x.resource_name, x.resource_type) for x in r if isinstance(x, models.ManagedModel)])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    import ast
-
     return {(name, KIND.get(kind, kind)) for name, kind in ast.literal_eval(done.stdout)}
 
 
@@ -354,6 +368,30 @@ def test_the_api_that_only_the_functions_policy_knows_is_taken(live: Place, monk
     known = record.bring(live, CONFIG, OUTPUTS, "", False, False, quiet)
     assert known.api == api
     assert marked == [api]
+
+
+def test_a_domain_that_is_there_is_in_the_record_or_chalice_would_fail_on_it(live: Place) -> None:
+    make_bucket(live)
+    certificate = f"arn:aws:acm:eu-west-1:{ACCOUNT}:certificate/1"
+    config = environment.with_domain(live, CONFIG, "hooks.example.nl", certificate)
+    assert record._domain(live, config) == []
+    client, api = live.client("apigateway"), make_api(live)
+    client.create_domain_name(domainName="hooks.example.nl", regionalCertificateArn=certificate)
+    client.create_base_path_mapping(domainName="hooks.example.nl", restApiId=api, stage="prod")
+    (entry,) = record._domain(live, config)
+    assert entry["api_mapping"] == [{"key": "/"}] and entry["domain_name"] == "hooks.example.nl"
+    known = record.bring(live, config, OUTPUTS, "", False, False, quiet)
+    assert known.api == api and entry in known.record["resources"]
+
+
+def make_api(live: Place) -> str:
+    """With a stage, as a deployment leaves it."""
+    client, api = live.client("apigateway"), record.make_api(live)
+    root = client.get_resources(restApiId=api)["items"][0]["id"]
+    client.put_method(restApiId=api, resourceId=root, httpMethod="GET", authorizationType="NONE")
+    client.put_integration(restApiId=api, resourceId=root, httpMethod="GET", type="MOCK")
+    client.create_deployment(restApiId=api, stageName="prod")
+    return api
 
 
 def test_a_dry_run_makes_no_api_and_writes_no_record(live: Place) -> None:
@@ -572,6 +610,38 @@ def test_only_a_finished_release_whose_code_runs_everywhere_is_left_alone() -> N
     assert not functions.up_to_date(whole, {**done, "finished": False}, "f")
     assert not functions.up_to_date({**whole, "jobs": "d"}, done, "f")
     assert not functions.up_to_date({API: "c"}, done, "f")
+    assert not functions.up_to_date(whole, {**done, "rolled_back_to": "1"}, "f"), "routes and policies are others"
+
+
+def test_functions_are_deployed_once_and_again_after_a_stop(live: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step itself, with Chalice left out: what it notes before and after, and what the next run makes of it."""
+    make_bucket(live)
+    project(live.root)
+    steps.the_policies(steps.Run(live, quiet))
+    code, runs = make_functions(live), []
+
+    def deployed(*_: Any) -> str:
+        runs.append(release.read(live, OUTPUTS["DeployedBucket"])[-1].get("finished"))
+        return code
+
+    def killed(*_: Any) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(functions, "bring", killed)
+    with pytest.raises(KeyboardInterrupt):
+        steps.the_functions(steps.Run(live, quiet, outputs=OUTPUTS))
+    monkeypatch.setattr(functions, "bring", deployed)
+    run = steps.Run(live, quiet, outputs=OUTPUTS, api="api1")
+    assert steps.the_functions(steps.Run(live, quiet, outputs=OUTPUTS, dry=True)) == "would be deployed"
+    assert steps.the_functions(run).startswith("deployed") and run.fresh
+    assert steps.the_functions(run).startswith("deployed"), "stopped before the end of the whole: all of it again"
+    steps.finished(run)
+    later = steps.Run(live, quiet, outputs=OUTPUTS, api="api1")
+    assert steps.the_functions(later) == "unchanged" and not later.fresh
+    assert steps.the_functions(steps.Run(live, quiet, outputs=OUTPUTS, force=True)).startswith("deployed")
+    assert runs == [None, None, None], "noted as begun before Chalice runs"
+    (live.root / "app.py").write_text("new", "utf-8")
+    assert steps.the_functions(steps.Run(live, quiet, outputs=OUTPUTS)).startswith("deployed")
 
 
 def test_the_code_of_a_release_is_kept_once(live: Place) -> None:
@@ -630,6 +700,33 @@ def test_code_for_another_python_is_refused(live: Place) -> None:
     release.write(live, OUTPUTS["DeployedBucket"], [finished("1", "a", runtime="python3.10"), finished("2", "b")])
     with pytest.raises(DeployFailed, match=r"python3.10 .*`git checkout 1`"):
         rollback.back(live, OUTPUTS["DeployedBucket"], "", False, quiet)
+
+
+# Turns
+
+
+def test_two_do_not_deploy_one_stage_at_once_and_the_dead_hold_nobody_up(
+    live: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_bucket(live)
+    bucket, said = OUTPUTS["DeployedBucket"], []
+    with turn.held(live, bucket, said.append):
+        monkeypatch.setattr(turn.socket, "gethostname", lambda: "another")
+        with (
+            pytest.raises(DeployFailed, match=r"deploys this stage since .*`aws s3 rm s3://"),
+            turn.held(live, bucket, quiet),
+        ):
+            pass
+    assert not said
+    with turn.held(live, bucket, said.append), turn.held(live, bucket, said.append):
+        assert len(said) == 1 and "did not come to its end" in said[0], "killed, and begun again by the same"
+    turn._put(live, bucket, {"who": "somebody", "at": "long ago", "ms": 1})
+    with turn.held(live, bucket, said.append):
+        assert "somebody since long ago" in said[1]
+    found, _ = turn._read(live, bucket)
+    assert found is None, "free again"
+    with turn.held(live, "", quiet):
+        pass
 
 
 # The stack
@@ -747,7 +844,82 @@ def make_sources_alone(live: Place) -> dict[str, str]:
     return outputs
 
 
+# The first key
+
+
+def test_the_first_key_is_shown_before_it_is_stored_and_only_then(
+    memory_aws: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DRAAD_FIRST_KEY", raising=False)
+    ensure = keys.ensure
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(keys, "ensure", killed)
+    with pytest.raises(KeyboardInterrupt):
+        admin.main()
+    assert "shown once: draad_" in capsys.readouterr().err and not keys.everyone(DynamoTable())
+    monkeypatch.setattr(keys, "ensure", ensure)
+    admin.main()
+    said = capsys.readouterr()
+    key = keys.find(DynamoTable(), said.err.rpartition(": ")[2].strip())
+    assert said.out.strip() == admin.STORED and key is not None and key.scopes == ("admin",)
+    admin.main()
+    assert capsys.readouterr() == (admin.THERE + "\n", "")
+    keys.revoke(DynamoTable(), key.id)
+    monkeypatch.setenv("DRAAD_FIRST_KEY", "draad_of-mine")
+    admin.main()
+    assert capsys.readouterr() == (admin.STORED + "\n", ""), "a revoked one is none; one that was given is not shown"
+    assert keys.find(DynamoTable(), "draad_of-mine")
+
+
 # The whole
+
+
+@pytest.mark.parametrize(
+    "raised, code, said",
+    [
+        (DeployFailed("because"), 1, "draad: because"),
+        (KeyboardInterrupt(), 130, "draad: stopped. Run the same command again"),
+        (
+            ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "PutRule"),
+            1,
+            "AccessDenied.*PutRule.*again",
+        ),
+    ],
+)
+def test_whatever_goes_wrong_says_what_to_do_next(
+    raised: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: Any) -> int:
+        raise raised
+
+    monkeypatch.setattr(place, "find", lambda stage, root: Place(stage, root, "eu-west-1", ACCOUNT, "aws", None))
+    monkeypatch.setattr(__main__, "deploy", fails)
+    assert __main__.main(["deploy", "--stage", "prod"]) == code
+    assert re.search(said, capsys.readouterr().err)
+
+
+def test_make_passes_on_what_it_is_given() -> None:
+    def made(*words: str) -> str:
+        done = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        return " ".join((done.stdout + done.stderr).replace("\\\n", " ").split())
+
+    whole = made(
+        "deploy", "STAGE=prod", "DRY_RUN=1", "PARAMETERS=AlarmMail=a@b.nl MonthlyBudget=5", "DOMAIN=h.nl", "FORCE=1"
+    )
+    assert (
+        "-m infra.deploy deploy --stage prod --dry-run --parameter AlarmMail=a@b.nl --parameter MonthlyBudget=5 "
+        "--domain h.nl --force" in whole
+    )
+    assert "-m infra.deploy destroy --stage prod --yes-delete-data" in made(
+        "destroy", "STAGE=prod", "YES_DELETE_DATA=1"
+    )
+    assert made("destroy", "STAGE=prod").endswith("-m infra.deploy destroy --stage prod")
+    assert made("rollback", "STAGE=prod", "RELEASE=1").endswith("-m infra.deploy rollback --stage prod --to 1")
+    for target in ("deploy", "package", "rollback", "destroy"):
+        assert f"STAGE is missing: for instance make {target} STAGE=prod" in made(target)
 
 
 def test_a_step_that_fails_says_its_name(capsys: pytest.CaptureFixture[str]) -> None:
@@ -770,12 +942,24 @@ def test_logs_get_their_end_once_before_a_function_writes(live: Place) -> None:
     assert steps.the_logs(run) == "kept for 30 days: draad-prod-jobs"
 
 
-def test_policies_are_written_for_this_account_alone(live: Place) -> None:
+def test_the_policies_of_a_stage_are_written_once(live: Place) -> None:
     run = steps.Run(live, quiet)
     assert "policy-prod-context.json" in steps.the_policies(run)
     assert steps.the_policies(run) == "unchanged"
     text = (live.root / ".chalice" / "policy-prod-context.json").read_text("utf-8")
-    assert f":{ACCOUNT}:" in text and ":*:*:" not in text
+    assert text == (ROOT / ".chalice" / "policy-prod-context.json").read_text("utf-8"), "the checkout stays as it is"
+
+
+def test_the_page_tells_each_step_and_each_event_source() -> None:
+    page = DOCS / "deploy.md"
+    assert [row[0] for row in rows(page, "From clone to running hub")] == list(steps.DEPLOY)
+    told = {row[0].strip("`"): row for row in rows(page, "Event sources")}
+    assert set(told) == set(mappings.WANTED)
+    for name, source in mappings.WANTED.items():
+        assert re.match(r"\d+", told[name][2])[0] == str(source.maximum_concurrency or source.parallelization)
+        assert re.match(r"\d+", told[name][3])[0] == str(source.batch_size)
+    assert f"tried again for {mappings.WANTED['fanout'].maximum_age_seconds // 3600} hours" in told["fanout"][4]
+    assert f"{answers.RATE:g} and {answers.BURST} at first" in page.read_text("utf-8")
 
 
 def test_the_steps_come_in_an_order_in_which_each_can_be_repeated() -> None:

@@ -28,7 +28,7 @@ deploy: $(STAMP)
 # What of a stage is not as it must be, and how to mend it: docs/operate.md. ALL=1 shows what is right, too; JSON=1 is for programs.
 doctor: $(STAMP)
 	@$(BIN)/python -m infra.deploy.doctor $(if $(STAGE),--stage $(STAGE),$(error STAGE is missing: for instance make $@ STAGE=prod)) \
-	  $(if $(ALL),--all) $(if $(JSON),--json) $(if $(SECRET_DAYS),--secret-days $(SECRET_DAYS)) $(if $(URL),--url $(URL))
+	  $(if $(ALL),--all) $(if $(JSON),--json) $(if $(SECRET_DAYS),--secret-days $(SECRET_DAYS)) $(if $(URL),--url $(URL)) $(if $(SKIP),--skip "$(SKIP)")
 
 package: $(STAMP)
 	@$(DEPLOY) package $(COMMON)

@@ -12,7 +12,7 @@ from typing import Any
 from infra.deploy import environment, record, release
 from infra.deploy.place import Place, code_of
 
-OK, WRONG, UNSURE = "ok", "wrong", "cannot tell"
+OK, WRONG, UNSURE, SKIPPED = "ok", "wrong", "cannot tell", "skipped"
 SECRET_DAYS = 365
 NOT_THERE = "it is not there"
 REFUSED = re.compile(r"perform: ([\w-]+:\w+)")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from chalicelib.model import instants
 from chalicelib.store import checkup
@@ -29,12 +29,14 @@ from infra.deploy import (
     place,
     release,
 )
-from infra.deploy.asked import OK, UNSURE, WRONG, CannotTell, Check, Finding, Stage, asking
+from infra.deploy.asked import OK, SKIPPED, UNSURE, WRONG, CannotTell, Check, Finding, Stage, asking
 from infra.deploy.errors import DeployFailed
 from infra.deploy.place import Place, Tell
 from infra.local.state import ROOT
 
-ORDER = {WRONG: 0, UNSURE: 1, OK: 2}
+ORDER = {WRONG: 0, UNSURE: 1, SKIPPED: 2, OK: 3}
+SKIP = "DRAAD_DOCTOR_SKIP"
+"""Checks that are not made, by how their names begin, with commas between them: for what somebody wants otherwise."""
 SECONDS = 15.0
 """For an answer of the stage itself: longer than a function's cold start."""
 PARTS = (checks_storage, checks_functions, checks_sources, checks_secrets, checks_alarms, checks_live)
@@ -44,13 +46,26 @@ def checks() -> list[Check]:
     return [check for part in PARTS for check in part.checks()]
 
 
-def look(stage: Stage) -> list[Finding]:
+def look(stage: Stage, skip: Sequence[str] = ()) -> list[Finding]:
     """All findings, the wrong ones first. A stage without a stack has one: that."""
-    found = [asked.examine(check, stage) for check in checks()]
-    stack = next(each for each in found if each.check == "stack")
-    if stack.verdict == WRONG and stack.found == asked.NOT_THERE:
-        return [stack]
+    found = [_skipped(check) if _named(check, skip) else asked.examine(check, stage) for check in checks()]
+    if lost := [each for each in found if each.check == "stack" and each.found == asked.NOT_THERE]:
+        return lost
     return sorted(found, key=lambda each: ORDER[each.verdict])
+
+
+def _named(check: Check, skip: Sequence[str]) -> bool:
+    return any(check.name.startswith(each) for each in skip)
+
+
+def _skipped(check: Check) -> Finding:
+    return Finding(check.name, SKIPPED, f"by {SKIP} or --skip", check.why, "")
+
+
+def skips(given: Sequence[str]) -> list[str]:
+    """Those that are asked for, and those of the environment."""
+    named = [*given, *os.environ.get(SKIP, "").split(",")]
+    return [each.strip() for each in named if each.strip()]
 
 
 def run(
@@ -62,40 +77,46 @@ def run(
     root: Path = ROOT,
     secret_days: int = asked.SECRET_DAYS,
     url: str = "",
+    skip: Sequence[str] = (),
 ) -> int:
     """0: nothing is wrong. Raises DeployFailed where AWS does not know who asks."""
-    return examine(place.find(stage, root), tell, as_json, everything, secret_days, url)
+    at = place.find(stage, root)
+    seen = Stage(at, environment.read(root), post, secret_days, url)
+    return examine(seen, tell, as_json, everything, skips(skip))
 
 
-def examine(at: Place, tell: Tell, as_json: bool, everything: bool, secret_days: int, url: str) -> int:
-    seen = Stage(at, environment.read(at.root), post, secret_days, url)
-    found = look(seen)
-    wrong, unsure, fine = (sum(each.verdict == verdict for each in found) for verdict in (WRONG, UNSURE, OK))
-    known = checkup.Checkup(instants.now(), wrong, unsure, fine)
-    kept = keep(seen, known)
+def examine(seen: Stage, tell: Tell, as_json: bool, everything: bool, skip: Sequence[str]) -> int:
+    found = look(seen, skip)
+    counts = {name: sum(each.verdict == name for each in found) for name in ORDER}
+    known = checkup.Checkup(instants.now(), counts[WRONG], counts[UNSURE], counts[OK])
+    lost = keep(seen, known)
     if as_json:
-        about = {"stage": at.stage, "region": at.region, "commit": release.commit(at.root)}
-        tell(
-            json.dumps(
-                about | asdictionary(known) | {"kept": not kept, "checks": [asdict(each) for each in found]}, indent=2
-            )
-        )
+        tell(in_json(seen, known, found, lost))
     else:
-        for line in lines(found, everything):
+        for line in [*lines(found, everything), _summary(seen.place, counts), *_unkept(lost)]:
             tell(line)
-        tell(f"{at.stack} in {at.region}: {wrong} wrong, {unsure} that nobody can tell, {fine} ok")
-        if kept:
-            tell(f"/health does not hear of it: {kept}")
-    return int(wrong > 0)
+    return int(counts[WRONG] > 0)
 
 
-def asdictionary(known: checkup.Checkup) -> dict[str, Any]:
-    return {"at": known.at, "wrong": known.wrong, "cannot_tell": known.unsure, "ok": known.fine}
+def in_json(seen: Stage, known: checkup.Checkup, found: Sequence[Finding], lost: str) -> str:
+    about = {"stage": seen.name, "region": seen.place.region, "commit": release.commit(seen.place.root)}
+    counts = {"at": known.at, "wrong": known.wrong, "cannot_tell": known.unsure, "ok": known.fine}
+    return json.dumps(about | counts | {"kept": not lost, "checks": [asdict(each) for each in found]}, indent=2)
+
+
+def _summary(at: Place, counts: Mapping[str, int]) -> str:
+    left = f", {counts[SKIPPED]} skipped" if counts[SKIPPED] else ""
+    told = f"{counts[WRONG]} wrong, {counts[UNSURE]} that nobody can tell, {counts[OK]} ok"
+    return f"{at.stack} in {at.region}: {told}{left}"
+
+
+def _unkept(lost: str) -> list[str]:
+    return [f"/health does not hear of it: {lost}"] if lost else []
 
 
 def lines(found: Sequence[Finding], everything: bool) -> list[str]:
     """For people: what is wrong with its cure, then what nobody can tell; what is ok only when asked for."""
-    shown = [each for each in found if everything or each.verdict != OK]
+    shown = [each for each in found if everything or each.verdict in (WRONG, UNSURE)]
     width = max((len(each.check) for each in shown), default=0)
     return [line for each in shown for line in _lines(each, width)]
 
@@ -105,7 +126,7 @@ def _lines(each: Finding, width: int) -> list[str]:
     said = [f"{each.verdict:{len(UNSURE)}}  {each.check:{width}}  {each.found}"]
     if each.verdict == WRONG:
         said.append(f"{indent}why:  {each.why}")
-    if each.verdict != OK and each.mend:
+    if each.mend:
         said.append(f"{indent}mend: {each.mend}")
     return said
 
@@ -161,6 +182,7 @@ def main(words: Sequence[str] | None = None) -> int:
             root=wish.root.resolve(),
             secret_days=wish.secret_days,
             url=wish.url,
+            skip=wish.skip,
         )
     except DeployFailed as wrong:
         print(f"draad: {wrong}", file=sys.stderr, flush=True)

@@ -501,12 +501,20 @@ def test_alarms_on_expressions_may_be_left_out_only_where_the_stack_says_so(acco
 # What it says
 
 
-def run(account: Account, as_json: bool = False, everything: bool = False) -> tuple[int, list[str]]:
+def run(account: Account, as_json: bool = False, everything: bool = False, skip: str = "") -> tuple[int, list[str]]:
     said: list[str] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(doctor, "post", account.post)
-        code = doctor.examine(account.at, said.append, as_json, everything, asked.SECRET_DAYS, "")
+    code = doctor.examine(account.stage(), said.append, as_json, everything, doctor.skips([skip]))
     return code, said
+
+
+def test_what_somebody_wants_otherwise_is_skipped_by_name(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    source("context", FunctionResponseTypes=[])[1](account)
+    at("sns", "ListSubscriptionsByTopic", Subscriptions=[])(account)
+    monkeypatch.setenv(doctor.SKIP, "who is told, ")
+    code, said = run(account)
+    assert code == 1 and said[-1].endswith(" 1 wrong, 0 that nobody can tell, 102 ok, 1 skipped")
+    assert run(account, skip="event source of")[0] == 0
+    assert "skipped      who is told of alarms" in "\n".join(run(account, everything=True)[1])
 
 
 def test_people_read_what_is_wrong_first_with_its_cure(account: Account) -> None:

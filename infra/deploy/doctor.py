@@ -162,6 +162,9 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--stage", required=True)
     parser.add_argument("--json", action="store_true", help="for programs: all checks, also those that are ok")
+    parser.add_argument(
+        "--skip", action="append", default=[], metavar="NAME", help=f"no check whose name begins so; {SKIP} too"
+    )
     parser.add_argument("--all", action="store_true", help="show what is ok, too")
     parser.add_argument(
         "--secret-days", type=int, default=asked.SECRET_DAYS, metavar="DAYS", help="older secrets are wrong"

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 
 from chalicelib.store import checkup
 from infra.deploy import asked, checks_alarms, checks_functions, checks_live, checks_sources, doctor
 from infra.deploy.asked import OK, UNSURE, WRONG, Finding
+from infra.deploy.errors import DeployFailed
 from infra.deploy.mappings import WANTED
-from infra.deploy.place import FUNCTIONS
+from infra.deploy.place import FUNCTIONS, Place
+from infra.local.state import ROOT
 from tests.infra.account import (
     ACCOUNT,
     BODIES,
@@ -26,6 +31,7 @@ from tests.infra.account import (
     keep_record,
     keep_releases,
 )
+from tests.infra.test_template import template
 
 __all__ = ["account"]
 OLD = "2020-01-01T00:00:00.000Z"
@@ -571,3 +577,117 @@ def test_settings_are_looked_for_where_chalice_looks() -> None:
     assert [checks_functions.setting(config, stage, "jobs", "lambda_timeout") for stage in "abc"] == [3, 4, 2]
     assert checks_functions.setting(config, "c", "sweep", "lambda_timeout") == 1
     assert checks_functions.setting({}, "c", "sweep", "lambda_timeout") == 60
+
+
+def test_make_passes_on_what_it_is_given() -> None:
+    def made(*words: str) -> str:
+        done = subprocess.run(["make", "-n", "doctor", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        return " ".join((done.stdout + done.stderr).replace("\\\n", " ").split())
+
+    assert made("STAGE=prod").endswith("-m infra.deploy.doctor --stage prod")
+    whole = made("STAGE=prod", "ALL=1", "JSON=1", "SECRET_DAYS=90", "URL=https://h.nl", "SKIP=who is told")
+    assert whole.endswith('--stage prod --all --json --secret-days 90 --url https://h.nl --skip "who is told"')
+    assert "STAGE is missing" in made()
+
+
+def test_words_of_the_command_line_reach_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    got: list[Any] = []
+    monkeypatch.setattr(doctor, "run", lambda *words, **more: got.append((*words, more)) or 1)
+    words = ["--stage", "prod", "--json", "--secret-days", "9", "--url", "u", "--skip", "API", "--root", "/"]
+    assert doctor.main(words) == 1
+    assert got == [
+        ("prod", print, True, {"everything": False, "root": Path("/"), "secret_days": 9, "url": "u", "skip": ["API"]})
+    ]
+
+
+def test_nobody_signed_in_is_told_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def nobody(stage: str, root: Path) -> Any:
+        raise DeployFailed("AWS does not know who you are: sign in")
+
+    monkeypatch.setattr(doctor.place, "find", nobody)
+    assert doctor.main(["--stage", "prod"]) == 2
+    assert capsys.readouterr().err == "draad: AWS does not know who you are: sign in\n"
+
+
+# On the wire of an AWS in memory
+
+TAKEN = {
+    "stack",
+    "table",
+    "stream",
+    "deletion protection",
+    *(f"queue {name}" for name in ("inbox", "deliveries", "jobs")),
+    *(f"dead letters {name}" for name in ("inbox", "deliveries", "jobs", "fanout")),
+    "versions of bucket bodies",
+    "pepper",
+}
+"""What moto takes from the template."""
+IGNORED = {
+    "time to live",
+    "recovery",
+    "access to bucket bodies",
+    "TLS of bucket bodies",
+    "lifecycle of bucket bodies",
+    "access to bucket record",
+    "TLS of bucket record",
+    "versions of bucket record",
+}
+"""What it reads past, and knows when it is asked."""
+
+
+@pytest.mark.filterwarnings("ignore:Tried to parse AWS")
+def test_the_template_is_what_it_must_be_and_what_is_missing_is_mended(
+    memory_aws: dict[str, str], tmp_path: Path
+) -> None:
+    """The settings of infra/template.yaml, as they come back over the wire; those that are missing are put in by the
+    calls that the doctor names, with what the template says."""
+    at = Place("test", tmp_path, "eu-west-1", ACCOUNT, "aws", botocore.session.Session())
+    config = json.loads((ROOT / ".chalice" / "config.json").read_text("utf-8"))
+    wanted = [each for each in doctor.checks() if each.name in TAKEN | IGNORED]
+
+    def look() -> dict[str, str]:
+        stage = asked.Stage(at, config, Account(at, config).post)
+        return {each.name: asked.examine(each, stage).verdict for each in wanted}
+
+    assert look() == dict.fromkeys(TAKEN, OK) | dict.fromkeys(IGNORED, WRONG)
+    outputs = asked.Stage(at, config, Account(at, config).post).outputs
+    mend_table(at.client("dynamodb"), outputs["Table"])
+    for output, resource in (("Bucket", "Bodies"), ("DeployedBucket", "Deployed")):
+        mend_bucket(at.client("s3"), outputs[output], resource)
+    assert look() == dict.fromkeys(TAKEN | IGNORED, OK)
+
+
+def mend_table(client: Any, table: str) -> None:
+    client.update_time_to_live(TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "x"})
+    recovery = {"PointInTimeRecoveryEnabled": True}
+    client.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=recovery)
+
+
+def mend_bucket(client: Any, bucket: str, resource: str) -> None:
+    resources = template()["Resources"]
+    properties = resources[resource]["Properties"]
+    client.put_public_access_block(
+        Bucket=bucket, PublicAccessBlockConfiguration=properties["PublicAccessBlockConfiguration"]
+    )
+    policy = json.dumps(resources[f"{resource}Policy"]["Properties"]["PolicyDocument"])
+    for name, value in (
+        ('{"GetAtt": "%s.Arn"}', f"arn:aws:s3:::{bucket}"),
+        ('{"Sub": "${%s.Arn}/*"}', f"arn:aws:s3:::{bucket}/*"),
+    ):
+        policy = policy.replace(name % resource, json.dumps(value))
+    client.put_bucket_policy(Bucket=bucket, Policy=policy)
+    if resource == "Deployed":
+        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=properties["VersioningConfiguration"])
+        return
+    rules = [rule(each) for each in properties["LifecycleConfiguration"]["Rules"]]
+    client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
+
+
+def rule(known: dict[str, Any]) -> dict[str, Any]:
+    """Of a template, as S3 takes it."""
+    found = {"ID": known["Id"], "Status": known["Status"], "Filter": {"Prefix": known["Prefix"]}}
+    if unfinished := known.get("AbortIncompleteMultipartUpload"):
+        return found | {"AbortIncompleteMultipartUpload": unfinished}
+    days = known["ExpirationInDays"]
+    large = template()["Parameters"]["LargeBodyDays"]["Default"]
+    return found | {"Expiration": {"Days": large if days == {"Ref": "LargeBodyDays"} else days}}

@@ -9,8 +9,8 @@ from typing import Any
 
 from infra import log_groups, policies
 from infra.deploy import release
-from infra.deploy.asked import Check, Said, Stage, judged, ok, unsure, wrong
-from infra.deploy.place import FUNCTIONS
+from infra.deploy.asked import Check, Gone, Said, Stage, judged, ok, unsure, wrong
+from infra.deploy.place import API, FUNCTIONS
 from infra.local.embedded import hub_env
 
 RUNTIMES = tuple(f"python3.{minor}" for minor in range(10, 15))
@@ -33,6 +33,11 @@ def checks() -> Iterator[Check]:
             f"policy of {name}",
             "Too little, and work fails when it is first needed; too much, and a fault reaches what it should not.",
             partial(_allowed, name),
+        )
+        yield Check(
+            f"callers of {name}",
+            "Whoever may call a function goes past the signatures that the API asks for.",
+            partial(_callers, name),
         )
         yield Check(
             f"concurrency of {name}",
@@ -108,7 +113,9 @@ def _allowed(name: str, stage: Stage) -> Said:
     ]
     live = {rule for each in documents for rule in rules(each)}
     wanted = [set(rules(each)) for each in _wanted(name, stage)]
+    trust = stage.ask("iam", "get_role", RoleName=role)["Role"]["AssumeRolePolicyDocument"]
     problems = [f"{each['PolicyName']} is attached to {role} besides" for each in attached]
+    problems += [f"{each} may take {role}" for each in principals(trust) if each != "lambda.amazonaws.com"]
     if live not in wanted:
         nearest = min(wanted, key=lambda each: len(each ^ live))
         problems += [f"may {action} on {resource}, which is too much" for action, resource in _lost(live, nearest)]
@@ -137,9 +144,27 @@ def rules(document: Mapping[str, Any] | str) -> Iterator[Rule]:
     known = json.loads(document) if isinstance(document, str) else document
     for each in _many(known["Statement"]):
         condition = json.dumps(_sorted(each.get("Condition", {})), sort_keys=True)
-        for action in _many(each.get("Action", [])):
-            for resource in _many(each.get("Resource", [])):
+        for action in _named(each, "Action"):
+            for resource in _named(each, "Resource"):
                 yield each["Effect"], action, resource, condition
+
+
+def _named(statement: Mapping[str, Any], name: str) -> list[str]:
+    """What is named, and all but what is named: a policy that allows nearly everything shall not look empty."""
+    others = [f"all but {each}" for each in _many(statement.get(f"Not{name}", []))]
+    return [*_many(statement.get(name, [])), *others]
+
+
+def principals(document: Mapping[str, Any] | str) -> list[str]:
+    """All who are let in."""
+    known = json.loads(document) if isinstance(document, str) else document
+    allowed = [each for each in _many(known["Statement"]) if each["Effect"] == "Allow"]
+    found = [each.get("Principal", "all but some") for each in allowed]
+    return [who for each in found for who in (_flat(each) if isinstance(each, dict) else [each])]
+
+
+def _flat(principal: Mapping[str, Any]) -> list[str]:
+    return [who for several in principal.values() for who in _many(several)]
 
 
 def _sorted(value: Any) -> Any:
@@ -154,6 +179,36 @@ def _many(value: Any) -> list[Any]:
 
 def _lost(all_of: set[Rule], others: set[Rule]) -> list[tuple[str, str]]:
     return sorted({(action, resource) for _, action, resource, _ in all_of - others})
+
+
+CALLERS = {API: "apigateway.amazonaws.com", "sweep": "events.amazonaws.com"}
+"""Services that call a function; the others only take from their event source."""
+
+
+def _callers(name: str, stage: Stage) -> Said:
+    function = stage.place.function(name)
+    try:
+        document = json.loads(stage.ask("lambda", "get_policy", FunctionName=function)["Policy"])
+    except Gone:
+        document = {"Statement": []}
+    urls = stage.pages("lambda", "list_function_url_configs", "FunctionUrlConfigs", FunctionName=function)
+    problems = [f"{each} may call it" for each in principals(document) if each != CALLERS.get(name)]
+    problems += [
+        f"{each['Sid']} does not say from where" for each in document["Statement"] if not _from_here(each, stage)
+    ]
+    problems += [f"it has a URL of its own: {each['FunctionUrl']}" for each in urls]
+    mend = (
+        f"aws lambda get-policy --function-name {function}, then aws lambda remove-permission --function-name {function} "
+        f"--statement-id SID; a URL: aws lambda delete-function-url-config --function-name {function}"
+    )
+    return judged(problems, f"only {CALLERS.get(name, 'its event source')}", mend)
+
+
+def _from_here(statement: Mapping[str, Any], stage: Stage) -> bool:
+    """An ARN of this account's."""
+    conditions = statement.get("Condition", {}).values()
+    known = {key.lower(): value for each in conditions for key, value in each.items()}
+    return f":{stage.place.account}:" in str(known.get("aws:sourcearn", ""))
 
 
 def _held(name: str, stage: Stage) -> Said:

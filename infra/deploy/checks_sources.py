@@ -59,7 +59,7 @@ def _source(name: str, stage: Stage) -> Said:
     problems = [
         f"{FLAGS[each]} is {flag(found, each)}, not {flag(asked, each)}" for each in sources.differing(found, asked)
     ]
-    if found.get("State") not in ("Enabled", "Enabling", "Updating"):
+    if found.get("State") not in ("Enabled", "Creating", "Enabling", "Updating"):
         problems.append(f"it is {found.get('State')}")
     if str(found.get("LastProcessingResult", "")).startswith("PROBLEM"):
         problems.append(f"Lambda says {found['LastProcessingResult'][:200]}")

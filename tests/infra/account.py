@@ -352,6 +352,10 @@ def _limits() -> Answers:
     }
 
 
+def _statement(service: str, action: str, **more: Any) -> dict[str, Any]:
+    return {"Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": action, **more}]}
+
+
 def _function(at: Place, config: environment.Config, name: str) -> Answers:
     role, function = f"draad-prod-{name}", at.function(name)
     settings = {
@@ -375,8 +379,20 @@ def _function(at: Place, config: environment.Config, name: str) -> Answers:
         "RoleId": "AROA0123456789012345",
         "Arn": settings["Role"],
         "CreateDate": datetime(2026, 11, 1, tzinfo=UTC),
+        "AssumeRolePolicyDocument": json.dumps(_statement("lambda.amazonaws.com", "sts:AssumeRole")),
     }
-    return {
+    callers = {
+        API: ("apigateway.amazonaws.com", ARN.format("execute-api", f"{REST}/*")),
+        "sweep": ("events.amazonaws.com", ARN.format("events", "rule/draad-prod-sweep-event")),
+    }
+    may_call: Answers = {}
+    if name in callers:
+        service, arn = callers[name]
+        condition = {"ArnLike": {"AWS:SourceArn": arn}}
+        called = _statement(service, "lambda:InvokeFunction", Sid="1", Condition=condition)
+        may_call = {("lambda", "GetPolicy", function): {"Policy": json.dumps(called)}}
+    return may_call | {
+        ("lambda", "ListFunctionUrlConfigs", function): {"FunctionUrlConfigs": []},
         ("lambda", "GetFunctionConfiguration", function): settings,
         ("lambda", "GetFunctionConcurrency", function): {},
         ("lambda", "ListEventSourceMappings", function): {"EventSourceMappings": []},

@@ -95,6 +95,10 @@ def policy(change: Callable[[list[dict[str, Any]]], Any]) -> Change:
     return set_wrong
 
 
+def lets(who: Any) -> str:
+    return json.dumps({"Statement": [{"Sid": "1", "Effect": "Allow", "Principal": who, "Action": "*"}]})
+
+
 def alarm(**change: Any) -> Change:
     return at("cloudwatch", "DescribeAlarms", path=("MetricAlarms", 0), **change)
 
@@ -239,6 +243,43 @@ WRONGS: list[tuple[str, Change, str]] = [
             ],
         ),
         "AdministratorAccess is attached",
+    ),
+    (
+        "policy of deliver",
+        policy(lambda known: known.append({"Effect": "Allow", "NotAction": "s3:GetObject", "Resource": "*"})),
+        "may all but s3:GetObject on *",
+    ),
+    (
+        "policy of deliver",
+        at("iam", "GetRole", "draad-prod-deliver", path=("Role",), AssumeRolePolicyDocument=lets({"AWS": "*"})),
+        "* may take draad-prod-deliver",
+    ),
+    (
+        "callers of api_handler",
+        at("lambda", "GetPolicy", "draad-prod", Policy=lets("*")),
+        "* may call it; 1 does not say",
+    ),
+    (
+        "callers of jobs",
+        lambda account: account.answers.update(
+            {("lambda", "GetPolicy", "draad-prod-jobs"): {"Policy": lets({"AWS": "arn:aws:iam::999999999999:root"})}}
+        ),
+        "arn:aws:iam::999999999999:root may call it",
+    ),
+    (
+        "callers of jobs",
+        lambda account: account.find("lambda", "ListFunctionUrlConfigs", "draad-prod-jobs")[
+            "FunctionUrlConfigs"
+        ].append(
+            {
+                "FunctionUrl": "https://abc123456789012345678901234567890.lambda-url.eu-west-1.on.aws/",
+                "FunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:draad-prod-jobs",
+                "CreationTime": "2026-11-01",
+                "LastModifiedTime": "2026-11-01",
+                "AuthType": "NONE",
+            }
+        ),
+        "it has a URL of its own",
     ),
     (
         "concurrency of api_handler",
@@ -518,7 +559,7 @@ def test_what_somebody_wants_otherwise_is_skipped_by_name(account: Account, monk
     at("sns", "ListSubscriptionsByTopic", Subscriptions=[])(account)
     monkeypatch.setenv(doctor.SKIP, "who is told, ")
     code, said = run(account)
-    assert code == 1 and said[-1].endswith(" 1 wrong, 0 that nobody can tell, 102 ok, 1 skipped")
+    assert code == 1 and said[-1].endswith(" 1 wrong, 0 that nobody can tell, 108 ok, 1 skipped")
     assert run(account, skip="event source of")[0] == 0
     assert "skipped      who is told of alarms" in "\n".join(run(account, everything=True)[1])
 

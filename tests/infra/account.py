@@ -30,6 +30,7 @@ from chalicelib.store.receipts import STEPS
 from infra import gateway_responses, policies
 from infra.deploy import checks_alarms, environment, record, release, sources
 from infra.deploy.asked import Stage
+from infra.deploy.checks_functions import setting
 from infra.deploy.mappings import WANTED
 from infra.deploy.place import API, FUNCTIONS, Place
 from infra.local.embedded import REGION
@@ -146,34 +147,33 @@ def made(root: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
     at = Place("prod", root, REGION, ACCOUNT, "aws", botocore.session.Session(), CLIENTS)
-    (root / ".chalice").mkdir()
-    config = json.loads((ROOT / ".chalice" / "config.json").read_text("utf-8"))
-    config = environment.with_outputs(at, config, OUTPUTS, REST)
-    environment.write(root, config)
-    policies.write("prod", root)
-    config = environment.read(root)
-    found = Account(at, config)
-    found.answers = {
-        **_stack(),
-        **_table(),
-        **_queues(),
-        **_buckets(),
-        **_secrets(),
-        **_alarms(),
-        **_api(),
-        **_limits(),
-    }
+    found = Account(at, _configured(at))
+    for part in (_stack, _table, _queues, _buckets, _secrets, _alarms, _api, _limits, _schedule):
+        found.answers |= part()
     for name in FUNCTIONS:
-        found.answers |= _function(at, config, name)
-    found.answers |= _sources(at) | _logs(at) | _schedule()
+        found.answers |= _function(at, found.config, name) | _role(name) | _callers(at, name)
+    found.answers |= _sources(at) | _logs(at)
 
     def call(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
         return found.call(client, operation, parameters)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", call)
-    entries = record.seen(at, config, OUTPUTS, REST)
-    _object(found, "prod.json", record.merged((), entries))
-    live = {
+    _object(found, "prod.json", record.merged((), record.seen(at, found.config, OUTPUTS, REST)))
+    _object(found, "prod/releases.json", {"releases": [_released(at, found.config)]})
+    return found
+
+
+def _configured(at: Place) -> environment.Config:
+    """The project of `at`, as a deployment leaves it."""
+    (at.root / ".chalice").mkdir()
+    config = json.loads((ROOT / ".chalice" / "config.json").read_text("utf-8"))
+    environment.write(at.root, environment.with_outputs(at, config, OUTPUTS, REST))
+    policies.write("prod", at.root)
+    return environment.read(at.root)
+
+
+def _released(at: Place, config: environment.Config) -> release.Release:
+    return {
         "id": "1",
         "at": "2026-11-01T10:00:00.000Z",
         "commit": "",
@@ -182,8 +182,6 @@ def made(root: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
         "finished": True,
         "fingerprint": release.fingerprint(at, config),
     }
-    _object(found, "prod/releases.json", {"releases": [live]})
-    return found
 
 
 def _object(found: Account, key: str, value: Any) -> None:
@@ -357,50 +355,63 @@ def _statement(service: str, action: str, **more: Any) -> dict[str, Any]:
 
 
 def _function(at: Place, config: environment.Config, name: str) -> Answers:
-    role, function = f"draad-prod-{name}", at.function(name)
+    function = at.function(name)
+    memory, timeout, architecture = (
+        setting(config, "prod", name, f"lambda_{each}") for each in ("memory_size", "timeout", "architecture")
+    )
     settings = {
         "FunctionName": function,
         "FunctionArn": ARN.format("lambda", f"function:{function}"),
         "Runtime": "python3.11",
-        "Role": f"arn:aws:iam::{ACCOUNT}:role/{role}",
-        "MemorySize": 512,
-        "Timeout": 29 if name == API else 60,
-        "Architectures": ["arm64"],
+        "Role": f"arn:aws:iam::{ACCOUNT}:role/draad-prod-{name}",
+        "MemorySize": memory,
+        "Timeout": timeout,
+        "Architectures": [architecture],
         "State": "Active",
         "LastUpdateStatus": "Successful",
         "CodeSha256": CODE,
         "Environment": {"Variables": environment.environment(config, "prod")},
-        "TracingConfig": {"Mode": "PassThrough"},
+        "TracingConfig": {"Mode": "Active" if policies.traced(config, "prod") else "PassThrough"},
     }
-    policy = policies.document(policies.Place("prod", ACCOUNT, REGION), name)
-    role_of = {
-        "Path": "/",
-        "RoleName": role,
-        "RoleId": "AROA0123456789012345",
-        "Arn": settings["Role"],
-        "CreateDate": datetime(2026, 11, 1, tzinfo=UTC),
-        "AssumeRolePolicyDocument": json.dumps(_statement("lambda.amazonaws.com", "sts:AssumeRole")),
-    }
-    callers = {
-        API: ("apigateway.amazonaws.com", ARN.format("execute-api", f"{REST}/*")),
-        "sweep": ("events.amazonaws.com", ARN.format("events", "rule/draad-prod-sweep-event")),
-    }
-    may_call: Answers = {}
-    if name in callers:
-        service, arn = callers[name]
-        condition = {"ArnLike": {"AWS:SourceArn": arn}}
-        called = _statement(service, "lambda:InvokeFunction", Sid="1", Condition=condition)
-        may_call = {("lambda", "GetPolicy", function): {"Policy": json.dumps(called)}}
-    return may_call | {
-        ("lambda", "ListFunctionUrlConfigs", function): {"FunctionUrlConfigs": []},
+    return {
         ("lambda", "GetFunctionConfiguration", function): settings,
         ("lambda", "GetFunctionConcurrency", function): {},
         ("lambda", "ListEventSourceMappings", function): {"EventSourceMappings": []},
-        ("iam", "GetRole", role): {"Role": role_of},
+    }
+
+
+def _role(name: str) -> Answers:
+    role = f"draad-prod-{name}"
+    about = {
+        "Path": "/",
+        "RoleName": role,
+        "RoleId": "AROA0123456789012345",
+        "Arn": f"arn:aws:iam::{ACCOUNT}:role/{role}",
+        "CreateDate": datetime(2026, 11, 1, tzinfo=UTC),
+        "AssumeRolePolicyDocument": json.dumps(_statement("lambda.amazonaws.com", "sts:AssumeRole")),
+    }
+    policy = policies.document(policies.Place("prod", ACCOUNT, REGION), name)
+    return {
+        ("iam", "GetRole", role): {"Role": about},
         ("iam", "ListRolePolicies", role): {"PolicyNames": [role]},
         ("iam", "ListAttachedRolePolicies", role): {"AttachedPolicies": []},
         ("iam", "GetRolePolicy", role): {"RoleName": role, "PolicyName": role, "PolicyDocument": json.dumps(policy)},
     }
+
+
+def _callers(at: Place, name: str) -> Answers:
+    function = at.function(name)
+    found: Answers = {("lambda", "ListFunctionUrlConfigs", function): {"FunctionUrlConfigs": []}}
+    callers = {
+        API: ("apigateway.amazonaws.com", ARN.format("execute-api", f"{REST}/*")),
+        "sweep": ("events.amazonaws.com", ARN.format("events", "rule/draad-prod-sweep-event")),
+    }
+    if name in callers:
+        service, arn = callers[name]
+        condition = {"ArnLike": {"AWS:SourceArn": arn}}
+        called = _statement(service, "lambda:InvokeFunction", Sid="1", Condition=condition)
+        found["lambda", "GetPolicy", function] = {"Policy": json.dumps(called)}
+    return found
 
 
 def _sources(at: Place) -> Answers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import botocore.session
 import pytest
+from botocore import xform_name
 
 from chalicelib.store import checkup
 from infra.deploy import asked, checks_alarms, checks_functions, checks_live, checks_sources, doctor
@@ -399,6 +401,34 @@ def test_each_thing_that_is_wrong_is_found_and_mended_it_is_ok(
     found = asked.examine(check, account.stage())
     assert found.verdict == WRONG and said in found.found, found
     assert found.why and found.mend, "how to mend it"
+    assert not_commands(found.mend) == []
+
+
+AWS_COMMAND = re.compile(r"\baws ([a-z][a-z0-9-]+) ([a-z-]+)((?: (?!aws\b|then\b)[^;,`]+)*)")
+MODELS = botocore.session.Session()
+
+
+def not_commands(mend: str) -> list[str]:
+    """What of the commands in a text AWS's command line would not know: it is made from the same models."""
+    lost: list[str] = []
+    for service, command, rest in AWS_COMMAND.findall(mend):
+        model = MODELS.get_service_model(service.replace("s3api", "s3"))
+        operations = {xform_name(each, "-"): each for each in model.operation_names}
+        if command not in operations:
+            lost.append(f"{service} {command}")
+            continue
+        members = model.operation_model(operations[command]).input_shape.members
+        known = {xform_name(each, "-") for each in members}
+        lost += [f"{command} --{each}" for each in re.findall(r" --([a-z-]+)", rest) if each not in known]
+    return lost
+
+
+def test_a_command_that_aws_does_not_know_is_seen() -> None:
+    assert not_commands("aws kms enable-key --key-id 1") == []
+    assert not_commands("aws kms switch-on --key-id 1") == ["kms switch-on"]
+    assert not_commands("x, then aws kms enable-key --key 1") == ["enable-key --key"]
+    both = "aws dynamodb update-table --table-name T --nothing, then aws s3api put-bucket-policy --no"
+    assert not_commands(both) == ["update-table --nothing", "put-bucket-policy --no"]
 
 
 def test_every_kind_of_check_has_something_wrong_above() -> None:

@@ -185,7 +185,7 @@ def _execute(place: Place, name: str, kind: str, changes: list[dict[str, Any]], 
     client = place.client("cloudformation")
     seen = {each["EventId"] for each in _events(place)}
     client.execute_change_set(StackName=place.stack, ChangeSetName=name)
-    progress = Progress(place.stack, len(changes), tell)
+    progress = Progress(place.stack, frozenset(each["LogicalResourceId"] for each in changes), tell)
     while not progress.ended:
         time.sleep(PAUSE_SECONDS)
         for event in reversed(_events(place)):
@@ -210,7 +210,7 @@ class Progress:
     """What the events of one change say. It has ended when the stack itself says so: its status lags behind."""
 
     stack: str
-    total: int
+    asked: frozenset[str]
     tell: Tell
     done: set[str] = field(default_factory=set)
     failures: list[str] = field(default_factory=list)
@@ -224,10 +224,10 @@ class Progress:
         elif FAILED.match(status) and not CASCADE.search(reason):
             self.failures.append(f"{name} ({event['ResourceType']}): {reason or 'no reason given'}")
             self.tell(f"refused {self.failures[-1]}")
-        elif status.endswith("_COMPLETE") and name not in self.done:
+        elif status.endswith("_COMPLETE") and name in self.asked - self.done:
             self.done.add(name)
             if len(self.done) % 10 == 0:
-                self.tell(f"{len(self.done)} of {self.total} done")
+                self.tell(f"{len(self.done)} of {len(self.asked)} done")
 
 
 def _refusal(place: Place, found: Mapping[str, Any] | None, failures: list[str]) -> str:

@@ -768,10 +768,11 @@ def event(name: str, status: str, reason: str = "") -> dict[str, str]:
 
 def test_a_refused_change_names_the_resource_and_the_reason_and_not_who_was_pulled_along() -> None:
     said: list[str] = []
-    progress = stack.Progress("draad-prod", 3, said.append)
+    progress = stack.Progress("draad-prod", frozenset({"Inbox", "Bodies", "Table"}), said.append)
     for each in (
         event("draad-prod", "CREATE_IN_PROGRESS"),
         event("Inbox", "CREATE_COMPLETE"),
+        event("Jobs", "UPDATE_COMPLETE"),
         event("Bodies", "CREATE_FAILED", "the name is taken"),
         event("Table", "CREATE_FAILED", "Resource creation cancelled"),
     ):

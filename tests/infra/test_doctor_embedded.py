@@ -23,14 +23,12 @@ IGNORED = {
     "time to live",
     "recovery",
     "encryption of the table",
-    "access to bucket bodies",
-    "access to bucket record",
     "lifecycle of bucket bodies",
 }
 """The embedded AWS reads past them in a template, and knows them when asked: what the doctor says mends them."""
 ODD = {
     "who is told of alarms": "nobody was named",
-    "bytes through the API": "its gateway takes bodies for text",
+    "bytes through the API": "its gateway takes a body without a type for text",
 }
 """What the embedded AWS has otherwise than AWS, or this stage does not want."""
 TAKEN_AWAY: dict[str, dict[str, Any]] = {

@@ -17,7 +17,6 @@ from chalicelib.kit.source import Answer
 from chalicelib.model import instants
 from chalicelib.store.table import DynamoTable
 
-
 PROBE = "probe"
 """No connection's id: whoever calls it is told what arrived of the body, by the way that webhooks come. Nothing is kept."""
 

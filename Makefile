@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run demo demo-load deploy package rollback destroy lint test test-real check nightly bench homeserver clean
+.PHONY: run demo demo-load deploy package rollback destroy doctor lint test test-real check nightly bench homeserver clean
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
@@ -24,6 +24,11 @@ COMMON = $(if $(STAGE),--stage $(STAGE),$(error STAGE is missing: for instance m
 deploy: $(STAMP)
 	@$(DEPLOY) deploy $(COMMON) $(foreach each,$(PARAMETERS),--parameter $(each)) $(if $(DOMAIN),--domain $(DOMAIN)) \
 	  $(if $(CERTIFICATE),--certificate $(CERTIFICATE)) $(if $(RATE),--rate $(RATE)) $(if $(BURST),--burst $(BURST)) $(if $(FORCE),--force)
+
+# What of a stage is not as it must be, and how to mend it: docs/operate.md. ALL=1 shows what is right, too; JSON=1 is for programs.
+doctor: $(STAMP)
+	@$(BIN)/python -m infra.deploy.doctor $(if $(STAGE),--stage $(STAGE),$(error STAGE is missing: for instance make $@ STAGE=prod)) \
+	  $(if $(ALL),--all) $(if $(JSON),--json) $(if $(SECRET_DAYS),--secret-days $(SECRET_DAYS)) $(if $(URL),--url $(URL)) $(if $(SKIP),--skip "$(SKIP)")
 
 package: $(STAMP)
 	@$(DEPLOY) package $(COMMON)

@@ -85,6 +85,7 @@ def change(call: Call, id: str) -> Reply:
         name=wish.name,
         settings=wish.settings,
         secrets={**current.secrets, **_encrypted(id, wish.secrets)},
+        secrets_at=instants.now() if wish.secrets else current.secrets_at,
         subscription=wish.subscription,
         mapping=wish.mapping,
     )
@@ -129,7 +130,8 @@ def rotate(call: Call, id: str) -> Reply:
         raise wrong("/secrets", "name at least one secret")
     old = current.secrets if asked.keep_old else {}
     both = {name: (values + old.get(name, ()))[:MOST_VALUES] for name, values in fresh.items()}
-    return Reply(view(call, _saved(call, msgspec.structs.replace(current, secrets={**current.secrets, **both}))))
+    rotated = msgspec.structs.replace(current, secrets={**current.secrets, **both}, secrets_at=instants.now())
+    return Reply(view(call, _saved(call, rotated)))
 
 
 def test(call: Call, id: str) -> Reply:

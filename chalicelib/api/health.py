@@ -8,7 +8,8 @@ from typing import Any
 from chalicelib.api.answers import Call, Reply
 from chalicelib.model import instants
 from chalicelib.model.connection import ACTIVE
-from chalicelib.store import connections, pulse, queues
+from chalicelib.store import checkup, connections, pulse, queues
+from chalicelib.store.checkup import Checkup
 
 OLD_SECONDS, LATE_SECONDS, SILENT_SECONDS = 300, 120, 300
 """Of a queue, of the stream, and of the sweep, from when on people are told."""
@@ -22,7 +23,8 @@ def show(call: Call) -> Reply:
     beats = pulse.read(call.table)
     ages = {name: _seconds(beats["late"][name]) if depths[name][0] else 0 for name in pulse.QUEUES}
     lag, swept = _seconds(beats["late"][pulse.STREAM]), int(beats["swept"])
-    causes = [*_dead_letters(dead), *_old(ages), *_late(lag), *_silent(swept), *_stopped(call)]
+    looked = checkup.read(call.table)
+    causes = [*_dead_letters(dead), *_old(ages), *_late(lag), *_silent(swept), *_stopped(call), *_wrong(looked)]
     return Reply(
         {
             "status": "degraded" if causes else "ok",
@@ -33,6 +35,7 @@ def show(call: Call) -> Reply:
             "queue_age_seconds": ages,
             "stream_lag_seconds": lag,
             "swept_at": instants.from_ms(swept) if swept else None,
+            "doctor": _shown(looked),
         }
     )
 
@@ -43,6 +46,7 @@ SAYINGS = {
     "stream_lag": "changes reach the fanout {seconds} s late: see whether its worker runs and what it logs",
     "sweep": "the sweep was last seen {seconds} s ago: see whether its schedule is on",
     "connection": "connection {of} is {status}: look at it and resume it",
+    "doctor": "{count} settings of the stage were wrong when the doctor last looked: run it and mend them",
 }
 
 
@@ -73,6 +77,16 @@ def _stopped(call: Call) -> Iterator[Cause]:
     for each in connections.everyone(call.table):
         if each.status != ACTIVE and not each.deleted:
             yield {"kind": "connection", "of": each.id, "status": each.status}
+
+
+def _wrong(looked: Checkup | None) -> Iterator[Cause]:
+    """By its number: what it is stays with whoever deploys."""
+    if looked and looked.wrong:
+        yield {"kind": "doctor", "of": "doctor", "count": looked.wrong}
+
+
+def _shown(looked: Checkup | None) -> dict[str, Any] | None:
+    return {"at": looked.at, "wrong": looked.wrong, "cannot_tell": looked.unsure} if looked else None
 
 
 def _seconds(late: int | None) -> int | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import binascii
+import hashlib
+import json
 from urllib.parse import quote, unquote, urlencode
 
 from chalice.app import Request as ChaliceRequest
@@ -15,11 +17,21 @@ from chalicelib.kit.source import Answer
 from chalicelib.model import instants
 from chalicelib.store.table import DynamoTable
 
+PROBE = "probe"
+"""No connection's id: whoever calls it is told what arrived of the body, by the way that webhooks come. Nothing is kept."""
+
 
 def answer(incoming: ChaliceRequest, connection_id: str, *below: str) -> Response:
+    if connection_id == PROBE:
+        return _arrived(_body(incoming))
     return guarded(
         lambda: _response(receive(DynamoTable(), connection_id, request_of(incoming, connection_id, *below)))
     )
+
+
+def _arrived(body: bytes) -> Response:
+    told = {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    return _response(Answer(json.dumps(told), media_type="application/json"))
 
 
 def request_of(incoming: ChaliceRequest, connection_id: str, *below: str) -> Request:

@@ -47,6 +47,8 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     status: str = ACTIVE
     reason: str = ""
     created_at: str = ""
+    secrets_at: str = ""
+    """When a secret was entered last; empty: never since it was made, or by a version that did not write it down."""
     ver: int = 1
 
     @property

@@ -41,6 +41,7 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   erasure certificate     J#id          D#what            re at de
   among the erasures      J#id          ERASURE           gpk ERASURES
   pulse                   ORG           PULSE#way         sent tried back took
+  last look of the doctor ORG           DOCTOR            at wrong unsure fine
   stats of an hour        STAT#d        c#hh              in out talk (packed tallies)
   counted so far          ORG           counted           until night (before which all hours, all days were)
   organisation            ORG           settings          own roles blocked region ver

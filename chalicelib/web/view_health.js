@@ -59,6 +59,7 @@ function saying(cause) {
     case "stream_lag": return text("cause.stream_lag", { time: late(cause.seconds) });
     case "sweep": return text("cause.sweep", { time: late(cause.seconds) });
     case "connection": return text("cause.connection", { status: word("stopped", cause.status) });
+    case "doctor": return text("cause.doctor", { n: cause.count });
     default: return cause.kind;
   }
 }
@@ -85,7 +86,14 @@ function rest(health) {
     facts([
       [text("health.lag"), late(health.stream_lag_seconds)],
       [text("health.swept"), when(health.swept_at)],
+      [text("health.doctor"), checked(health.doctor)],
     ]),
     el("p", { class: "soft" }, text("health.how")),
   );
+}
+
+/** When the stage's settings were last checked, and what came of it. @param {any} doctor */
+function checked(doctor) {
+  if (!doctor) return text("health.doctor_never");
+  return el("span", {}, when(doctor.at), ` (${text("health.doctor_found", { n: doctor.wrong, m: doctor.cannot_tell })})`);
 }

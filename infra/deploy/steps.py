@@ -170,7 +170,8 @@ def doctor(run: Run) -> str:
         return "not part of this checkout"
     if run.dry:
         return "would be asked"
-    run.wrong = int(importlib.import_module("infra.deploy.doctor").run(run.place.stage, run.tell))
+    look = importlib.import_module("infra.deploy.doctor").run
+    run.wrong = int(look(run.place.stage, run.tell, root=run.place.root))
     return "something is wrong: see above" if run.wrong else "nothing is wrong"
 
 

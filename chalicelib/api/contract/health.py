@@ -22,6 +22,14 @@ class HealthCause(TypedDict):
     status: NotRequired[str]
 
 
+class Doctor(TypedDict):
+    """What `make doctor` found when it last looked at the stage's settings at AWS. A stage is checked by whoever deploys it."""
+
+    at: Instant
+    wrong: int
+    cannot_tell: int
+
+
 class Health(TypedDict):
     status: Annotated[str, one_of(["ok", "degraded"])]
     reasons: list[str]
@@ -31,6 +39,7 @@ class Health(TypedDict):
     queue_age_seconds: Annotated[dict[str, int | None], Meta(description="Null where it is not known yet")]
     stream_lag_seconds: int | None
     swept_at: Instant | None
+    doctor: Annotated[Doctor | None, Meta(description="Null where nobody has looked yet")]
 
 
 OPERATIONS = {"show": Operation("Whether everything runs, and if not, why", {200: Health})}

@@ -10,7 +10,8 @@ from chalicelib.api.routes import HOOK_METHODS
 TAG = "Hooks"
 ABOUT = """The `hook_url` of a connection: what a provider calls with a webhook or to shake hands. It takes no key: the
 provider's signature is the authentication, and an unknown connection and a bad signature look alike. Any body of any
-type up to 4 MB; some providers add up to six segments to the path. What a 2xx says is what the provider wants to hear."""
+type up to 4 MB; some providers add up to six segments to the path. What a 2xx says is what the provider wants to hear.
+`/hooks/probe` is no connection: it answers how many bytes of the body arrived and their SHA-256, and keeps nothing."""
 SUMMARIES = {
     "GET": "A handshake, or a webhook of a provider that calls with GET",
     "POST": "A webhook",

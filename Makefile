@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run demo demo-load lint test test-real check nightly bench homeserver clean
+.PHONY: run demo demo-load lint test test-real check nightly bench size homeserver clean
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
@@ -42,6 +42,10 @@ nightly: $(STAMP) $(REAL)/installed
 
 bench: $(STAMP)
 	$(BIN)/python -m bench
+
+# The functions' package: its size by what is in it, cold imports, limits. `chalice deploy` takes what this has built.
+size: $(STAMP)
+	@$(BIN)/python -m infra.package --cold
 
 # A real homeserver (242 MB, in an environment of its own): what is said in its rooms, on the customer's timeline.
 HOMESERVER := $(VENV)/homeserver

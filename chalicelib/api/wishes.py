@@ -229,6 +229,8 @@ def _subscription(given: Any, errors: Errors) -> Subscription:
     except msgspec.ValidationError as bad:
         errors.append(_error("/subscription", str(bad)))
         return Subscription()
+    for name in sorted({*(given or {})} - {*Subscription.__struct_fields__}):
+        errors.append(_error(f"/subscription/{name}", "is no field of a subscription"))
     for field, allowed in (("types", TYPES | {AUDIENCE}), ("channels", CHANNELS)):
         for number, value in enumerate(getattr(wish, field)):
             if value not in allowed:

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run demo demo-load lint test test-real check nightly bench size homeserver clean
+.PHONY: run demo demo-load lint test test-pythons test-real check nightly bench size homeserver clean
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
@@ -23,6 +23,13 @@ AT_ONCE ?= -n auto --maxprocesses 4 --dist loadgroup
 test: $(STAMP)
 	$(BIN)/python -m pytest $(AT_ONCE) -m "not nightly and not embedded"
 	$(BIN)/python -m pytest -m "embedded and not nightly"
+
+# The pure tests on every other Python that is here, in an environment of its own; one that is not here is named and left out.
+# PYTHONS names others, as commands or paths; TESTS less than all of them.
+PYTHONS ?= 3.11 3.12 3.13 3.14
+TESTS ?= tests
+test-pythons:
+	@PYTHONS="$(PYTHONS)" AT_ONCE="$(AT_ONCE)" .ci/pythons $(TESTS)
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run demo demo-load deploy package rollback destroy doctor lint test test-real check nightly bench homeserver clean
+.PHONY: run demo demo-load deploy package rollback destroy doctor lint test test-pythons test-real check nightly bench size homeserver clean
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
@@ -46,6 +46,13 @@ test: $(STAMP)
 	$(BIN)/python -m pytest $(AT_ONCE) -m "not nightly and not embedded"
 	$(BIN)/python -m pytest -m "embedded and not nightly"
 
+# The pure tests on every other Python that is here, in an environment of its own; one that is not here is named and left out.
+# PYTHONS names others, as commands or paths; TESTS less than all of them.
+PYTHONS ?= 3.11 3.12 3.13 3.14
+TESTS ?= tests
+test-pythons:
+	@PYTHONS="$(PYTHONS)" AT_ONCE="$(AT_ONCE)" .ci/pythons $(TESTS)
+
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -64,6 +71,10 @@ nightly: $(STAMP) $(REAL)/installed
 
 bench: $(STAMP)
 	$(BIN)/python -m bench
+
+# The functions' package: its size by what is in it, cold imports, limits. `chalice deploy` takes what this has built.
+size: $(STAMP)
+	@$(BIN)/python -m infra.package --cold
 
 # A real homeserver (242 MB, in an environment of its own): what is said in its rooms, on the customer's timeline.
 HOMESERVER := $(VENV)/homeserver

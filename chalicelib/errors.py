@@ -23,6 +23,7 @@ HubError
 │   ├── Unauthorized            connection paused, nothing dropped
 │   └── Gone                    410: connection disabled
 ├── Busy                        worker: another worker holds the lease; back to the queue at once
+├── NewerVersion                worker: written by a newer version of the hub; waits in the queue until that runs here
 ├── StorageUnavailable          AWS answered with an error: the message waits in the queue, it never parks
 └── SettingsInvalid             refuse to start, naming the setting
 
@@ -176,6 +177,10 @@ class Gone(DeliveryFailed):
 
 class Busy(HubError):
     """Somebody else holds the lease; try again within seconds."""
+
+
+class NewerVersion(HubError):
+    """A newer version of the hub wrote this, while both run or before somebody went back: it is not ours to judge."""
 
 
 class StorageUnavailable(HubError):

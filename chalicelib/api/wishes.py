@@ -34,6 +34,14 @@ PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+Asked = msgspec.defstruct(
+    "Asked",
+    [(field.name, field.type, field.default) for field in msgspec.structs.fields(Subscription)],
+    forbid_unknown_fields=True,
+)
+"""A subscription as somebody asks for it: a field that we do not know is his mistake, and not a newer version's."""
+
+
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     name: str
@@ -225,10 +233,11 @@ def _scope_complaint(kind: str, hits: int) -> str:
 
 def _subscription(given: Any, errors: Errors) -> Subscription:
     try:
-        wish = Subscription() if given is None else msgspec.convert(given, Subscription)
+        asked = Asked() if given is None else msgspec.convert(given, Asked)
     except msgspec.ValidationError as bad:
         errors.append(_error("/subscription", str(bad)))
         return Subscription()
+    wish = msgspec.convert(msgspec.to_builtins(asked), Subscription)
     for field, allowed in (("types", TYPES | {AUDIENCE}), ("channels", CHANNELS)):
         for number, value in enumerate(getattr(wish, field)):
             if value not in allowed:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from chalicelib import destinations, telemetry
-from chalicelib.errors import Busy, Delayed, DeliveryFailed, Gone, Paced, Rejected, Unauthorized, Unknown
+from chalicelib.errors import Busy, Delayed, DeliveryFailed, Gone, NewerVersion, Paced, Rejected, Unauthorized, Unknown
 from chalicelib.fanout import feed, messages, outward, prints, shown
 from chalicelib.fanout.audiences import Known
 from chalicelib.fanout.plan import PersonOf
@@ -123,10 +123,14 @@ def deliver(office: Office, duty: Duty, *, tried: bool, down: float = 0.0, crowd
     `tried`: this message was received before, so an attempt may have died half-way. `down`: seconds for
     which this destination is left alone, because it does not answer; the duty is put off without an attempt.
     `crowded`: it is slow, and enough workers are there; so too.
-    Raises Busy and StorageUnavailable: the message is taken again.
+    Raises Busy, NewerVersion and StorageUnavailable: the message is taken again.
     """
+    if not deliveries.known(duty):
+        raise NewerVersion(f"deliveries of the kind {duty.kind}")
     duty, found = _found(office.table, duty)
     row = live(found.get(duty.key))
+    if not deliveries.known(duty, row):
+        raise NewerVersion("the state of a delivery")
     connection = office.connection(duty.connection)
     if connection is None or connection.provider not in destinations.slugs():
         return "dropped"

@@ -12,8 +12,8 @@ DELETED = "deleted"
 """The reason of a disabled connection that somebody deleted."""
 
 
-class Subscription(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Which events a destination gets. Empty `types` or `channels` mean all."""
+class Subscription(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which events a destination gets. Empty `types` or `channels` mean all. Fields of a newer version are read over."""
 
     types: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()

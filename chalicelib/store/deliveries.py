@@ -27,6 +27,7 @@ MESSAGE = "message."
 """Kinds that begin so are messages by rule, which may have to wait for their moment; the rest is the rule's id."""
 SKIPPED = "skipped"
 """Of a message by rule that need not, or must not, be sent."""
+STATES = frozenset({DELIVERED, DELAYED, PARKED, HELD, CLAIMED, SKIPPED})
 OPEN = ("HELD", "PARK")
 """Indexes of what nobody attempts by itself, in the order in which a redrive empties them."""
 SHARDS = 8
@@ -69,6 +70,12 @@ class Duty(msgspec.Struct, frozen=True, rename={"connection": "c", "kind": "k", 
     @property
     def message(self) -> tuple[str, str]:
         return msgspec.json.encode(self).decode(), self.connection
+
+
+def known(duty: Duty, row: Item | None = None) -> bool:
+    """Whether this version knows such a duty, and the state that its row is in."""
+    kinds = duty.kind in (ACTIVITY, CONTACT, MOVE) or duty.kind.startswith((AUDIENCE, MESSAGE))
+    return kinds and (row is None or row["st"] in STATES)
 
 
 def of_customer(kind: str) -> bool:

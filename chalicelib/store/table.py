@@ -44,6 +44,7 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   last look of the doctor ORG           DOCTOR            at wrong unsure fine
   stats of an hour        STAT#d        c#hh              in out talk (packed tallies)
   counted so far          ORG           counted           until night (before which all hours, all days were)
+  migrations              ORG           migrations        done
   organisation            ORG           settings          own roles blocked region ver
   rules                   ORG           rules             b ver
   audiences               ORG           audiences         b ver

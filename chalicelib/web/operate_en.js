@@ -173,6 +173,7 @@ export default {
   "job_kind.erase": "Erasure of a customer",
   "job_kind.export": "Demand for a customer's data",
   "job_kind.history": "History of somebody who became known",
+  "job_kind.migrate": "Items rewritten in a new layout",
   "job_kind.moves": "Entries moved to the right record",
   "job_kind.plan": "A change that failed, once more",
   "job_kind.reapply": "Number that changed hands",

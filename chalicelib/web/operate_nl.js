@@ -173,6 +173,7 @@ export default {
   "job_kind.erase": "Klant wissen",
   "job_kind.export": "Verzoek om gegevens van een klant",
   "job_kind.history": "Geschiedenis van iemand die bekend werd",
+  "job_kind.migrate": "Gegevens in een nieuwe vorm gezet",
   "job_kind.moves": "Regels naar het juiste record verplaatst",
   "job_kind.plan": "Een mislukte wijziging, opnieuw",
   "job_kind.reapply": "Nummer dat van eigenaar wisselde",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib import telemetry
-from chalicelib.errors import Busy, FetchDelayed, HubError, StorageUnavailable
+from chalicelib.errors import Busy, FetchDelayed, HubError, NewerVersion, StorageUnavailable
 from chalicelib.store import pulse, queues
 from chalicelib.store.table import DynamoTable
 
@@ -21,7 +21,7 @@ Work = Callable[[Record], object]
 Park = Callable[[Record, str], object]
 PARK_AT = 5
 """Receives after which an unforeseen error of our own parks the message."""
-WAITS = (Busy, FetchDelayed, StorageUnavailable)
+WAITS = (Busy, FetchDelayed, NewerVersion, StorageUnavailable)
 """Time mends these: they wait in the queue and never park."""
 LONGEST_WAIT = 300
 

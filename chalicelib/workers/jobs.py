@@ -16,6 +16,7 @@ alert     the owner is told of a connection        params: connection, name, sta
 rest      the events of a large batch after its first slice    params: receipt
 reapply   events that a late boundary divides       params: identity, at
 block     identities on the organisation's lists, or off them       params: on, off, at, by
+migrate   items of a former layout into the one of now    params: name
 recount   stats of some hours, from what lies in the table    params: connections, spans, mark, so_far, late
 audience, audience_export    as workers/audiences.py has them
 """
@@ -27,6 +28,7 @@ from collections.abc import Callable
 from chalicelib import telemetry
 from chalicelib.context import decisions, resolve
 from chalicelib.context.record import rules_of
+from chalicelib.errors import NewerVersion
 from chalicelib.fanout.plan import Planned
 from chalicelib.ingest import arrival as arrivals
 from chalicelib.ingest.missed import CATCH_UP
@@ -35,7 +37,19 @@ from chalicelib.model.identity import parse
 from chalicelib.store import connections, deliveries, jobs, organisation, queues, receipts
 from chalicelib.store.jobs import Job, Turn
 from chalicelib.store.table import DynamoTable, Put, Table
-from chalicelib.workers import alert, audiences, context, erase, fanout, missed, reapply, reconcile, redact, stats
+from chalicelib.workers import (
+    alert,
+    audiences,
+    context,
+    erase,
+    fanout,
+    migrate,
+    missed,
+    reapply,
+    reconcile,
+    redact,
+    stats,
+)
 from chalicelib.workers.batch import Batch, Record
 from chalicelib.workers.context import SLICE, take_arrival
 
@@ -59,6 +73,8 @@ def run(table: Table, job_id: str) -> None:
         context.park(table, job_id, "no such job")
     if job is None or job.status != jobs.RUNNING:
         return
+    if job.kind not in KINDS:
+        raise NewerVersion(f"jobs of the kind {job.kind}")
     jobs.turn(table, job, KINDS[job.kind](table, job))
 
 
@@ -213,6 +229,7 @@ KINDS: dict[str, Callable[[Table, Job], Turn]] = {
     "redact": redact.run,
     "export": _export,
     stats.RECOUNT: stats.run,
+    migrate.MIGRATE: migrate.run,
     audiences.WALK: audiences.walk,
     audiences.EXPORT: audiences.export,
 }

@@ -20,7 +20,7 @@ from chalicelib.settings import settings
 from chalicelib.store import connections, deliveries, jobs, pulse, queues, secrets
 from chalicelib.store.deliveries import Attempt, Duty
 from chalicelib.store.table import ABSENT, DynamoTable, Item, Put, Table, equal, live, now_seconds
-from chalicelib.workers import context, gauges, missed, reconcile, stats
+from chalicelib.workers import context, gauges, migrate, missed, reconcile, stats
 
 DEAD = "received a hundred times without success"
 ROUNDS = 10
@@ -40,6 +40,7 @@ def take() -> None:
     everyone = connections.everyone(table)
     renewed, asked = _renew_all(table, everyone), missed.start_due(table, everyone)
     compared = reconcile.start_due(table, everyone) + stats.start_due(table, everyone)
+    migrate.start_due(table)
     pulse.beat(table)
     if sent or buried or renewed or asked or compared:
         done = {"retries": sent, "dead_letters": buried, "renewals": renewed, "catch_ups": asked, "passes": compared}
@@ -71,6 +72,9 @@ def _bury_delivery(table: Table, body: str) -> None:
         duty = msgspec.json.decode(body, type=Duty)
     except msgspec.DecodeError:
         context.park(table, body, DEAD)
+        return
+    if not deliveries.known(duty):
+        context.park(table, body, "written by a newer version of the hub, which did not come")
         return
     now = instants.now()
     deliveries.parked(table, duty, Attempt(1, now, now, reason=DEAD))

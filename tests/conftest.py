@@ -26,7 +26,7 @@ STATE = re.compile(r"_[a-z]\w*\Z")
 LARGE = ("test_source_conformance.py", "test_source_fuzz.py", "test_official_sdks.py")
 """Files of thousands of pure cases, which need not stay together."""
 PARTS = 6
-EMBEDDED = {"hub", "embedded_aws", "live_stage"}
+EMBEDDED = {"hub", "own_hub", "embedded_aws", "live_stage"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -105,16 +105,25 @@ def live_stage(embedded_aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> It
     forget()
 
 
+HUB_ENV = {
+    "": {
+        "DRAAD_ALLOW_PRIVATE_DESTINATIONS": "1",
+        "DRAAD_SWEEP_SECONDS": "2",
+        "DRAAD_ERASE_SETTLE_SECONDS": "2",
+        "DRAAD_POLL_SECONDS": "3",
+    }
+}
+
+
 @pytest.fixture(scope="session")
 def hub() -> Iterator[Hub]:
     """A whole running hub. A message whose worker was killed comes back after 30 s; an open page asks every 3 s."""
-    extra = {
-        "": {
-            "DRAAD_ALLOW_PRIVATE_DESTINATIONS": "1",
-            "DRAAD_SWEEP_SECONDS": "2",
-            "DRAAD_ERASE_SETTLE_SECONDS": "2",
-            "DRAAD_POLL_SECONDS": "3",
-        }
-    }
-    with Hub(env=extra, visibility_seconds=30) as running:
+    with Hub(env=HUB_ENV, visibility_seconds=30) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def own_hub() -> Iterator[Hub]:
+    """For one file alone: where documented commands erase people that the commands of other pages know."""
+    with Hub(env=HUB_ENV, visibility_seconds=30) as running:
         yield running

@@ -49,6 +49,11 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
     assert written == [OK, FAILED, USAGE, UNREACHABLE, INTERRUPTED, NOBODY_READS]
 
 
+@pytest.fixture(scope="module")
+def hub(own_hub: Hub) -> Hub:
+    return own_hub
+
+
 @pytest.mark.embedded
 def test_the_page_runs_as_written(hub: Hub, tmp_path: Path) -> None:
     script = "".join(block for _, block in BLOCKS)

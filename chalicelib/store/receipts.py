@@ -199,9 +199,9 @@ def of_day(table: Table, connection: str, day: str, *, since: str = "", before: 
 
 def between(table: Table, connection: str, day: str, since: str, until: str, limit: int, after: str = "") -> Page:
     """Receipts of one connection and day within a range, oldest first; both ends inclusive. `after`: the sort key
-    with which a page before ended."""
+    with which a page before ended. Those that were blanked for somebody's erasure are left out: nothing is in them."""
     page = table.query(f"I#{connection}#{day}", after=after or since[:-1], before=f"{until}{LAST}", limit=limit)
-    return Page([item for item in page.items if since <= item["sk"]], page.next)
+    return Page([item for item in page.items if since <= item["sk"] and item["vd"] != ERASED], page.next)
 
 
 def newest(table: Table, connection: str, days: int = 2) -> str:

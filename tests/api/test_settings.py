@@ -179,6 +179,19 @@ def test_a_replayed_range_tells_what_it_did(api: Api) -> None:
     assert [each["verdict"] for each in api.get("/v1/receipts", verdict="duplicate")["receipts"]] == ["duplicate"]
 
 
+def test_a_replayed_range_leaves_out_what_was_blanked_for_an_erasure(api: Api) -> None:
+    shop = api.connect()["id"]
+    api.record(shop, *(event(number, NOW, person("email", f"jan{number}@example.nl")) for number in range(3)))
+    [found] = api.get("/v1/customers", identity="email:jan1@example.nl")["customers"]
+    api.call("POST", f"/v1/customers/{found['id']}/erase", 202, {"reason": "asked"})
+    api.work()
+    job = api.call("POST", "/v1/receipts/replay", 202, {"connection": shop, "since": "2026-01-01"})
+    assert job["total"] in (2, None)
+    api.work()
+    shown = api.get(f"/v1/jobs/{job['job']}")
+    assert (shown["status"], shown["done"], shown["errors"]) == ("done", 2, [])
+
+
 def test_a_job_is_shown_to_whoever_may_start_such_a_one(api: Api) -> None:
     replayed, erased = jobs.start(api.table, "replay", {}), jobs.start(api.table, "erase", {})
     statuses = {

@@ -62,6 +62,11 @@ def receiver(hub: Hub) -> str:
     return str(made.json()["id"])
 
 
+@pytest.fixture(scope="module")
+def hub(own_hub: Hub) -> Hub:
+    return own_hub
+
+
 @pytest.mark.embedded
 def test_the_commands_run_as_written(hub: Hub, tmp_path: Path) -> None:
     seeded = {"HUB": hub.url, "KEY": hub.admin_key, "KEPT": str(tmp_path / "kept.sh"), "DESTINATION": receiver(hub)}

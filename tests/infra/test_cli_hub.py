@@ -117,6 +117,11 @@ def mapping(folder: Path) -> str:
     return str(path)
 
 
+@pytest.fixture(scope="module")
+def hub(own_hub: Hub) -> Hub:
+    return own_hub
+
+
 @pytest.fixture
 def program(hub: Hub) -> Iterator[Program]:
     yield Program(hub)
@@ -150,7 +155,10 @@ def test_an_integrator_gets_from_nothing_to_an_erased_customer(hub: Hub, program
 
 def tailed(hub: Hub, program: Program, hook: str) -> str:
     """Three webhooks, one of them after an outage; the id of the first one's receipt."""
-    with lines_of(program.start("receipts", "tail", "-f", "--json", "--every", "0.5")) as (out, err):
+    with lines_of(program.start("receipts", "tail", "-f", "--connection", "till chat", "--json", "--every", "0.5")) as (
+        out,
+        err,
+    ):
         assert json.loads(out.get(timeout=30))["test"] is True
         assert drive.generic(hook, said(1), SECRET).go() == 200
         first = json.loads(out.get(timeout=30))

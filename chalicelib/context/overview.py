@@ -18,6 +18,8 @@ NEWEST = 50
 TALK = frozenset({"message", "email", "call", "fax", "ticket", "note"})
 """Types that make a conversation rather than a fact about an order."""
 ANSWERS = frozenset({"message", "email", "call", "fax"})
+IN_VAIN = frozenset({"no-answer", "busy", "failed", "canceled"})
+"""States of a call in which nobody spoke."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,9 @@ def asks(event: Event, entries: Sequence[Entry]) -> bool:
 
 
 def answers(event: Event) -> bool:
-    """Whether an agent said something to the customer."""
-    return event.actor == "agent" and event.direction == "out" and event.type in ANSWERS
+    """Whether an agent said something to the customer; a call in vain said nothing."""
+    said = event.actor == "agent" and event.direction == "out" and event.type in ANSWERS
+    return said and not (event.type == "call" and event.details.get("status") in IN_VAIN)
 
 
 def open_question(entries: Sequence[Entry]) -> Event | None:
@@ -142,7 +145,8 @@ def _conversation(id: str, here: Sequence[Entry]) -> dict[str, Any]:
 def question(event: Event | None) -> dict[str, Any] | None:
     if event is None:
         return None
-    return {"event": event.id, "at": event.occurred_at, "channel": event.channel, "text": event.text}
+    about = {"event": event.id, "at": event.occurred_at, "type": event.type, "channel": event.channel}
+    return {**about, "text": event.text, "sensitive": event.sensitive}
 
 
 def preferred_channel(entries: Sequence[Entry], explicit: str = "") -> str:

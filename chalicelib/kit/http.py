@@ -127,7 +127,8 @@ class Http:
     pace: Callable[[], None] | None = None
     """Called before each request; raises Delayed where we have asked enough for now."""
     watched: Callable[[float, int], None] | None = None
-    """Told the seconds that each request took, and its status; 0 where none came."""
+    """Told the seconds that each request took, and its status; 0 where none came. Not of one that we refused to make:
+    that says nothing of the system."""
 
     def request(
         self,
@@ -158,18 +159,18 @@ class Http:
         raise self.failure(reply)
 
     def _watched(self, sent: tuple[str, str, bytes], headers: dict[str, str]) -> Reply:
-        begun, status = time.monotonic(), 0
+        begun = time.monotonic()
         method, url, payload = sent
         try:
             reply = self._exchange(method, url, headers, payload)
-            status = reply.status
-            return reply
         except DeliveryFailed as failed:
             failed.request = outline(*sent, self._sensitive())
+            if self.watched and isinstance(failed, Delayed):
+                self.watched(time.monotonic() - begun, 0)
             raise
-        finally:
-            if self.watched:
-                self.watched(time.monotonic() - begun, status)
+        if self.watched:
+            self.watched(time.monotonic() - begun, reply.status)
+        return reply
 
     def failure(
         self, reply: Reply, kind: type[DeliveryFailed] | None = None, why: str = "", after: float | None = None

@@ -29,22 +29,24 @@ export function badges(customer) {
 /**
  * @param {any} customer @param {any} sync @param {import("./tools.js").Tools} tools
  * @param {{name: (conversation: string) => string, choose: (conversation: string) => void}} threads
+ * @param {{event: string}[]} asked what nobody answered
  */
-export function panels(customer, sync, tools, threads) {
+export function panels(customer, sync, tools, threads, asked) {
+  const open = new Set(asked.map((each) => each.event));
   const talks = customer.conversations.slice(0, MOST_TALKS);
   return [
     customer.anonymous ? el("p", { class: "hint" }, text("anonymous.meaning")) : null,
     panel("conflicts", text("conflicts"), customer.conflicts.map((/** @type {any} */ each) => conflict(each, tools)), text("conflicts.meaning"), "bad"),
     panel("candidates", text("candidates"), customer.candidates.map((/** @type {any} */ each) => candidate(each, tools)), text("candidates.meaning"), "warn"),
-    panel("conversations", text("conversations"), talks.map((/** @type {any} */ each) => talk(each, tools, threads)), ""),
+    panel("conversations", text("conversations"), talks.map((/** @type {any} */ each) => talk(each, tools, threads, open.has(each.open_question?.event))), ""),
     sync ? systems(sync.destinations) : el("p", { class: "hint" }, text("sync.unknown")),
     panel("identities", text("identities"), [...customer.identities].sort(surestFirst).map((each) => identity(each, tools)), text("identities.meaning")),
     tools.may("agent") ? panel("decisions", text("decisions"), customer.decisions.map((/** @type {any} */ each) => decision(each, tools)), text("decisions.meaning")) : null,
   ];
 }
 
-/** One conversation, over whatever channels it went. @param {any} each @param {import("./tools.js").Tools} tools @param {any} threads */
-function talk(each, tools, threads) {
+/** One conversation, over whatever channels it went. @param {any} each @param {import("./tools.js").Tools} tools @param {any} threads @param {boolean} open */
+function talk(each, tools, threads, open) {
   const over = [each.switches[0]?.from ?? each.channel, ...each.switches.map((/** @type {any} */ moved) => moved.to)];
   const way = over.flatMap((channel, at) => [at ? el("span", { class: "soft", "aria-hidden": "true" }, "→") : null, icon(channel)]);
   const said = el("span", { class: "unseen" }, over.map((channel) => word("channel", channel)).join(", "));
@@ -53,7 +55,7 @@ function talk(each, tools, threads) {
     "li",
     { class: "talk" },
     el("p", { class: "over" }, way, said, el("span", { class: "soft" }, ago(each.last_at))),
-    el("p", {}, el("button", { ...attributes, click: () => threads.choose(each.id) }, threads.name(each.id)), each.open_question ? el("span", { class: "tag warn" }, text("unanswered")) : null),
+    el("p", {}, el("button", { ...attributes, click: () => threads.choose(each.id) }, threads.name(each.id)), open ? el("span", { class: "tag warn" }, text("unanswered")) : null),
     tools.handover(each),
   );
 }

@@ -6,39 +6,29 @@ import { text, word } from "./texts.js";
 
 /** @typedef {import("./history.js").Entry} Entry */
 
-const SAID = ["message", "email", "fax"];
-const NUMBER = /^\s*\d{1,3}([.,]\d)?\s*$/;
-const WEEK = 7 * 86_400_000;
+const SPOKEN = ["completed", "transferred"];
 
-/** Whether it only brought a handover token, or rates what a survey asked. @param {Entry} entry @param {Entry[]} entries */
-function asksNothing(entry, entries) {
-  if (entry.refs.some((/** @type {string} */ ref) => ref.startsWith("token:"))) return true;
-  const at = Date.parse(entry.occurred_at);
-  const asked = (/** @type {Entry} */ each) =>
-    each.type === "satisfaction" && each.direction === "out" && each.address === entry.address &&
-    Date.parse(each.occurred_at) < at && at - Date.parse(each.occurred_at) <= WEEK;
-  return NUMBER.test(entry.text) && entries.some(asked);
-}
+/** @typedef {{event: string, at: string, type: string, channel: string, text: string, sensitive: boolean}} Question */
 
-/** The customer's newest words that nobody answered, in writing or by phone. @param {Entry[]} entries newest first */
-export function unanswered(entries) {
-  for (const entry of entries) {
-    if (entry.type === "call" || (entry.direction === "out" && entry.actor !== "system")) return null;
-    const said = SAID.includes(entry.type) && entry.direction === "in" && entry.actor === "customer" && entry.text.trim();
-    if (said && !asksNothing(entry, entries)) return entry;
-  }
-  return null;
+/**
+ * What he asked and nobody answered where he asked it, nor talked over with him by phone since. Newest first: the one
+ * the glance shows and the conversations that are marked come from here, so they cannot contradict each other.
+ * @param {any} customer @param {Entry[]} entries newest first @returns {Question[]}
+ */
+export function unanswered(customer, entries) {
+  const spoken = entries.find((each) => each.type === "call" && SPOKEN.includes(each.details?.status))?.occurred_at ?? "";
+  const asked = [customer, ...customer.conversations].flatMap((/** @type {any} */ each) => each.open_question ?? []);
+  return asked.filter((each) => each.at > spoken).sort((a, b) => (a.at < b.at ? 1 : -1));
 }
 
 /** @param {Entry[]} entries newest first */
 export const lastContact = (entries) => entries.find((each) => each.actor === "customer" && each.direction === "in") ?? null;
 
 /** @param {any} customer @param {Entry[]} entries @returns {HTMLElement[]} */
-export function facts(customer, entries) {
+export function facts(customer, entries, [open]) {
   const last = lastContact(entries);
-  const open = unanswered(entries);
   return [
-    fact(text("last"), last ? [icon(last.channel), `${word("channel", last.channel)}, `, when(last)] : text("last.none")),
+    fact(text("last"), last ? [icon(last.channel), `${word("channel", last.channel)}, `, when(last.occurred_at)] : text("last.none")),
     fact(text("unanswered"), open ? question(open) : [icon("ok"), text("answer.none")], open ? "open" : ""),
     ...preferred(customer),
     ...satisfied(customer),
@@ -50,15 +40,15 @@ function fact(name, value, mark = "") {
   return el("div", { class: `fact ${mark}` }, el("dt", {}, name), el("dd", {}, value));
 }
 
-/** @param {Entry} entry */
-function when(entry) {
-  return el("time", { datetime: entry.occurred_at, title: moment(entry.occurred_at) }, ago(entry.occurred_at));
+/** @param {string} at */
+function when(at) {
+  return el("time", { datetime: at, title: moment(at) }, ago(at));
 }
 
-/** @param {Entry} entry */
-function question(entry) {
-  const said = entry.sensitive ? word("type", entry.type) : entry.text;
-  return [el("q", { dir: "auto" }, said), el("span", { class: "soft" }, icon(entry.channel), word("channel", entry.channel), ", ", when(entry))];
+/** @param {Question} asked */
+function question({ sensitive, type, text: said, channel, at }) {
+  const shown = sensitive ? word("type", type) : said;
+  return [el("q", { dir: "auto" }, shown), el("span", { class: "soft" }, icon(channel), word("channel", channel), ", ", when(at))];
 }
 
 /** @param {any} customer */

@@ -55,7 +55,6 @@ from chalicelib.workers.context import SLICE, take_arrival
 
 PAGE = 25
 RECEIPT_TRIES = 60
-END = "\U0010ffff"
 
 
 def take(records: list[Record]) -> None:
@@ -165,7 +164,11 @@ def redrive(table: Table, key: tuple[str, str]) -> bool:
 def _history(table: Table, job: Job) -> Turn:
     node = str(job.params["node"])
     found = table.query(
-        f"N#{node}", begins="" if job.cursor else "E#", after=job.cursor, before=job.cursor and f"E#{END}", limit=PAGE
+        f"N#{node}",
+        begins="" if job.cursor else "E#",
+        after=job.cursor,
+        before=job.cursor and f"E#{receipts.LAST}",
+        limit=PAGE,
     )
     planner, planned = fanout.planner_of(table), Planned()
     for item in found.items:

@@ -57,6 +57,14 @@ def test_the_newest_thing_asked_is_open_until_an_agent_answers() -> None:
     assert question_of(answered(1), said(2, "webchat", "Nog iets")) == "Nog iets"
 
 
+def test_an_agent_who_phones_in_vain_answers_nothing() -> None:
+    for state in ("no-answer", "busy", "failed", "canceled"):
+        vain = said(2, "voice", "", type="call", direction="out", actor="agent", details={"status": state})
+        assert question_of(said(1, "webchat", "Is er maat 41?"), vain) == "Is er maat 41?"
+    spoke = said(2, "voice", "", type="call", direction="out", actor="agent", details={"status": "completed"})
+    assert question_of(said(1, "webchat", "Is er maat 41?"), spoke) == ""
+
+
 def test_tokens_answers_and_what_bots_and_systems_say_are_no_question() -> None:
     first = said(1, "webchat", "Is de trui ook afgeprijsd?")
     token = said(2, "whatsapp", "Verder via WhatsApp [H:abcd]", refs=(Ref("token", "abcd"),))

@@ -189,7 +189,7 @@ def play(stage: Stage, hub: Hub, first: int, permutations: int) -> None:
         assert all(sent.pop(place).go() in (200, 204) for place in (LETTER, 0))
         doubled = [each for each in sent for _ in range(rng.choice((1, 1, 2)))]
         queue += rng.sample(doubled, len(doubled))
-    eventually(lambda: all(stage.are_known(k, *pair) for k, pair in records.items()))
+    eventually(lambda: all(stage.are_known(k, *pair) for k, pair in records.items()), 60 + 4 * permutations)
     for k, pair in records.items():
         stage.merged_there(*pair)
         with stage.world.crm.lock:  # what its webhooks tell of, late as they come, is so over there

@@ -438,3 +438,18 @@ def test_a_failure_tells_what_was_asked_and_no_value_of_it(echo: Echo) -> None:
     assert failure(client.request, "PUT", "/blob", body=b"\xff\x00Jan").request == "PUT /blob"
     away = failure(http(echo, base_url="http://127.0.0.1:9").request, "GET", "/gone")
     assert isinstance(away, Delayed) and away.request == "GET /gone"
+
+
+def test_what_a_request_told_of_the_system_and_that_one_we_refused_to_make_tells_nothing(echo: Echo) -> None:
+    told: list[int] = []
+    watched = {"watched": lambda seconds, status: told.append(status)}
+    http(echo, **watched).request("POST")
+    for mode, options in (("drop", {}), ("status", {"status": 503})):
+        echo.behave(mode, **options)
+        failure(http(echo, **watched).request, "POST", "/x", json={})
+        echo.behave()
+    assert told == [200, 0, 503]
+    for base_url, private in (("ftp://example.nl", True), (echo.url, False)):
+        refused = Http(base_url, allow_private=private, watched=watched["watched"])
+        assert isinstance(failure(refused.request, "POST"), Rejected)
+    assert told == [200, 0, 503], "a forbidden address is no system that is down"

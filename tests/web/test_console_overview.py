@@ -25,6 +25,11 @@ FAXES, DAYS = 12, 6
 
 
 @pytest.fixture(scope="module")
+def hub(own_hub: Hub) -> Hub:
+    return own_hub
+
+
+@pytest.fixture(scope="module")
 def world(hub: Hub) -> Iterator[World]:
     """The sweater's story, a dozen faxes, and a partner that refuses what it is told."""
     with story.connected(Integrator(hub.url, hub.admin_key)) as made:

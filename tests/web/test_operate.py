@@ -47,6 +47,11 @@ WAIT_MS = 20_000
 
 
 @pytest.fixture(scope="module")
+def hub(own_hub: Hub) -> Hub:
+    return own_hub
+
+
+@pytest.fixture(scope="module")
 def world(hub: Hub) -> Iterator[World]:
     with story.connected(Integrator(hub.url, hub.admin_key)) as made:
         sender = {"account_sid": "AC00000000000000000000000000000001", "from_number": "+31201112233"}

@@ -110,8 +110,10 @@ class OpenQuestion(TypedDict):
 
     event: str
     at: Instant
+    type: EventType
     channel: Channel
     text: str
+    sensitive: bool
 
 
 ChannelSwitch = TypedDict("ChannelSwitch", {"at": Instant, "from": Channel, "to": Channel, "by": str})

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from infra.deploy import environment, release
 from infra.deploy.errors import DeployFailed
 from infra.deploy.place import API, FUNCTIONS, Place, Tell, child_env
+from infra.package import build
+from infra.package.errors import PackageFailed
 
 RUN = "import sys; from chalice.cli import main; sys.exit(main())"
 LAST = 15
@@ -35,6 +37,15 @@ def chalice(place: Place, words: list[str], tell: Tell) -> None:
         )
 
 
+def pack(place: Place, tell: Tell) -> None:
+    """The archive without what no function imports, where Chalice looks for one before it builds its own. Raises
+    DeployFailed."""
+    try:
+        build.build(place.root, tell)
+    except PackageFailed as failed:
+        raise DeployFailed(f"{failed} Then run again.") from failed
+
+
 def codes(place: Place) -> dict[str, str]:
     """Function → digest of its code, as Lambda says; only of those that are there."""
     client = place.client("lambda")
@@ -59,6 +70,7 @@ def up_to_date(found: Mapping[str, str], newest: release.Release | None, fingerp
 
 def bring(place: Place, tell: Tell) -> str:
     """Deploy, and wait until Lambda has taken each function. The digest of the code."""
+    pack(place, tell)
     chalice(place, ["deploy", "--stage", place.stage], tell)
     waiter = place.client("lambda").get_waiter("function_updated_v2")
     for name in FUNCTIONS:

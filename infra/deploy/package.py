@@ -38,6 +38,7 @@ def bring(place: Place, tell: Tell) -> str:
     folder.mkdir(parents=True)
     merge = folder / "merge.json"
     merge.write_text(json.dumps(merge_template(place.stage), indent=2), "utf-8")
+    functions.pack(place, tell)
     functions.chalice(place, ["package", "--stage", place.stage, "--merge-template", str(merge), str(folder)], tell)
     return f"{folder.relative_to(place.root)}/sam.json"
 

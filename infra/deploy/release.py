@@ -19,6 +19,7 @@ from typing import Any
 from chalicelib.model import instants
 from infra.deploy import environment
 from infra.deploy.place import Place
+from infra.package import trim
 
 Release = dict[str, Any]
 KEPT = 20
@@ -71,7 +72,7 @@ def fingerprint(place: Place, config: environment.Config) -> str:
     own = {name: value for name, value in config.items() if name != "stages"}
     stage = config.get("stages", {}).get(place.stage, {})
     python = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    about = [place.account, place.region, place.stage, own, stage, python, version("chalice")]
+    about = [place.account, place.region, place.stage, own, stage, python, version("chalice"), trim.MARK.decode()]
     whole.update(json.dumps(about, sort_keys=True).encode())
     for path in _files(place.root, [own, stage]):
         content = path.read_bytes()

@@ -18,6 +18,7 @@ NEWEST = 50
 TALK = frozenset({"message", "email", "call", "fax", "ticket", "note"})
 """Types that make a conversation rather than a fact about an order."""
 ANSWERS = frozenset({"message", "email", "call", "fax"})
+ASKS = ANSWERS | {"ticket"}
 IN_VAIN = frozenset({"no-answer", "busy", "failed", "canceled"})
 """States of a call in which nobody spoke."""
 
@@ -47,7 +48,7 @@ def is_answer(event: Event, entries: Sequence[Entry]) -> bool:
 
 def asks(event: Event, entries: Sequence[Entry]) -> bool:
     """Whether this is something that a customer said and nobody need take for a token or an answer."""
-    said = event.direction == "in" and event.actor == "customer" and event.type in ANSWERS and bool(event.text.strip())
+    said = event.direction == "in" and event.actor == "customer" and event.type in ASKS and bool(event.text.strip())
     return said and not any(ref.kind == "token" for ref in event.refs) and not is_answer(event, entries)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from chalicelib.context import overview, resolve, satisfaction, timeline
 from chalicelib.context.conversations import CONVERSATIONS
-from chalicelib.context.overview import ANSWERS, Entry
+from chalicelib.context.overview import ANSWERS, ASKS, Entry
 from chalicelib.context.timeline import Wanted
 from chalicelib.model import instants, tally
 from chalicelib.model.event import Event
@@ -19,7 +19,7 @@ from chalicelib.store import events
 from chalicelib.store.receipts import Produced
 from chalicelib.store.table import Item, Table, live
 
-SHOWN = (*sorted(ANSWERS), "satisfaction")
+SHOWN = (*sorted(ASKS), "satisfaction")
 """Types that are read: a number is an answer to a survey only where that is seen."""
 LOOKED_BACK = 200
 """Entries of a conversation that are looked at. Where an older part of it goes on, that counts as new."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.context import fields, overview, satisfaction
+from chalicelib.context import fields, overview, satisfaction, talk
 from chalicelib.context.overview import Entry
 from chalicelib.model.customer import Field
 from chalicelib.model.event import Event, Ref
@@ -55,6 +55,15 @@ def test_the_newest_thing_asked_is_open_until_an_agent_answers() -> None:
     assert question_of(said(1, "webchat"), answered(2)) == ""
     assert question_of(said(1, "webchat"), answered(2), said(3, "sms", "En nu?")) == "En nu?"
     assert question_of(answered(1), said(2, "webchat", "Nog iets")) == "Nog iets"
+
+
+def test_a_ticket_of_the_customer_asks_and_one_that_an_agent_changed_does_not() -> None:
+    ticket = said(1, "desk", "Mijn trui is te klein", type="ticket")
+    assert question_of(ticket) == "Mijn trui is te klein"
+    assert question_of(ticket, said(2, "desk", "", type="ticket", direction="internal", actor="agent")) != ""
+    assert question_of(ticket, answered(2, "email", type="email")) == ""
+    waits = talk.first_answers([ticket, answered(2, "email", type="email")])
+    assert [seconds for _, seconds in waits] == [86_400]
 
 
 def test_an_agent_who_phones_in_vain_answers_nothing() -> None:

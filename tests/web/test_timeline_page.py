@@ -240,14 +240,14 @@ def test_what_happens_appears_by_itself(tab: Visit, world: World) -> None:
 
 
 def test_what_an_answer_elsewhere_leaves_open_is_told_until_they_speak(tab: Visit, world: World) -> None:
-    mobile = person("phone", "+31612552004")
-    chat, mail, call = (ref("thread", f"{each}-2004") for each in ("t", "m", "c"))
+    mobile = person("phone", "+31612552044")
+    chat, mail, call = (ref("thread", f"{each}-2044") for each in ("t", "m", "c"))
     world.tell("message", "whatsapp", moment(hours=4), mobile, text="Waar blijft mijn trui?", refs=[chat])
     answer = {"direction": "out", "actor": "agent", "text": "Uw factuur is betaald."}
     world.tell("email", "email", moment(hours=3), mobile, refs=[mail], **answer)
     missed = {"refs": [call], "details": {"status": "no-answer"}}
     world.tell("call", "voice", moment(hours=2), mobile, **missed)
-    opened(tab, world, world.settled("phone:+31612552004", 3)["id"])
+    opened(tab, world, world.settled("phone:+31612552044", 3)["id"])
     assert "Waar blijft mijn trui?" in tab.page.inner_text("#glance")
     assert [text.strip() for text in tab.texts(".talk .tag.warn")] == ["Nog niet beantwoord"]
     world.tell("call", "voice", moment(hours=1), mobile, refs=[call], details={"status": "completed", "duration": 60})

@@ -22,8 +22,8 @@ from chalicelib.ingest.arrival import Arrival, to_message
 from chalicelib.model import instants
 from chalicelib.store import blobs, connections, deliveries, ids, jobs, keys, queues
 from chalicelib.store.deliveries import ACTIVITY, Attempt, Duty, parked
-from chalicelib.store.table import DynamoTable, Update
-from chalicelib.workers import context
+from chalicelib.store.table import DynamoTable, Item, Update
+from chalicelib.workers import context, migrate
 from chalicelib.workers import deliver as workers_deliver
 from chalicelib.workers import jobs as workers_jobs
 from infra.local.gateway import Sent as Wire
@@ -661,6 +661,23 @@ def a_survey(town: Town) -> None:
         town.leave()
 
 
+def an_upgrade_that_rewrites(town: Town) -> None:
+    """A version that declares a migration: the sweep starts it, and the job rewrites every customer's node."""
+
+    def laid_out_anew(item: Item) -> Item:
+        return item | {"layout": 2} if item["pk"].startswith("N#") and item["sk"] == "-" else item
+
+    shop, phone = shop_of(town), ("phone", "+31612345689")
+    town.settled(told(shop, said("u1", "05T12:00", phone)))
+    with patch.dict(migrate.MIGRATIONS, {"anew": migrate.Migration("anew", laid_out_anew)}):
+        for _ in range(2):
+            town.hub.sweep()
+            town.hub.settle()
+    nodes = [each for each in town.table.scan(None, 1000).items if each["pk"].startswith("N#") and each["sk"] == "-"]
+    assert nodes and all(each["layout"] == 2 for each in nodes)
+    assert (town.table.get(migrate.DONE) or {})["done"] == ["anew"]
+
+
 ALL: tuple[Callable[[Town], None], ...] = (
     many_and_large,
     a_merge_and_what_undoes_it,
@@ -679,5 +696,6 @@ ALL: tuple[Callable[[Town], None], ...] = (
     told_again,
     first_by_a_replay,
     a_survey,
+    an_upgrade_that_rewrites,
     every_route,
 )

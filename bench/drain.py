@@ -9,7 +9,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -141,7 +141,7 @@ def measured(count: int = 300) -> Drained:
         for each in calm:
             place.send(each)
             time.sleep(CALM_SECONDS)
-        _until(lambda: len(place.crm.kept()) == CALM and len(place.partner.came) == CALM)
+        until(lambda: len(place.crm.kept()) == CALM and len(place.partner.came) == CALM)
         return _burst(place, webhooks(place, CALM, count), place.latency(calm))
 
 
@@ -151,8 +151,8 @@ def _burst(place: Town, burst: list[Webhook], calm: Latency) -> Drained:
         list(pool.map(place.send, burst))
     acked = time.monotonic() - began
     wanted = CALM + len(burst)
-    taken = _until(lambda: place.waiting() == 0) - began
-    done = _until(lambda: len(place.crm.kept()) == wanted and len(place.partner.came) == wanted) - began
+    taken = until(lambda: place.waiting() == 0) - began
+    done = until(lambda: len(place.crm.kept()) == wanted and len(place.partner.came) == wanted) - began
     if place.entries() != wanted:
         raise RuntimeError(f"{wanted} webhooks became {place.entries()} entries")
     rates = (len(burst) / acked, len(burst) / taken, 2 * len(burst) / done)
@@ -160,7 +160,7 @@ def _burst(place: Town, burst: list[Webhook], calm: Latency) -> Drained:
     return Drained(len(burst), *rates, calm, place.latency(burst), spent, place.again())
 
 
-def _until(what: Callable[[], bool]) -> float:
+def until(what: Callable[[], bool]) -> float:
     eventually(what, seconds=PATIENCE, every=0.05)
     return time.monotonic()
 
@@ -176,13 +176,19 @@ def open_for_a_while(standin: Kind) -> Iterator[Kind]:
 
 
 @contextmanager
-def town() -> Iterator[Town]:
-    env = {"": {"DRAAD_ALLOW_PRIVATE_DESTINATIONS": "1"}}
+def town(more: Mapping[str, Mapping[str, str]] | None = None) -> Iterator[Town]:
+    """`more`: environment of the hub's processes, as `Hub` takes it."""
+    env = {"": {}} | dict(more or {})
+    env[""] = {"DRAAD_ALLOW_PRIVATE_DESTINATIONS": "1"} | dict(env[""])
     with Hub(env=env) as hub, open_for_a_while(TimedPartner()) as partner, open_for_a_while(HubSpot()) as crm:
         who = Integrator(hub.url, hub.admin_key)
         shop = who.connect("shopify", settings={"accounts": "verified"}, secrets={"client_secret": drive.SHOP_SECRET})
         chat = who.connect(
-            "generic", settings={"own_system": True}, secrets={"signing_secret": drive.POS_SECRET}, mapping=MAPPING
+            "generic",
+            "chat",
+            settings={"own_system": True},
+            secrets={"signing_secret": drive.POS_SECRET},
+            mapping=MAPPING,
         )
         who.connect("hubspot", settings={"base_url": crm.url} | UNHURRIED, secrets={"access_token": TOKEN})
         who.connect("webhook", settings={"url": partner.url + "/in"} | UNHURRIED, secrets={"signing_secret": SECRET})

@@ -12,9 +12,8 @@ from infra.deploy import release
 from infra.deploy.asked import Check, Gone, Said, Stage, judged, ok, unsure, wrong
 from infra.deploy.place import API, FUNCTIONS
 from infra.local.embedded import hub_env
+from infra.package.runtime import RUNTIMES
 
-RUNTIMES = tuple(f"python3.{minor}" for minor in range(10, 15))
-"""Those that Chalice deploys. AWS says when one of them ends."""
 DEFAULTS: dict[str, Any] = {"lambda_memory_size": 128, "lambda_timeout": 60, "lambda_architecture": "x86_64"}
 """Of Chalice."""
 

@@ -11,6 +11,7 @@ from infra.deploy.errors import DeployFailed
 from infra.deploy.place import API, FUNCTIONS, Place, Tell, child_env
 from infra.package import build
 from infra.package.errors import PackageFailed
+from infra.package.runtime import advice
 
 RUN = "import sys; from chalice.cli import main; sys.exit(main())"
 LAST = 15
@@ -42,6 +43,8 @@ def pack(place: Place, tell: Tell) -> None:
     DeployFailed."""
     try:
         build.build(place.root, tell)
+        if said := advice():
+            tell(said)
     except PackageFailed as failed:
         raise DeployFailed(f"{failed} Then run again.") from failed
 

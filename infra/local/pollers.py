@@ -282,12 +282,16 @@ class Options:
     threads: int = 4
     partial: bool = False
     sweep_seconds: float | None = None
+    only: frozenset[str] = frozenset()
+    """Functions that run in this process; empty for all."""
 
 
 def loops(app: Any, options: Options, stop: threading.Event) -> list[tuple[str, Callable[[], None]]]:
     """(name, loop) for every event source that the app declares."""
     found: list[tuple[str, Callable[[], None]]] = []
     for source in app.event_sources:
+        if options.only and source.name not in options.only:
+            continue
         function = Function(source.name, app.handler_map[source.name], options.partial)
         found += _LOOPS[type(source).__name__](source, function, options, stop)
     return found
@@ -348,6 +352,7 @@ def options_from(env: Mapping[str, str], state: Path) -> Options:
         threads=int(env.get("DRAAD_WORKERS", "4")),
         partial=env.get("DRAAD_PARTIAL_BATCH", "0") == "1",
         sweep_seconds=float(env["DRAAD_SWEEP_SECONDS"]) if env.get("DRAAD_SWEEP_SECONDS") else None,
+        only=frozenset(env.get("DRAAD_FUNCTIONS", "").split()),
     )
 
 

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 from infra.package import rules, trim
 from infra.package.errors import PackageFailed
+from infra.package.runtime import runtime
 
 Tell = Callable[[str], None]
-
-
-def python_version() -> str:
-    """The runtime that Chalice chooses: the Python that runs it."""
-    return f"python{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def build(root: Path, tell: Tell) -> Path:
@@ -44,11 +39,11 @@ def made(root: Path, tell: Tell) -> Path:
     architecture = json.loads((root / ".chalice" / "config.json").read_text("utf-8"))["lambda_architecture"]
     files = OSUtils()
     packager = LambdaDeploymentPackager(files, DependencyBuilder(files, architecture=architecture), UI(), architecture)
-    path = Path(packager.deployment_package_filename(str(root), python_version()))
+    path = Path(packager.deployment_package_filename(str(root), runtime()))
     if not sound(path) or trim.outdated(path):
-        tell(f"building for {python_version()} on {architecture}: fetches the pinned packages, about half a minute")
+        tell(f"building for {runtime()} on {architecture}: fetches the pinned packages, about half a minute")
         path.unlink(missing_ok=True)
-        packager.create_deployment_package(str(root), python_version())
+        packager.create_deployment_package(str(root), runtime())
     return complete(path, root)
 
 

@@ -206,10 +206,12 @@ def test_a_deployment_that_was_stopped_goes_on_from_another_machine(
 
     (one,) = aws.client("lambda").list_event_source_mappings(FunctionName=at.function("context"))["EventSourceMappings"]
     aws.client("lambda").update_event_source_mapping(UUID=one["UUID"], FunctionResponseTypes=[])
+    environment.write(second, environment.read(second) | {"xray": True})
     forced = run(aws, second, "deploy", "--force", "--parameter", "DeliveryLagSeconds=600")
     assert forced["stack"] == "changed: 1 resources"
     assert forced["event sources"] == "changed context: FunctionResponseTypes", "the others outlived chalice deploy"
     assert apis(aws) == [api] and forced["answers"] == "changed answers"
+    assert forced["policies"].startswith("written") and tracing(aws, at) == {"Active"}
 
     former = former_release(aws, outputs["DeployedBucket"], built)
     assert run(aws, second, "rollback")["rollback"].startswith("changed api_handler, context")
@@ -242,6 +244,11 @@ def former_release(aws: EmbeddedAws, bucket: str, built: Path) -> str:
     known = {"id": "2026-01-01T00:00:00.000Z", "commit": "older", "code": digest, "key": key, "finished": True}
     release.write(at, bucket, [known, *release.read(at, bucket)])
     return digest
+
+
+def tracing(aws: EmbeddedAws, at: Place) -> set[str]:
+    found = [aws.client("lambda").get_function_configuration(FunctionName=at.function(name)) for name in FUNCTIONS]
+    return {each["TracingConfig"]["Mode"] for each in found}
 
 
 def modified(aws: EmbeddedAws, at: Place) -> dict[str, str]:

@@ -40,11 +40,13 @@ rollback: $(STAMP)
 destroy: $(STAMP)
 	@$(DEPLOY) destroy $(COMMON) $(if $(YES_DELETE_DATA),--yes-delete-data)
 
-# Pure tests side by side, a file in one process; then the ones that run a whole hub, alone, because they are its load.
+# Pure tests side by side, a file in one process; then the ones that run a whole hub, each process with hubs of its own: they wait more
+# than they compute. HUBS=1 on a slow machine.
 AT_ONCE ?= -n auto --maxprocesses 4 --dist loadgroup
+HUBS ?= 2
 test: $(STAMP)
 	$(BIN)/python -m pytest $(AT_ONCE) -m "not nightly and not embedded"
-	$(BIN)/python -m pytest -m "embedded and not nightly"
+	$(BIN)/python -m pytest -n $(HUBS) --dist loadfile -m "embedded and not nightly"
 
 # The pure tests on every other Python that is here, in an environment of its own; one that is not here is named and left out.
 # PYTHONS names others, as commands or paths; TESTS less than all of them.

@@ -124,7 +124,9 @@ def jobs(place: Town, who: Integrator) -> None:
     begun = [
         who.call("POST", f"/v1/connections/{anew['id']}/backfill", 202, json={}),
         who.call("POST", "/v1/reconcile", 202, json={"connection": anew["id"]}),
-        who.call("POST", "/v1/receipts/replay", 202, json={"connection": found["chat"]}),
+        who.call(
+            "POST", "/v1/receipts/replay", 202, json={"connection": found["chat"], "since": "2026-01-01T00:00:00Z"}
+        ),
     ]
     for each in begun:
         eventually(_ended(who, each["job"]), 300, 0.5)

@@ -34,6 +34,7 @@ class Program:
     def __init__(self, hub: Hub, key: str = "") -> None:
         self.env = os.environ | {"DRAAD_URL": hub.url, "DRAAD_KEY": key or hub.admin_key, "PARTNER": PARTNER_SECRET}
         self.env |= {"PYTHONUNBUFFERED": "1", "TERM": "xterm"}
+        self.env.pop("COLUMNS", None)
 
     def start(self, *words: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -48,8 +48,10 @@ def test_the_first_webhook_runs_as_written(hub: Hub, tmp_path: Path) -> None:
 
 def recipes() -> dict[str, tuple[list[str], list[str]]]:
     """Target of the Makefile → (what it needs first, modules that it runs)."""
-    found = {}
-    for target, needs, recipe in re.findall(r"^([\w-]+):(.*)\n((?:\t.*\n)*)", MAKEFILE, re.MULTILINE):
+    found, text = {}, MAKEFILE
+    for name, value in re.findall(r"^(\w+) = (.*)$", MAKEFILE, re.MULTILINE):
+        text = text.replace(f"$({name})", value)
+    for target, needs, recipe in re.findall(r"^([\w-]+):(.*)\n((?:\t.*\n)*)", text, re.MULTILINE):
         found[target] = (needs.split(), re.findall(r"python -m ([\w.]+)", recipe))
     return found
 
@@ -71,6 +73,8 @@ def test_every_command_is_run_or_says_why_it_is_not() -> None:
 
 def test_a_target_that_nothing_runs_is_seen() -> None:
     assert runs(".ci/run", "test") and runs("tests/infra/test_demo.py", "demo-load")
+    assert runs("tests/infra/test_deploy_embedded.py", "rollback")
+    assert not runs("tests/infra/test_deploy_embedded.py", "doctor")
     assert not runs(".ci/run", "bench") and not runs("tests/infra/test_demo.py", "run")
 
 

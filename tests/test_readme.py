@@ -65,7 +65,7 @@ def runs(path: str, target: str) -> bool:
 
 def test_every_command_is_run_or_says_why_it_is_not() -> None:
     commands = [block for block in blocks(ROOT / "README.md") if block.language in ("sh", "bash")]
-    assert {block.mark for block in commands} == {"run", "run by", "not run"}
+    assert {block.mark for block in commands} == {"run", "run by"}, "README shows nothing that no test runs"
     for block in commands:
         for target in re.findall(r"^make ([\w-]+)", block.text, re.MULTILINE):
             assert any(runs(path, target) for path in block.about.split(", ")), f"{block.name}: nothing runs {target}"

@@ -40,7 +40,7 @@ def fragile() -> Iterator[World]:
         yield world
 
 
-def _send(sent: Sent) -> bool:
+def send(sent: Sent) -> bool:
     """Whether it was acked; a webhook that was not is the sender's to repeat, as providers do."""
     for _ in range(20):
         try:
@@ -104,7 +104,7 @@ def survive(world: World, customers: int) -> None:
     with ThreadPoolExecutor(CONCURRENCY + 1) as pool:
         killing = pool.submit(_kill_workers, world, 3, 1.5, stop)
         world.crm.behave("status", status=500, seconds=10.0)
-        acked = sum(pool.map(_send, sends))
+        acked = sum(pool.map(send, sends))
         assert killing.result() == 3
     assert acked == len(sends)
     known = eventually(lambda: _complete(world, numbers), seconds=120 + customers, every=1.0)

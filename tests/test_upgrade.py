@@ -16,19 +16,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-import requests
 
 from infra.local.embedded import free_port, make_venv
 from infra.local.state import ROOT
 from tests import test_crash as crash
-from tests.drive import Integrator, Sent, eventually
+from tests.drive import Integrator, eventually
 from tests.test_story import connected
 
 pytestmark = pytest.mark.embedded
 
 CUSTOMERS = 12
 CONCURRENCY = 4
-TRIES = 600
 
 
 def git(*words: str) -> str:
@@ -76,18 +74,6 @@ def running(version: Path, state: Path, port: int) -> Iterator[str]:
             hub.wait(60)
 
 
-def send(sent: Sent) -> bool:
-    """As a provider does: again until it is acked, also while no version runs."""
-    for _ in range(TRIES):
-        try:
-            if 200 <= sent.go() < 300:
-                return True
-        except requests.RequestException:
-            pass
-        time.sleep(0.2)
-    return False
-
-
 def test_nothing_is_lost_between_two_versions(before: Path, tmp_path: Path) -> None:
     state, port = tmp_path / "state", free_port()
     numbers = range(crash.FIRST, crash.FIRST + CUSTOMERS)
@@ -96,8 +82,8 @@ def test_nothing_is_lost_between_two_versions(before: Path, tmp_path: Path) -> N
             world = around.enter_context(connected(Integrator(f"http://127.0.0.1:{port}", key)))
             sends = crash._webhooks(world, CUSTOMERS)
             half = len(sends) // 2
-            assert all(pool.map(send, sends[:half]))
-            going = [pool.submit(send, each) for each in sends[half:]]
+            assert all(pool.map(crash.send, sends[:half]))
+            going = [pool.submit(crash.send, each) for each in sends[half:]]
         with running(ROOT, state, port) as same:
             assert same == key
             assert all(each.result() for each in going)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import gateway_responses, log_groups
-from infra.deploy import answers, functions, stack
+from infra.deploy import answers, functions, sources, stack
 from infra.deploy.mappings import WANTED, Source
 from infra.deploy.place import API, FUNCTIONS, Place, Tell
 from infra.local.embedded import hub_env
@@ -24,6 +24,7 @@ HANDLER = "APIHandler"
 """What Chalice calls the API's function in a template."""
 QUEUE = "JobsQueue"
 """What the queue `Jobs` is called there, where the function of that name is `Jobs`."""
+OF_CHALICE = {"BatchSize", "MaximumBatchingWindowInSeconds"}
 SUB = re.compile(r"\$\{Jobs(?=[.}])")
 
 
@@ -139,20 +140,10 @@ def _event_name(name: str, source: Source) -> str:
 
 
 def _event(source: Source, values: Mapping[str, Any]) -> Template:
-    """As SAM calls the settings."""
-    asked: Template = {
-        "FunctionResponseTypes": ["ReportBatchItemFailures"] if source.partial_batch else None,
-        "BisectBatchOnFunctionError": source.bisect,
-        "MaximumRetryAttempts": source.maximum_retries,
-        "MaximumRecordAgeInSeconds": source.maximum_age_seconds,
-        "ParallelizationFactor": source.parallelization,
-    }
-    if source.maximum_concurrency:
-        asked["ScalingConfig"] = {"MaximumConcurrency": source.maximum_concurrency}
+    """As SAM calls the settings. Those of the batch Chalice writes itself."""
+    asked: Template = {name: each for name, each in sources.wanted(source, values).items() if name not in OF_CHALICE}
+    if not asked["FunctionResponseTypes"]:
+        del asked["FunctionResponseTypes"]
     if source.on_failure:
-        asked["DestinationConfig"] = {"OnFailure": {"Type": "SQS", "Destination": values[source.on_failure]}}
-    if source.filters:
-        asked["FilterCriteria"] = {"Filters": [{"Pattern": json.dumps(each)} for each in source.filters]}
-    if source.of == "stream":
-        asked["Stream"] = values["StreamArn"]
-    return {name: value for name, value in asked.items() if value is not None}
+        asked["DestinationConfig"]["OnFailure"]["Type"] = "SQS"
+    return asked | ({"Stream": values["StreamArn"]} if source.of == "stream" else {})

@@ -15,7 +15,7 @@ WAIT_SECONDS = 300.0
 PAUSE_SECONDS = 2.0
 
 
-def wanted(source: Source, outputs: Mapping[str, str]) -> dict[str, Any]:
+def wanted(source: Source, outputs: Mapping[str, Any]) -> dict[str, Any]:
     """As `update_event_source_mapping` takes it."""
     asked: dict[str, Any] = {
         "BatchSize": source.batch_size,

@@ -27,6 +27,8 @@ pytestmark = pytest.mark.embedded
 
 CUSTOMERS = 12
 CONCURRENCY = 4
+TRIES = 600
+"""For two minutes: no version may run for that long."""
 
 
 def git(*words: str) -> str:
@@ -83,7 +85,7 @@ def test_nothing_is_lost_between_two_versions(before: Path, tmp_path: Path) -> N
             sends = crash._webhooks(world, CUSTOMERS)
             half = len(sends) // 2
             assert all(pool.map(crash.send, sends[:half]))
-            going = [pool.submit(crash.send, each) for each in sends[half:]]
+            going = [pool.submit(crash.send, each, TRIES) for each in sends[half:]]
         with running(ROOT, state, port) as same:
             assert same == key
             assert all(each.result() for each in going)

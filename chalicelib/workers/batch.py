@@ -8,12 +8,14 @@ raises: with the flag or without it, what failed comes again and what succeeded 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib import telemetry
 from chalicelib.errors import Busy, FetchDelayed, HubError, NewerVersion, StorageUnavailable
 from chalicelib.store import pulse, queues
+from chalicelib.store.aws import AwsRefused
 from chalicelib.store.table import DynamoTable
 
 Record = dict[str, Any]
@@ -24,6 +26,7 @@ PARK_AT = 5
 WAITS = (Busy, FetchDelayed, NewerVersion, StorageUnavailable)
 """Time mends these: they wait in the queue and never park."""
 LONGEST_WAIT = 300
+OF_AWS = (AwsRefused, StorageUnavailable)
 
 
 class BatchUnfinished(HubError):
@@ -65,12 +68,15 @@ class Batch:
             self.again.append((handle, LONGEST_WAIT))
 
     def finish(self) -> None:
-        """Raises BatchUnfinished when a message must come again; otherwise the mapping deletes all."""
+        """Raises BatchUnfinished when a message must come again; otherwise the mapping deletes all. What cannot be
+        deleted or given back now, such as a copy of a message that is gone, comes by itself: it holds up nothing."""
         if not self.again:
             return
-        queues.delete(self.queue, self.done)
+        with suppress(*OF_AWS):
+            queues.delete(self.queue, self.done)
         for handle, seconds in self.again:
-            queues.give_back(self.queue, handle, seconds)
+            with suppress(*OF_AWS):
+                queues.give_back(self.queue, handle, seconds)
         raise BatchUnfinished(f"{len(self.again)} of {len(self.again) + len(self.done)} come again")
 
 

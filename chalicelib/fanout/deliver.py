@@ -222,6 +222,8 @@ def _attempted(chance: _Chance, attempt: Attempt, tried: bool) -> str:
         return _failed(chance, replace(attempt, ms=_since(begun)), failed)
     if done and post.row and not post.duty.once:
         deliveries.delivered(post.table, post.duty, replace(attempt, ms=_since(begun)), done, "")
+    if not done and post.row and post.duty.kind in (ACTIVITY, CONTACT):
+        deliveries.rest(post.table, post.row)
     return "delivered" if done else "dropped"
 
 

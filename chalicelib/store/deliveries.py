@@ -224,6 +224,14 @@ def reopen(table: Table, row: Item) -> None:
         send([duty_of(row)])
 
 
+def rest(table: Table, row: Item) -> None:
+    """What was put off is nobody's now: the sweep need not ask for it. The row keeps what was tried, for whoever
+    it may be somebody's again."""
+    if row["st"] == DELAYED:
+        seen = equal(st=DELAYED, n=row["n"], due=row["due"])
+        table.write(Update((row["pk"], row["sk"]), {}, remove=("gpk", "gsk"), when=seen))
+
+
 def follow(table: Table, duty: Duty, old: str) -> None:
     """The event of this duty lay at another node, and whoever goes by the row must find it."""
     table.write(Update(duty.key, {"nd": duty.node}, when=equal(nd=old)))

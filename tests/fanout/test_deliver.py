@@ -737,3 +737,20 @@ def test_a_mapping_that_asks_too_much_is_parked_with_its_field(desk: Desk) -> No
     assert desk.go(CONTACT) == "rejected"
     desk.connect(mapping=None)
     assert desk.go(CONTACT) == "delivered"
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_what_was_put_off_and_is_nobodys_now_is_not_asked_for_for_ever(desk: Desk, back: bool) -> None:
+    """Such as a call from a telephone that turns out to be shared. Should it be somebody's again, it is told."""
+    duty = desk.duty()
+    assert desk.go(down=8.0) == "delayed"
+    due(desk, duty, 0)
+    event = desk.table.rows.pop(duty.event_keys[0])
+    assert deliver(desk.office(), duty, tried=False) == "dropped"
+    row = desk.table.get(duty.key)
+    assert row and "gpk" not in row and "gsk" not in row, "the sweep would send it again every five minutes"
+    assert deliveries.take_due(desk.table, int(deliveries.shard(duty.key)[4:]), "2099-01-01T00:00:00.000Z") == 0
+    if back:
+        desk.table.rows[duty.event_keys[0]] = event
+        assert deliver(desk.office(), duty, tried=False) == "delivered"
+        assert desk.system.activities == [("r1", EVENT.id)]

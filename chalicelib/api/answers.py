@@ -67,7 +67,8 @@ class Call:
 
     def limit(self) -> int:
         text = self.value("limit", "50")
-        if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= MAX_LIMIT:
+        plain = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT))
+        if not plain or not 1 <= int(text) <= MAX_LIMIT:
             raise wrong("/limit", f"must be a whole number from 1 to {MAX_LIMIT}")
         return int(text)
 

@@ -246,6 +246,12 @@ def test_bad_limits_and_cursors(api: Api, path: str) -> None:
         assert api.refused("GET", f"{path}?{query}") == [f"/{query.partition('=')[0]}"]
 
 
+@pytest.mark.parametrize("digits", ["0000019999", "000001" + "9" * 5000, "00201", "1000000", "0", ""])
+def test_a_limit_is_what_it_says_however_it_is_written(api: Api, digits: str) -> None:
+    """Zeros before it hid a page without end, and with more digits than Python reads, a 500."""
+    assert api.refused("GET", f"/v1/receipts?limit={digits}") == ["/limit"]
+
+
 def test_a_cursor_that_was_made_up(api: Api) -> None:
     for path in LISTS[:2]:
         for cursor in (["2026-99-99T00:00:00.000Z#x", "y"], ["x", "y"], ["9999", ""]):

@@ -257,6 +257,45 @@ def test_a_position_that_aws_lost_begins_at_the_oldest_record(stream: Stream) ->
     assert stream.batches == [["a"]]
 
 
+class Looked:
+    """A stream of one shard with so many records, and the pauses between the looks at it."""
+
+    def __init__(self, records: int) -> None:
+        self.left = records
+        self.pauses: list[float] = []
+
+    def describe_stream(self, **asked: Any) -> dict[str, Any]:
+        return {"StreamDescription": {"Shards": [{"ShardId": "one"}]}}
+
+    def get_shard_iterator(self, **asked: Any) -> dict[str, Any]:
+        return {"ShardIterator": "i"}
+
+    def get_records(self, **asked: Any) -> dict[str, Any]:
+        taken = min(self.left, asked["Limit"])
+        self.left -= taken
+        change = {"SequenceNumber": "1", "Keys": {}, "StreamViewType": "NEW_IMAGE", "SizeBytes": 1}
+        record = {"eventID": "1", "eventName": "INSERT", "eventVersion": "1.1", "eventSource": "aws:dynamodb"}
+        told = record | {"awsRegion": "eu-west-1", "dynamodb": change}
+        return {"Records": [told] * taken, "NextShardIterator": "i"}
+
+    def is_set(self) -> bool:
+        return False
+
+    def wait(self, seconds: float) -> bool:
+        self.pauses.append(seconds)
+        return False
+
+
+@pytest.mark.parametrize(("waiting", "pauses"), [(0, 1), (3, 1), (10, 0), (25, 0)])
+def test_a_stream_is_left_alone_for_a_moment_unless_a_batch_was_full(waiting: int, pauses: int, tmp_path: Path) -> None:
+    """What comes meanwhile is one batch, and not a look for each record."""
+    looked: Any = Looked(waiting)
+    done: list[int] = []
+    function = Function("fanout", lambda event, context: done.append(len(event["Records"])), False)
+    StreamPoller(function, looked, "arn", 10, Checkpoints(tmp_path / "stream.json")).poll(looked)
+    assert len(looked.pauses) == pauses and sum(done) == min(waiting, 10)
+
+
 def test_a_damaged_checkpoint_begins_at_the_oldest_record(stream: Stream) -> None:
     stream.checkpoints.path.write_text("{")
     stream.put("a")

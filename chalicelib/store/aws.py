@@ -37,6 +37,8 @@ REFUSALS = frozenset(
     }
 )
 """AWS error codes that are answers, not outages: they reach the caller as AwsRefused."""
+DOCUMENTS = frozenset({"dynamodb", "sqs", "kms", "secretsmanager"})
+"""Services that answer with a JSON document."""
 
 
 class AwsRefused(Exception):
@@ -75,7 +77,18 @@ def _send(service: str, operation: str, parameters: dict[str, Any]) -> dict[str,
         raise StorageUnavailable(f"{service} {operation}: {code}") from wrong
     except BotoCoreError as wrong:
         raise StorageUnavailable(f"{service} {operation}: {type(wrong).__name__}") from wrong
+    if service in DOCUMENTS and _damaged(answer):
+        raise StorageUnavailable(f"{service} {operation}: the answer was damaged on its way")
     return answer
+
+
+def _damaged(answer: dict[str, Any]) -> bool:
+    """The client hands on what it could not read as an empty answer, after its last try even where the checksum
+    told it so: an item that is there would seem absent. What is truly empty is `{}` or nothing."""
+    if answer.keys() - {"ResponseMetadata"}:
+        return False
+    length = str(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-length", ""))
+    return length.isdigit() and int(length) > len("{}")
 
 
 def client(service: str) -> BaseClient:

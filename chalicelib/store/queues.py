@@ -20,8 +20,11 @@ def url(name: str) -> str:
 
 
 def send(name: str, body: str, *, group: str = "", delay: int = 0) -> None:
-    """One message, at most 1 MiB. `group` keeps one connection from starving the others."""
-    aws.call("sqs", "send_message", QueueUrl=url(name), MessageBody=body, **_extras(group, delay))
+    """One message, at most 1 MiB. `group` keeps one connection from starving the others. Raises StorageUnavailable
+    unless SQS names the message that it took."""
+    answer = aws.call("sqs", "send_message", QueueUrl=url(name), MessageBody=body, **_extras(group, delay))
+    if not answer.get("MessageId"):
+        raise StorageUnavailable("sqs send_message: the answer names no message")
 
 
 def send_all(name: str, messages: Sequence[tuple[str, str]], delay: int = 0) -> None:
@@ -32,8 +35,9 @@ def send_all(name: str, messages: Sequence[tuple[str, str]], delay: int = 0) -> 
             for number, (body, group) in enumerate(messages[start : start + 10])
         ]
         answer = aws.call("sqs", "send_message_batch", QueueUrl=url(name), Entries=entries)
-        if answer.get("Failed"):
-            raise StorageUnavailable(f"sqs send_message_batch: {len(answer['Failed'])} refused")
+        taken = len(answer.get("Successful", []))
+        if taken < len(entries):
+            raise StorageUnavailable(f"sqs send_message_batch: {taken} of {len(entries)} taken")
 
 
 def _extras(group: str, delay: int) -> dict[str, Any]:

@@ -319,10 +319,10 @@ def test_a_destination_that_takes_nothing_makes_it_fail(hub: Hub, api: Api) -> N
     out = io.StringIO()
     with systems() as around:
         around.feed.behave("status", status=422)
-        assert not play(Place(api, own=False, logs="workers.log"), around, Tell(out), patience=2)
+        assert not play(Place(api, own=False, logs="workers.log"), around, Tell(out), patience=8)
     said = out.getvalue()
     assert "partner lacks 6 activities" in said and "NOT OK" in said
-    assert "NOT in step after 2 s" in said and "/sync" in said and "workers.log" in said
+    assert "NOT in step after 8 s" in said and "/sync" in said and "workers.log" in said
 
 
 @pytest.mark.embedded

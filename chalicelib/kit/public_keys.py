@@ -155,6 +155,7 @@ def _hash(algorithm: str) -> Any:
 def _public(key: str, moment: str) -> Any:
     """The public key, or None for whatever is none or is not valid at `moment`."""
     from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.utils import CryptographyDeprecationWarning
     from cryptography.x509 import InvalidVersion
 
     text = key.strip()
@@ -162,7 +163,7 @@ def _public(key: str, moment: str) -> Any:
         return None
     try:
         return _loaded(text, moment)
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidVersion):
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidVersion, CryptographyDeprecationWarning):
         return None
 
 

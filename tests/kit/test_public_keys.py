@@ -194,6 +194,16 @@ def test_garbage_is_refused(signature: str, stamp: str, body: bytes, key: str) -
     assert BY_RSA(sent, {"public_key": (key,)})
 
 
+def test_a_certificate_that_is_only_warned_of_is_no_surprise() -> None:
+    """A serial number of 0: a warning today, which is an error here, and a refusal in a later cryptography."""
+    raw = bytearray(decode("".join(certificate(RSA).splitlines()[1:-1]), "base64") or b"")
+    at = raw.index(b"\x02\x01\x01") + 2
+    raw[at] = 0
+    spoiled = f"-----BEGIN CERTIFICATE-----\n{base64.encodebytes(raw).decode()}-----END CERTIFICATE-----\n"
+    assert ECDSA(SIGNED, {"public_key": (spoiled,)})
+    assert BY_RSA(signed_by_rsa(), {"public_key": (spoiled,)})
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from([public(P256), certificate(RSA), public(RSA)]), st.data())
 def test_a_spoiled_key_or_signature_is_refused(key: str, choice: Any) -> None:

@@ -253,8 +253,9 @@ def _kinds(rng: random.Random, size: Size) -> list[str]:
 
 def _window(rng: random.Random, size: Size) -> Fault:
     """The table refuses everything for a while."""
-    begins = round(rng.uniform(0.2, 0.6) * size.seconds, 2)
-    return Fault("throttle", TABLE, 1.0, begins, begins + TABLE_THROTTLED_SECONDS * size.scale)
+    lasts = TABLE_THROTTLED_SECONDS * size.scale
+    begins = round(rng.uniform(0.1, 0.9) * max(0.0, size.seconds - lasts), 2)
+    return Fault("throttle", TABLE, 1.0, begins, round(begins + lasts, 2))
 
 
 def _kill(rng: random.Random, size: Size) -> Kill:

@@ -17,14 +17,17 @@ from infra.demo.tell import Tell
 from infra.local.errors import LocalRunFailed
 from infra.local.state import ROOT
 from tests.chaos import plan as plans
+from tests.chaos import soak as soaking
 from tests.chaos.ledger import Ledger
 from tests.chaos.plan import KINDS, Size
-from tests.chaos.run import Run, prepare, settle
+from tests.chaos.run import PATIENCE, Run, prepare, settle
+from tests.chaos.soak import grown
 from tests.chaos.world import POISON, World, move_in, poison, poisoned, world
 
 KEPT = ROOT / ".draad" / "chaos"
 POISON_SECONDS = 120.0
 """A message is parked at its fifth receive, half a minute after the first."""
+INTERRUPTED = 130
 TOGETHER = 5
 """Runs on one hub before a new one is started."""
 
@@ -70,21 +73,6 @@ def faults(injected: Counter[str]) -> str:
     return ", ".join(f"{injected[kind]:,} {kind}" for kind in (*KINDS, "swallow") if injected[kind])
 
 
-def play(made: World, seeds: list[int], size: Size, sums: Sums, tell: Tell) -> None:
-    """Each on top of what the one before left under way; then calm, and every ledger."""
-    runs = []
-    for seed in seeds:
-        run = prepare(made, plans.draw(seed, size), size.customers, tell)
-        for line in run.plan.lines():
-            tell.line(line)
-        run.play()
-        runs.append(run)
-    made.calm()
-    for run, ledger in zip(runs, settle(runs, tell), strict=True):
-        report(run, ledger, tell)
-        sums.add(run, ledger)
-
-
 def report(run: Run, ledger: Ledger, tell: Tell) -> None:
     injected: Counter[str] = Counter()
     for (kind, _), number in run.injected.items():
@@ -122,17 +110,56 @@ def buried(made: World, tell: Tell) -> bool:
     return good
 
 
-def session(seeds: list[int], size: Size, sums: Sums, tell: Tell, apart: bool) -> bool:
-    """One hub. `apart`: a ledger after each run and before the next."""
-    with world() as made:
-        move_in(made)
-        poison(made)
-        tell.line(f"hub      {made.hub.url}, its data in {made.hub.state.folder} until it ends")
-        for some in [[each] for each in seeds] if apart else [seeds]:
-            play(made, some, size, sums, tell)
-        memory = ", ".join(f"{name} {size} MB" for name, size in made.memory().items())
-        tell.line(f"memory   {memory}")
-        return buried(made, tell)
+@dataclass
+class Session:
+    """Runs on one hub after the other. `apart`: a ledger after each run and before the next; else each run on top of
+    what the ones before left under way, then calm, and every ledger."""
+
+    size: Size
+    tell: Tell
+    apart: bool = False
+    app: str = "tests.chaos.clocked"
+    patience: float = PATIENCE
+    poison: bool = True
+    sums: Sums = field(default_factory=Sums)
+
+    def hub(self, seeds: list[int]) -> bool:
+        """Whether every poisoned message is parked; what became of the runs, `sums` says."""
+        with world(self.app) as made:
+            move_in(made)
+            if self.poison:
+                poison(made)
+            self.tell.line(f"hub      {made.hub.url}, its data in {made.hub.state.folder} until it ends")
+            for some in [[each] for each in seeds] if self.apart else [seeds]:
+                self._play(made, some)
+            memory = ", ".join(f"{name} {size} MB" for name, size in made.memory().items())
+            self.tell.line(f"memory   {memory}")
+            return not self.poison or buried(made, self.tell)
+
+    def _play(self, made: World, seeds: list[int]) -> None:
+        runs = []
+        for seed in seeds:
+            run = prepare(made, plans.draw(seed, self.size), self.size.customers, self.tell)
+            for line in run.plan.lines():
+                self.tell.line(line)
+            run.play()
+            runs.append(run)
+        made.calm()
+        for run, ledger in zip(runs, settle(runs, self.tell, self.patience), strict=True):
+            report(run, ledger, self.tell)
+            self.sums.add(run, ledger)
+
+
+def soak(seed: int, events: int, tell: Tell) -> bool:
+    tell.line(f"seed     {seed}: {events:,} events, with faults all the time")
+    with world(whole=False) as made:
+        done, ledger, wrong = soaking.soak(made, seed, events, tell)
+        tell.line(f"injected {faults(made.chaos.kinds())}")
+        for line in (*done.run.rates(), *ledger.lines()):
+            tell.line(line)
+        for line in grown(done.samples):
+            tell.line(f"NOT OK   {line}")
+    return not wrong
 
 
 def arguments(given: list[str] | None) -> argparse.Namespace:
@@ -146,24 +173,34 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=0.05, help="of the minute for which the table is throttled")
     parser.add_argument("--jump", type=float, default=plans.JUMP, help="seconds that a clock may jump")
     parser.add_argument("--hang", action="store_true", help="also calls that are never answered: 12 s each")
+    parser.add_argument("--soak", type=int, default=0, help="this many events at once in place of runs")
     parser.add_argument("--apart", action="store_true", help="a ledger after each run and before the next")
     return parser.parse_args(given)
 
 
 def main(given: list[str] | None = None) -> int:
-    told = arguments(given)
-    size = Size(told.customers, told.seconds, told.scale, told.hang, jump=told.jump)
-    seeds, sums, tell, good = list(range(told.seed, told.seed + told.runs)), Sums(), Tell(), True
+    told, tell = arguments(given), Tell()
     try:
-        for start in range(0, len(seeds), TOGETHER):
-            good &= session(seeds[start : start + TOGETHER], size, sums, tell, told.apart)
-            for line in sums.lines():
-                tell.line(line)
+        if told.soak:
+            return 0 if soak(told.seed, told.soak, tell) else 1
+        size = Size(told.customers, told.seconds, told.scale, told.hang, jump=told.jump)
+        return 0 if runs(told, Session(size, tell, told.apart)) else 1
     except (DemoFailed, LocalRunFailed) as wrong:
         tell.line()
         print(f"draad: {wrong}", file=sys.stderr, flush=True)
         return 1
-    return 0 if good and not sums.wrong else 1
+    except KeyboardInterrupt:
+        tell.line("stopped")
+        return INTERRUPTED
+
+
+def runs(told: argparse.Namespace, session: Session) -> bool:
+    seeds, good = list(range(told.seed, told.seed + told.runs)), True
+    for start in range(0, len(seeds), TOGETHER):
+        good &= session.hub(seeds[start : start + TOGETHER])
+        for line in session.sums.lines():
+            session.tell.line(line)
+    return good and not session.sums.wrong
 
 
 if __name__ == "__main__":

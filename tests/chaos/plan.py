@@ -236,7 +236,7 @@ def draw(seed: int, size: Size) -> Plan:
         (_window(rng, size), *faults),
         tuple(_kill(rng, size) for _ in range(size.kills)),
         tuple(_outage(rng, size, system) for system in SPOILED),
-        tuple(_jump(rng, size, process) for process in ("http", "workers") if rng.random() < 0.5),
+        tuple(_jump(rng, size, process) for process in ("http", "workers") if rng.random() < 0.5 and size.jump),
         malformed=rng.randint(1, 2),
         strays=rng.randint(1, 2),
         shared=rng.randint(1, 2),

@@ -16,6 +16,7 @@ from infra.demo.errors import DemoFailed
 from infra.demo.tell import Tell
 from infra.local.errors import LocalRunFailed
 from infra.local.state import ROOT
+from tests.chaos import kept
 from tests.chaos import plan as plans
 from tests.chaos import soak as soaking
 from tests.chaos.ledger import Ledger
@@ -150,7 +151,7 @@ class Session:
             self.sums.add(run, ledger)
 
 
-def soak(seed: int, events: int, tell: Tell) -> bool:
+def soak(seed: int, events: int, tell: Tell, keeps: bool = False) -> bool:
     tell.line(f"seed     {seed}: {events:,} events, with faults all the time")
     with world(whole=False) as made:
         done, ledger, wrong = soaking.soak(made, seed, events, tell)
@@ -159,6 +160,8 @@ def soak(seed: int, events: int, tell: Tell) -> bool:
             tell.line(line)
         for line in grown(done.samples):
             tell.line(f"NOT OK   {line}")
+        if keeps:
+            kept.keep("soak", kept.of_soak(done.samples, made.chaos.kinds(), wrong))
     return not wrong
 
 
@@ -174,6 +177,7 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--jump", type=float, default=plans.JUMP, help="seconds that a clock may jump")
     parser.add_argument("--hang", action="store_true", help="also calls that are never answered: 12 s each")
     parser.add_argument("--soak", type=int, default=0, help="this many events at once in place of runs")
+    parser.add_argument("--keep", action="store_true", help="write what was found to bench/results/")
     parser.add_argument("--apart", action="store_true", help="a ledger after each run and before the next")
     return parser.parse_args(given)
 
@@ -182,7 +186,7 @@ def main(given: list[str] | None = None) -> int:
     told, tell = arguments(given), Tell()
     try:
         if told.soak:
-            return 0 if soak(told.seed, told.soak, tell) else 1
+            return 0 if soak(told.seed, told.soak, tell, told.keep) else 1
         size = Size(told.customers, told.seconds, told.scale, told.hang, jump=told.jump)
         return 0 if runs(told, Session(size, tell, told.apart)) else 1
     except (DemoFailed, LocalRunFailed) as wrong:
@@ -200,6 +204,8 @@ def runs(told: argparse.Namespace, session: Session) -> bool:
         good &= session.hub(seeds[start : start + TOGETHER])
         for line in session.sums.lines():
             session.tell.line(line)
+        if told.keep:
+            kept.keep("chaos", kept.of_runs(session.sums, seeds[: session.sums.runs]))
     return good and not session.sums.wrong
 
 

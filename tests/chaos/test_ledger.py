@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
+
 import pytest
 
 from infra.demo.ledger import Told
+from tests.chaos import kept
+from tests.chaos.__main__ import Sums
 from tests.chaos.ledger import PARKED, PLACES, POSSIBLE, TIMELINE, WAITING, Found, Ledger
+from tests.chaos.soak import Sample
 
 SENT = {"order of 1": TIMELINE, "call": POSSIBLE, "parcel": WAITING, "nonsense": PARKED}
 
@@ -83,3 +89,15 @@ def test_what_nobody_sent_what_was_not_acked_and_more() -> None:
 def test_a_destination_that_was_told_wrongly(wrong: dict[str, int]) -> None:
     told = Told("crm", **{"customers": 1, "contacts": 1, "due": 5, "got": 5} | wrong)
     assert Ledger(SENT, found(SENT), (told,)).mistakes()
+
+
+def test_what_was_found_is_kept_by_date(tmp_path: Path) -> None:
+    sums = Sums(runs=2, good=1, facts=9, places=Counter(timeline=8, lost=1), injected=Counter(reset=3), wrong=[8])
+    page = kept.keep("chaos", kept.of_runs(sums, [7, 8]), tmp_path).read_text("utf-8")
+    assert "| runs OK, seeds 7 to 8 | 1 of 2 | all | **over** |" in page
+    assert "| faults injected | 3 reset |" in page
+    samples = [Sample(each, each / 10, {"workers": 140 + each}) for each in (1, 50)]
+    page = kept.keep("soak", kept.of_soak(samples, Counter(reset=3), []), tmp_path).read_text("utf-8")
+    assert "50 in 5 s, 10.0/s |  | ok |" in page
+    assert "141 at 1 events, at most 190, 190 at 50" in page
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".json", ".md", ".md"]

@@ -262,7 +262,7 @@ def _kill(rng: random.Random, size: Size) -> Kill:
     process = rng.choices(("workers", "http"), (3, 1))[0]
     if rng.random() < 0.4:
         return Kill(process, second=round(rng.uniform(0.1, 0.9) * size.seconds, 2))
-    return Kill(process, rng.choice(KILLED_AT[process]), rng.randint(1, 12), rng.random() < 0.5)
+    return Kill(process, rng.choice(KILLED_AT[process]), rng.randint(1, 6), rng.random() < 0.5)
 
 
 def _outage(rng: random.Random, size: Size, system: str) -> Outage:

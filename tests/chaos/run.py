@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 import requests
 
@@ -242,7 +241,7 @@ def settle(runs: list[Run], tell: Tell, patience: float = PATIENCE) -> list[Ledg
     """The ledgers, once everything is where it must be and nothing is queued any more, or nothing moves."""
     world, seen, moved = runs[0].world, None, time.monotonic()
     while True:
-        ledgers, still = _looked(runs), _progress(world, runs)
+        ledgers, still = _looked(runs), _progress(world)
         if ledgers and not any(each.mistakes() for each in ledgers) and still[0] == 0:
             return ledgers
         if still != seen:
@@ -265,18 +264,12 @@ def _looked(runs: list[Run]) -> list[Ledger]:
 
 
 def _told(world: World) -> int:
-    """Of customers of the runs, by what both destinations have."""
-    return world.around.crm.taken() + world.around.feed.times.total() - _before(world)
+    return world.told - world.told_before
 
 
-def _before(world: World) -> int:
-    """The orders of the household."""
-    return 2 * len(world.household)
-
-
-def _progress(world: World, runs: list[Run]) -> tuple[int, int, Any]:
+def _progress(world: World) -> tuple[int, int]:
     try:
         queued = sum(world.api.get("/health")["queues"].values())
     except (DemoFailed, LocalRunFailed, KeyError):
         queued = -1
-    return queued, _told(world), None
+    return queued, _told(world)

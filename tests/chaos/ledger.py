@@ -42,12 +42,16 @@ class Ledger:
 
     @property
     def named(self) -> dict[str, str]:
-        """Every event and where it is; `lost` is nowhere."""
-        return {name: " and ".join(self.found.of(name)) or "lost" for name in self.sent}
+        """Every event and where it is; `lost` is acked and nowhere."""
+        return {
+            name: " and ".join(self.found.of(name)) or ("never acked" if name in self.refused else "lost")
+            for name in self.sent
+        }
 
     @property
     def lost(self) -> list[str]:
-        return [name for name in self.sent if not self.found.of(name)]
+        """Acked and nowhere. What was never acked is still its sender's."""
+        return [name for name in self.sent if not self.found.of(name) and name not in self.refused]
 
     @property
     def doubled(self) -> list[str]:

@@ -107,6 +107,8 @@ OUTAGES: tuple[dict[str, Any], ...] = (
     {"mode": "lie"},
     {"mode": "refuse"},
 )
+UNSEEN = ("lie",)
+"""What nobody can see at a partner: by Standard Webhooks a 200 says that it has the event, whatever the body says."""
 TABLE_THROTTLED_SECONDS = 60.0
 CALLS_OF_ONE = 50
 """Of AWS, for one customer's events and what is told of them."""
@@ -268,7 +270,8 @@ def _kill(rng: random.Random, size: Size) -> Kill:
 def _outage(rng: random.Random, size: Size, system: str) -> Outage:
     begins = round(rng.uniform(0.0, 0.5) * size.seconds, 2)
     seconds = round(rng.uniform(0.2, 0.6) * size.seconds, 2)
-    return Outage(system, begins, seconds, rng.choice(OUTAGES))
+    fair = [each for each in OUTAGES if system != "partner" or each["mode"] not in UNSEEN]
+    return Outage(system, begins, seconds, rng.choice(fair))
 
 
 def _jump(rng: random.Random, size: Size, process: str) -> Jump:

@@ -34,7 +34,7 @@ VIA = {"shop": "order", "whatsapp": "message", "phone": "call", "carrier": "fulf
 PATIENCE = 90.0
 """Seconds without any progress."""
 STRAY = 90_000_000
-GIVE_UP_SECONDS = 120.0
+GIVE_UP_SECONDS = 600.0
 FLOW = 0.8
 """Share of the run in which webhooks are sent; the rest goes wrong over what is under way."""
 

@@ -82,6 +82,9 @@ def test_what_nobody_sent_what_was_not_acked_and_more() -> None:
     strange.strange = ["order of 2"]
     assert Ledger(SENT, strange).mistakes() == ["not sent by anybody: order of 2"]
     assert Ledger(SENT, found(SENT), refused=("call",)).mistakes() == ["never acked: call"]
+    never = Ledger(SENT, found({"order of 1": TIMELINE, "parcel": WAITING, "nonsense": PARKED}), refused=("call",))
+    assert never.mistakes() == ["never acked: call"], "what was not acked is still its sender's"
+    assert never.named["call"] == "never acked" and never.lost == []
     assert Ledger(SENT, found(SENT), more=("parked at crm",)).mistakes() == ["parked at crm"]
 
 

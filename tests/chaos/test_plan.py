@@ -25,6 +25,7 @@ def test_all_seeds_together_leave_nothing_out() -> None:
     plans = [draw(seed, Size(hang=True)) for seed in range(60)]
     assert {each.kind for plan in plans for each in plan.faults} == set(KINDS)
     assert {out.behaviour["mode"] for plan in plans for out in plan.outages} == {each["mode"] for each in OUTAGES}
+    assert not any(out.system == "partner" and out.behaviour["mode"] == "lie" for plan in plans for out in plan.outages)
     assert {kill.process for plan in plans for kill in plan.kills} == {"http", "workers"}
     assert {kill.after for plan in plans for kill in plan.kills if kill.call} == {False, True}
     assert any(not kill.call for plan in plans for kill in plan.kills)

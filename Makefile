@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run demo demo-load deploy package rollback destroy doctor lint test test-pythons test-real check nightly bench size homeserver clean
+.PHONY: run demo demo-load deploy package rollback destroy doctor lint test test-pythons test-real check nightly bench attack size homeserver clean
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
@@ -73,6 +73,11 @@ nightly: $(STAMP) $(REAL)/installed
 
 bench: $(STAMP)
 	$(BIN)/python -m bench
+
+# All that is hostile, thrown at everything, with a table in bench/results/attack.md: docs/attack.md. FUZZ: seconds for each target.
+FUZZ ?= 60
+attack: $(STAMP)
+	@DRAAD_FUZZ_SECONDS=$(FUZZ) $(BIN)/python -m tests.attack
 
 # The functions' package: its size by what is in it, cold imports, limits. `chalice deploy` takes what this has built.
 size: $(STAMP)

@@ -237,6 +237,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 def ready() -> None:
     """Without AWS: the stage's key is one for the fuzzing alone. Each source is loaded."""
     vars(secrets)["pepper"] = lambda: b"p" * 64
+    for slug in sources.slugs():
+        sources.load(slug)
     every_case()
 
 

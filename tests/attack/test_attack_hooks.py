@@ -96,7 +96,7 @@ def test_no_bad_signature_costs_more_than_its_note(api: Api, monkeypatch: pytest
 
 def authentic(target: Target, turn: int) -> list[tuple[str, Request]]:
     """(kind, request) that the provider's own secret signed over a hostile body. Of the large ones a share, always: what
-    they cost is measured in test_attack_cpu.py."""
+    they cost is a question of processor time, not of answers."""
     small = [line for line in corpus.lines("bodies") if len(line.body) <= LARGE]
     large = [line for line in corpus.lines("bodies") if len(line.body) > LARGE]
     lines = [*small, *corpus.some(large, 2, turn)] if full() else corpus.some(small, SHARE["signed"], turn)

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run demo demo-load deploy package rollback destroy doctor lint test test-pythons test-real check nightly bench chaos size homeserver clean
+.PHONY: run demo demo-load deploy package rollback destroy doctor lint test test-pythons test-real check nightly bench chaos size homeserver clean attack
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
@@ -78,6 +78,11 @@ bench: $(STAMP)
 # SEED=7 repeats one, RUNS=200 makes many, OPTIONS="--seconds 90 --scale 1 --hang" makes them harder, SOAK=100000 a soak.
 chaos: $(STAMP)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(SOAK),--soak $(SOAK)) $(OPTIONS)
+
+# All that is hostile, thrown at everything, with a table in bench/results/attack.md: docs/attack.md. FUZZ: seconds for each target.
+FUZZ ?= 60
+attack: $(STAMP)
+	@DRAAD_FUZZ_SECONDS=$(FUZZ) $(BIN)/python -m tests.attack
 
 # The functions' package: its size by what is in it, cold imports, limits. `chalice deploy` takes what this has built.
 size: $(STAMP)

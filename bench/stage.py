@@ -13,7 +13,7 @@ import json
 import os
 import random
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,7 +55,11 @@ MAPPING = {
     "text": "text",
     "identities": "identities",
     "refs": "refs",
-    "fields": {"name": "name"},
+    "fields": {"name": "name", "consent_marketing": "says", "preferred_channel": "prefers"},
+    "direction": "direction",
+    "actor": "actor",
+    "address": "address",
+    "own_address": "own_address",
 }
 
 
@@ -224,21 +228,25 @@ class World:
             aws.observers.remove(watch)
         return meter, sent
 
-    def deliver(self, *duties: Duty, receives: int = 1) -> Meter:
-        """In a container that has just taken its share of each connection's requests, and finds none slow."""
+    def deliver(self, *duties: Duty, receives: int = 1, found: Callable[[str], None] | None = None) -> Meter:
+        """In a container that has just taken its share of each connection's requests, and finds none slow. `found`:
+        what else it found out of each connection before."""
         rates.forget()
         outward.forget()
         for connection in {duty.connection for duty in duties}:
             slots.slow(self.table, connection)
-            limit = destinations.load(self._provider(connection)).limit
-            rates.take(self.table, connection, limit.requests, limit.seconds)
+            if found:
+                found(connection)
+            self._share_taken(connection)
         with self.metered() as meter:
             deliver.take([_message(duty.message[0], number, receives=receives) for number, duty in enumerate(duties)])
         return meter
 
-    def _provider(self, connection: str) -> str:
-        found = connections.get(self.table, connection)
-        return found.provider if found else ""
+    def _share_taken(self, id: str) -> None:
+        connection = connections.get(self.table, id)
+        if connection:
+            limit = outward.limit(connection, destinations.load(connection.provider))
+            rates.take(self.table, id, limit.requests, limit.seconds)
 
     def metered(self) -> Meter:
         """In a container that has just read the organisation's lists, rules and audiences, so that none read them on

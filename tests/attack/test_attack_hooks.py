@@ -185,6 +185,30 @@ def verdicts(api: Api) -> dict[str, int]:
     return found
 
 
+def test_a_replay_makes_nothing_twice(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same bytes five times, and once more with its headers in another order: one set of events."""
+    tally, failures = Tally("hooks, replayed"), []
+    for target in targets_without_network(api, monkeypatch):
+        request = target.signed(target.request())
+        for sent in (*[request] * 5, replace(request, headers=tuple(reversed(request.headers)))):
+            answer = world.send(api, sent)
+            tally.add("replays", answer.status)
+            if answer.status >= 300:
+                failures.append(f"{target.name}: {answer.status}")
+        failures += worked(api, target)
+        events = [
+            each
+            for receipt in api.pages("/v1/receipts", "receipts", connection=target.id)
+            for each in api.get(f"/v1/receipts/{receipt['id']}")["events"]
+        ]
+        once = len([each for each in events if each["verdict"] != "duplicate"])
+        expected = len(target.case.expected)
+        if once > max(expected, 1):
+            failures.append(f"{target.name}: {once} events for {expected}: {[each['verdict'] for each in events]}")
+    tally.keep()
+    assert failures == [], "\n".join(failures)
+
+
 def aged(target: Target, seconds: int) -> Request:
     from chalicelib.model import instants
 

@@ -44,6 +44,7 @@ from infra.deploy.errors import DeployFailed
 from infra.deploy.place import API, FUNCTIONS, Place
 from infra.local.embedded import clean_env, storage_only
 from infra.local.state import ROOT
+from infra.package.errors import PackageFailed
 from infra.policies import formed
 from tests.conftest import point_at
 from tests.docs.markdown import DOCS, rows
@@ -590,6 +591,22 @@ def test_whatever_chalice_would_deploy_is_in_the_fingerprint(at: Place, name: st
     assert release.fingerprint(at, SMALL) == before
     (at.root / name).write_text("other", "utf-8")
     assert release.fingerprint(at, SMALL) != before
+
+
+def test_what_is_trimmed_is_in_the_fingerprint(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    project(at.root)
+    before = release.fingerprint(at, SMALL)
+    monkeypatch.setattr(release.trim, "MARK", b"draad trimmed by other rules")
+    assert release.fingerprint(at, SMALL) != before
+
+
+def test_a_package_that_cannot_be_built_stops_a_deployment(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def built(*_: Any) -> None:
+        raise PackageFailed("No wheel for msgspec.")
+
+    monkeypatch.setattr(functions.build, "build", built)
+    with pytest.raises(DeployFailed, match=r"^No wheel for msgspec\. Then run again\.$"):
+        functions.pack(at, lambda text: None)
 
 
 def test_configuration_stage_and_account_are_in_the_fingerprint(at: Place) -> None:

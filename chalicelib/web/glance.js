@@ -6,7 +6,8 @@ import { text, word } from "./texts.js";
 
 /** @typedef {import("./history.js").Entry} Entry */
 
-const SPOKEN = ["completed", "transferred"];
+/** States of a call in which nobody spoke with anybody. A call without a state counts as one that was answered. */
+const IN_VAIN = ["no-answer", "busy", "failed", "canceled", "voicemail"];
 
 /** @typedef {{event: string, at: string, type: string, channel: string, text: string, sensitive: boolean}} Question */
 
@@ -16,7 +17,7 @@ const SPOKEN = ["completed", "transferred"];
  * @param {any} customer @param {Entry[]} entries newest first @returns {Question[]}
  */
 export function unanswered(customer, entries) {
-  const spoken = entries.find((each) => each.type === "call" && SPOKEN.includes(each.details?.status))?.occurred_at ?? "";
+  const spoken = entries.find((each) => each.type === "call" && !IN_VAIN.includes(each.details?.status))?.occurred_at ?? "";
   const asked = [customer, ...customer.conversations].flatMap((/** @type {any} */ each) => each.open_question ?? []);
   return asked.filter((each) => each.at > spoken).sort((a, b) => (a.at < b.at ? 1 : -1));
 }
@@ -24,7 +25,7 @@ export function unanswered(customer, entries) {
 /** @param {Entry[]} entries newest first */
 export const lastContact = (entries) => entries.find((each) => each.actor === "customer" && each.direction === "in") ?? null;
 
-/** @param {any} customer @param {Entry[]} entries @returns {HTMLElement[]} */
+/** @param {any} customer @param {Entry[]} entries newest first @param {Question[]} asked newest first @returns {HTMLElement[]} */
 export function facts(customer, entries, [open]) {
   const last = lastContact(entries);
   return [

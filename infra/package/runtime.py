@@ -23,4 +23,4 @@ def runtime(name: str = HERE) -> str:
 
 def advice(name: str = HERE) -> str:
     """What to say of one that works and is not the newest: AWS stops each after some years. Empty for none."""
-    return "" if name == RUNTIMES[-1] else f"for {name}; the newest that Lambda takes is {RUNTIMES[-1]}: {ANOTHER}"
+    return "" if name == RUNTIMES[-1] else f"for {name}; the newest that Draad is made for is {RUNTIMES[-1]}: {ANOTHER}"

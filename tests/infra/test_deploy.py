@@ -8,6 +8,7 @@ import copy
 import hashlib
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -44,6 +45,7 @@ from infra.deploy.errors import DeployFailed
 from infra.deploy.place import API, FUNCTIONS, Place
 from infra.local.embedded import clean_env, storage_only
 from infra.local.state import ROOT
+from infra.package.errors import PackageFailed
 from infra.policies import formed
 from tests.conftest import point_at
 from tests.docs.markdown import DOCS, rows
@@ -592,6 +594,22 @@ def test_whatever_chalice_would_deploy_is_in_the_fingerprint(at: Place, name: st
     assert release.fingerprint(at, SMALL) != before
 
 
+def test_what_is_trimmed_is_in_the_fingerprint(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    project(at.root)
+    before = release.fingerprint(at, SMALL)
+    monkeypatch.setattr(release.trim, "MARK", b"draad trimmed by other rules")
+    assert release.fingerprint(at, SMALL) != before
+
+
+def test_a_package_that_cannot_be_built_stops_a_deployment(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def built(*_: Any) -> None:
+        raise PackageFailed("No wheel for msgspec.")
+
+    monkeypatch.setattr(functions.build, "build", built)
+    with pytest.raises(DeployFailed, match=r"^No wheel for msgspec\. Then run again\.$"):
+        functions.pack(at, lambda text: None)
+
+
 def test_configuration_stage_and_account_are_in_the_fingerprint(at: Place) -> None:
     project(at.root)
     before = release.fingerprint(at, SMALL)
@@ -904,7 +922,9 @@ def test_whatever_goes_wrong_says_what_to_do_next(
 
 def test_make_passes_on_what_it_is_given() -> None:
     def made(*words: str) -> str:
-        done = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        # As from a shell: below `make test` this would be a make in a make, which says so.
+        env = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
+        done = subprocess.run(["make", "-n", *words], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
         return " ".join((done.stdout + done.stderr).replace("\\\n", " ").split())
 
     whole = made(

@@ -21,6 +21,7 @@ import pytest
 from infra.local.state import ROOT
 from infra.package import build, cold, rules, sizes, trim
 from infra.package.errors import PackageFailed
+from infra.package.runtime import HERE, RUNTIMES, advice, runtime
 
 CODE = ROOT / "chalicelib"
 JUNK = (
@@ -267,3 +268,15 @@ def plain(path: Path) -> set[str]:
     """Without what differs by architecture."""
     names = zipfile.ZipFile(path).namelist()
     return {name for name in names if not name.endswith(".so") and ".dist-info/" not in name}
+
+
+def test_a_python_that_the_code_is_not_made_for_is_refused() -> None:
+    assert runtime() == HERE == f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    assert [runtime(each) for each in RUNTIMES] == ["python3.11", "python3.12", "python3.13", "python3.14"]
+    for other in ("python3.10", "python3.15"):
+        with pytest.raises(PackageFailed, match=f"this is {other}: .*PYTHON=python3.14"):
+            runtime(other)
+
+
+def test_an_older_python_is_told_of_the_newest() -> None:
+    assert "python3.14" in advice("python3.11") and advice("python3.14") == ""

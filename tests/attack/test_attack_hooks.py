@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from chalicelib import sources
 from chalicelib.errors import PayloadMalformed
 from chalicelib.ingest import read as reading
 from chalicelib.kit.request import MAX_BODY, Request
 from chalicelib.kit.signatures import BodyToken, PathSecret
+from chalicelib.model import instants
 from chalicelib.store import connections
 from tests.api.client import Api, key_with
 from tests.attack import corpus, world
@@ -131,6 +135,16 @@ def unsignable(target: Target) -> bool:
     return getattr(target.case.verifier, "place", "header") == "body" or hasattr(target.case.module, "sign")
 
 
+def in_the_body(target: Target) -> bool:
+    """Whether a body must be read to find what signs it, as far as one can see."""
+    return unsignable(target) or isinstance(target.case.verifier, BodyToken) or is_its_own(target)
+
+
+def is_its_own(target: Target) -> bool:
+    """A scheme of one provider alone."""
+    return type(target.case.verifier).__module__.startswith(sources.__name__)
+
+
 def missed(target: Target) -> None:
     raise AssertionError(f"{target.name}: its scheme does not sign bytes that it need not read")
 
@@ -185,11 +199,25 @@ def verdicts(api: Api) -> dict[str, int]:
     return found
 
 
+SECOND = re.compile(rb"\b1[67]\d{8}\b")
+
+
+def stamped_now(target: Target) -> Request:
+    """A request of now. Where the moment is in what is signed, it is put there: the fixture's own is of another year."""
+    request = target.request()
+    if not in_the_body(target):
+        return request
+    now = b"%d" % (instants.now_ms() // 1000)
+    url = SECOND.sub(now, request.url.encode()).decode()
+    return replace(request, url=url, query=tuple(parse_qsl(urlsplit(url).query)), body=SECOND.sub(now, request.body))
+
+
 def test_a_replay_makes_nothing_twice(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same bytes five times, and once more with its headers in another order: one set of events."""
     tally, failures = Tally("hooks, replayed"), []
-    for target in targets_without_network(api, monkeypatch):
-        request = target.signed(target.request())
+    targets = targets_without_network(api, monkeypatch)
+    for target in targets if full() else targets[:: len(targets) // 12]:
+        request = target.signed(stamped_now(target))
         for sent in (*[request] * 5, replace(request, headers=tuple(reversed(request.headers)))):
             answer = world.send(api, sent)
             tally.add("replays", answer.status)
@@ -210,8 +238,6 @@ def test_a_replay_makes_nothing_twice(api: Api, monkeypatch: pytest.MonkeyPatch)
 
 
 def aged(target: Target, seconds: int) -> Request:
-    from chalicelib.model import instants
-
     now = instants.now_ms()
     return target.signed(replace(target.request(), received_at=instants.from_ms(now + seconds * 1000)))
 

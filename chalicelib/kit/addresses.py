@@ -125,9 +125,15 @@ def canonical(host: str) -> str:
 
 def _literal(text: str) -> str:
     try:
-        return str(ip_address(text))
+        found = ip_address(text)
     except ValueError as wrong:
         raise Rejected(f"no host name: {text[:80]!r}") from wrong
+    # The same text on every Python: from 3.13 on, ipaddress writes these with dots.
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    if mapped is None:
+        return str(found)
+    _, mark, scope = text.partition("%")
+    return f"::ffff:{int(mapped) >> 16:x}:{int(mapped) & 0xFFFF:x}{mark}{scope}"
 
 
 def _idna(name: str) -> str:

@@ -94,7 +94,7 @@ def test_it_is_made_through_the_handshake_then_left_alone_then_prolonged(
     }
     found = state(table, connection)
     assert found["ends"] == made["expirationTime"] and found["n"] == 0
-    assert abs(found["due"] - now_seconds() - (WEEK - 86400)) < 5
+    assert abs(found["due"] - now_seconds() - (WEEK - 86400)) < 60
 
     before = len(vendor.calls)
     sweep.take()
@@ -129,7 +129,7 @@ def test_a_failure_is_shown_and_tried_later_and_later(table: DynamoTable, vendor
         sweep.take()
         found = state(table, connection)
         assert (found["n"], found["ends"]) == (tries, "")
-        assert abs(found["due"] - now_seconds() - min(3600, 60 * 2 ** (tries - 1))) < 5
+        assert abs(found["due"] - now_seconds() - min(3600, 60 * 2 ** (tries - 1))) < 20
         wind_on(table, connection, 3600)
     (first, *_) = connections.refusals(table, connection.id)
     assert first["reason"].startswith("the subscription is not renewed: HTTP 503")
@@ -206,10 +206,11 @@ def test_what_lives_shorter_than_it_is_asked_ahead_is_asked_half_way(
     table: DynamoTable, vendor: RingCentral, monkeypatch: pytest.MonkeyPatch, ends: int, after: int
 ) -> None:
     connection = connect(table, vendor)
-    moment = instants.from_ms((now_seconds() + ends) * 1000)
+    began = now_seconds()
+    moment = instants.from_ms((began + ends) * 1000)
     declared(monkeypatch, lambda http, hook_url: moment, ahead=7200)
     sweep.take()
-    assert abs(state(table, connection)["due"] - now_seconds() - after) <= 2
+    assert began + after <= state(table, connection)["due"] <= now_seconds() + after
 
 
 @pytest.mark.parametrize("ends", ["", "soon", "9" * 400])

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import warnings
 from dataclasses import replace
 from typing import Any
 
+import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.warnings import InsecureKeyLengthWarning
 
 from chalicelib.errors import PayloadMalformed
 from chalicelib.kit import schemes, signatures
+from chalicelib.kit.jwt import claims_of, jwt_signature
 from chalicelib.kit.request import MAX_FORM_FIELDS, Request
 
 HOOK = "https://hub.example.nl/hooks/con_1"
@@ -133,6 +137,9 @@ def test_the_tolerance_of_the_settings_is_a_number_of_seconds_up_to_a_day(told: 
 
 
 def test_the_settings_name_everything_else() -> None:
+    assert schemes.SETTINGS["tolerance"].default == signatures.from_settings({}).tolerance, (
+        "what is shown is what counts"
+    )
     made = signatures.from_settings({"header": "X-Other", "algorithm": "sha1", "over": ""})
     assert (made.header, made.algorithm, made.over, made.encoding) == ("X-Other", "sha1", "{body}", "hex")
     assert signatures.from_settings({}).header == "X-Signature"
@@ -439,3 +446,102 @@ def test_svix_has_its_own_name_for_what_a_retry_repeats() -> None:
     only = (("svix-id", "s"),)
     assert schemes.delivery_key(request(headers=only, settings={"auth": "standard_webhooks"})) == "s"
     assert schemes.delivery_key(request(headers=only)) is None
+
+
+# JSON Web Tokens
+
+JWT = jwt_signature(body_claim="", tolerance=300)
+
+
+def token(**claims: Any) -> str:
+    return jwt.encode({"iat": SECONDS} | claims, "old", "HS256")
+
+
+def bearing(text: str, word: str = "Bearer ", **more: Any) -> Request:
+    return request(headers=(("Authorization", word + text),), **more)
+
+
+@pytest.fixture(autouse=True)
+def short_keys(recwarn: pytest.WarningsRecorder) -> None:
+    """The library warns of keys as short as these."""
+    warnings.simplefilter("ignore", InsecureKeyLengthWarning)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "covers", "timed"),
+    [
+        ({}, True, True),
+        ({"body_claim": ""}, False, True),
+        ({"body_optional": True}, False, True),
+        ({"body_claim": "", "body_optional": True}, False, True),
+        ({"tolerance": 0}, True, False),
+        ({"tolerance": 0, "required": ("exp",)}, True, True),
+        ({"tolerance": 0, "required": ("jti",)}, True, False),
+        ({"required": ("exp",)}, True, True),
+    ],
+)
+def test_a_token_says_what_it_covers_by_its_configuration(scheme: dict[str, Any], covers: bool, timed: bool) -> None:
+    made = jwt_signature(**scheme)
+    assert (made.covers_body, made.timed) == (covers, timed)
+    with pytest.raises(AttributeError):
+        made.tolerance = 0
+
+
+@pytest.mark.parametrize("word", ["Bearer ", "bEARER "])
+def test_the_scheme_word_may_come_in_any_case_but_must_come(word: str) -> None:
+    assert JWT(bearing(token(), word), TWO) is None
+    for other in ("", "Basic  ", "Bear", "JWT "):
+        assert JWT(bearing(token(), other), TWO) == "no readable token in Authorization", other
+
+
+def test_a_header_of_sixteen_kilobytes_is_read_and_a_longer_one_is_not() -> None:
+    def padded(length: int) -> str:
+        """A token in spaces, so that all of the header has this length."""
+        return token().rjust(length - len("Bearer "))
+
+    assert JWT(bearing(padded(16_384)), TWO) is None
+    assert JWT(bearing(padded(16_385)), TWO) == "no readable token in Authorization"
+
+
+def test_what_somebody_else_says_is_read_up_to_sixteen_kilobytes() -> None:
+    # Three more letters in a claim are four in the token.
+    most = next(found for more in range(12_000, 12_400) if len(found := token(a="x" * more)) == 16_384)
+    assert claims_of(most)["iat"] == SECONDS
+    longer = next(found for more in range(12_000, 12_400) if len(found := token(a="x" * more)) > 16_384)
+    assert claims_of(longer) == {}
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"iat": SECONDS - 300}, None),
+        ({"iat": SECONDS + 300}, None),
+        ({"iat": SECONDS - 301}, "the timestamp iat is missing, too old or in the future"),
+        ({"iat": SECONDS + 301}, "the timestamp iat is missing, too old or in the future"),
+        ({"exp": SECONDS - 60}, None),
+        ({"exp": SECONDS - 61}, "the timestamp exp is past"),
+        ({"nbf": SECONDS + 60}, None),
+        ({"nbf": SECONDS + 61}, "the timestamp nbf is in the future"),
+        ({"exp": 10**11 - 1}, None),
+        ({"exp": 10**11}, "the timestamp exp cannot be read"),
+        ({"exp": True}, "the timestamp exp cannot be read"),
+    ],
+)
+def test_the_moments_of_a_token(claims: dict[str, Any], reason: str | None) -> None:
+    assert JWT(bearing(token(**claims)), TWO) == reason
+
+
+def test_what_we_sign_ourselves_runs_out_after_five_minutes_and_covers_a_body_that_is_there() -> None:
+    for scheme, body, covered in ((jwt_signature(), b"{}", True), (jwt_signature(), b"", False), (JWT, b"{}", False)):
+        signed = scheme.sign(request(body), TWO)
+        told = claims_of((signed.header("Authorization") or "").removeprefix("Bearer "))
+        assert (told["iat"], told["exp"], told["jti"]) == (SECONDS, SECONDS + 300, f"sample-{SECONDS}")
+        assert ("payload_hash" in told) == covered and "" not in told
+        assert scheme(signed, TWO) is None
+
+
+def test_a_letter_of_another_alphabet_is_no_part_of_a_token() -> None:
+    """`²` is a digit to some readers, and no letter of base64url."""
+    head, claims, signature = token().split(".")
+    for spoiled in (f"{head}².{claims}.{signature}", f"{head}.{claims}.{signature}=", f"{head}.{claims}.{signature}ü"):
+        assert JWT(bearing(spoiled), TWO) == "no readable token in Authorization"

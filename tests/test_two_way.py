@@ -145,7 +145,7 @@ def quiet(world: World) -> None:
         state.append(now)
         return len(state) > 10 and all(each == now for each in state[-10:]) and not any(now[2].values())
 
-    eventually(still, 60, 0.5)
+    eventually(still, 180, 0.5)
 
 
 def phones(world: World, number: int) -> tuple[str, str]:

@@ -19,7 +19,8 @@ from chalicelib.model.event import CHANNELS, TYPES, digest
 from chalicelib.model.identity import A3_VERIFIED
 from chalicelib.store import connections as registered
 from chalicelib.store import contacts, deliveries, organisation
-from chalicelib.store.deliveries import ACTIVITY, Duty
+from chalicelib.store.contacts import Contact
+from chalicelib.store.deliveries import ACTIVITY, CONTACT, Duty
 from chalicelib.store.table import Item, live
 
 ORDERS = 5
@@ -189,46 +190,53 @@ def _among(call: Call, name: str, allowed: frozenset[str]) -> tuple[str, ...]:
 
 
 def sync(call: Call, id: str) -> Reply:
-    """Per destination: in step, behind or parked, compared over the newest entries."""
+    """Per destination: in step, behind or parked, compared over the newest entries and the customer himself."""
     told = receivers(call)
     person = people.by_id(call.table, rules(call), id, tuple(f"C#{each.id}" for each in told))
     items = timeline.page(call.table, person.nodes, Wanted(limit=SYNCED)).items
-    known = {each["connection"]: each for each in _contacts(person.more.values())}
-    shown = [_synced(call, each, person, items, known.get(each.id)) for each in told]
+    shown = [_synced(call, each, person, items) for each in told]
     return Reply({"customer": person.customer.id, "destinations": shown})
 
 
-def _synced(
-    call: Call, connection: Connection, person: Person, items: list[Item], contact: dict[str, Any] | None
-) -> dict[str, Any]:
+def _synced(call: Call, connection: Connection, person: Person, items: list[Item]) -> dict[str, Any]:
     told = connection.subscription.anonymous or not person.anonymous
     told = told and destinations.load(connection.provider).history
     due = [item for item in items if told and wants_item(connection, item)]
     keys = {Duty(connection.id, ACTIVITY, item["pk"][2:], item["sk"]).key: item for item in due}
-    rows = {key: row for key, row in call.table.batch_get(keys).items() if live(row)}
+    himself = Duty(connection.id, CONTACT, person.oldest, person.id).key
+    rows = {key: row for key, row in call.table.batch_get([*keys, himself]).items() if live(row)}
     behind = [_behind(item, rows.get(key)) for key, item in keys.items() if not _has(rows.get(key))]
+    left, contact = len(due) - len(behind), _contact(connection, person)
+    behind += [_behind(None, row) for row in (rows.get(himself),) if row and deliveries.is_open(row)]
     parked = [each for each in behind if each["status"] == deliveries.PARKED]
     return {
         "connection": connection.id,
         "provider": connection.provider,
         "name": connection.name,
         "state": "parked" if parked else "behind" if behind else "in step",
-        "delivered": len(due) - len(behind),
+        "delivered": left,
         "behind": [each for each in behind if each not in parked],
         "parked": parked,
-        "contact": contact["id"] if contact else None,
-        "last_pushed_at": contact["last_pushed_at"] if contact else None,
+        "contact": contact.remote or None,
+        "last_pushed_at": (contact.remote and contact.pushed_at) or None,
     }
+
+
+def _contact(connection: Connection, person: Person) -> Contact:
+    """The record that is kept up to date: after a merge he may have one more."""
+    mine = (item for item in person.more.values() if item["sk"] == f"C#{connection.id}")
+    return contacts.among(mine, connection.id, person.oldest)
 
 
 def _has(row: Item | None) -> bool:
     return row is not None and row["st"] == deliveries.DELIVERED
 
 
-def _behind(item: Item, row: Item | None) -> dict[str, Any]:
+def _behind(item: Item | None, row: Item | None) -> dict[str, Any]:
+    """Of an entry; of the customer himself where there is none."""
     return {
-        "event": item["sk"].rpartition("#")[2],
-        "type": item["ty"],
+        "event": item["sk"].rpartition("#")[2] if item else None,
+        "type": item["ty"] if item else CONTACT,
         "status": row["st"] if row else "pending",
         "reason": row.get("why") if row else None,
         "due_at": row.get("due") if row else None,

@@ -123,11 +123,33 @@ def deliver(office: Office, duty: Duty, *, tried: bool, down: float = 0.0, crowd
     `tried`: this message was received before, so an attempt may have died half-way. `down`: seconds for
     which this destination is left alone, because it does not answer; the duty is put off without an attempt.
     `crowded`: it is slow, and enough workers are there; so too.
+    An activity brings its customer up to date, and whoever plans counts on it. So it does where there is nothing to
+    tell of itself: a batch of the stream that is read again may hold what happened since it was told, and it may
+    lie at another customer by now.
+
     Raises Busy, NewerVersion and StorageUnavailable: the message is taken again.
     """
     if not deliveries.known(duty):
         raise NewerVersion(f"deliveries of the kind {duty.kind}")
-    duty, found = _found(office.table, duty)
+    how = _How(tried, down, crowded)
+    there, found = _found(office.table, duty)
+    outcome = _outcome(office, there, found, how)
+    if duty.kind != ACTIVITY or (there.node == duty.node and outcome != "dropped"):
+        return outcome
+    alone = _customer_alone(office, duty, how)
+    return alone if outcome == "dropped" and alone != "delivered" else outcome
+
+
+@dataclass(frozen=True)
+class _How:
+    """As `deliver` has them."""
+
+    tried: bool
+    down: float
+    crowded: bool
+
+
+def _outcome(office: Office, duty: Duty, found: Mapping[Key, Item], how: _How) -> str:
     row = live(found.get(duty.key))
     if not deliveries.known(duty, row):
         raise NewerVersion("the state of a delivery")
@@ -141,15 +163,27 @@ def deliver(office: Office, duty: Duty, *, tried: bool, down: float = 0.0, crowd
     attempt = _attempt(row)
     if connection.status != ACTIVE:
         reason = f"connection {connection.status}: {connection.reason}"
-        deliveries.held(office.table, duty, replace(_unsent(attempt, tried), reason=reason))
+        deliveries.held(office.table, duty, replace(_unsent(attempt, how.tried), reason=reason))
         return "held"
-    if down:
-        untried = replace(_unsent(attempt, tried), off=attempt.off + 1)
-        return _put_off(office.table, duty, untried, Delayed(NOT_TRIED, retry_after=down))
+    if how.down:
+        untried = replace(_unsent(attempt, how.tried), off=attempt.off + 1)
+        return _put_off(office.table, duty, untried, Delayed(NOT_TRIED, retry_after=how.down))
     chance = _Chance(office, connection, duty, found)
-    if crowded:
+    if how.crowded:
         return _lined_up(chance, attempt, Paced(SLOW, random.uniform(*SLOW_PAUSE), untried=True))  # noqa: S311
-    return _attempted(chance, attempt, tried)
+    return _attempted(chance, attempt, how.tried)
+
+
+def _customer_alone(office: Office, duty: Duty, how: _How) -> str:
+    """Whoever an activity was planned for, without it."""
+    connection = office.connection(duty.connection)
+    if connection is None or connection.provider not in destinations.slugs():
+        return "dropped"
+    person = office.person_of(duty.node) if destinations.load(connection.provider).contacts else None
+    if person is None:
+        return "dropped"
+    contact = Duty(duty.connection, CONTACT, person.oldest, person.id)
+    return deliver(office, contact, tried=how.tried, down=how.down, crowded=how.crowded)
 
 
 def _found(table: Table, duty: Duty) -> tuple[Duty, dict[Key, Item]]:
@@ -471,6 +505,8 @@ def _pushed(post: Post, leased: Contact) -> str:
     if person is None or post.destination.upsert_contact is None:
         contacts.release(post.table, leased)
         return leased.remote
+    if contacts.among(person.more.values(), post.connection.id, person.oldest).node != leased.node:
+        raise Busy("the customer became another one, whose record is another one")
     now = _with_channel(post, person)
     customer = shown.customer(now, post.connection)
     wanted = prints.fingerprint(post.connection, customer)

@@ -14,6 +14,8 @@ MOST_PUSHES = 8
 """That are remembered of a contact, where that is needed."""
 MOST_MERGES = 8
 """So many times one record went into another, before we stop to follow."""
+TRIES = 10
+"""To write a row that others write too."""
 
 
 @dataclass(frozen=True)
@@ -144,16 +146,25 @@ def pointer_key(connection: str, remote: str) -> tuple[str, str]:
 
 
 def adopt(table: Table, connection: str, nodes: Iterable[str], primary: str, merged: Iterable[str]) -> None:
-    """That system made one record of several: whose contact was one of `merged` has `primary` now."""
+    """That system made one record of several: whose contact was one of `merged` has `primary` now. Raises Busy when
+    others keep writing."""
     gone = set(merged)
     for item in table.batch_get([key(connection, node) for node in nodes]).values():
         contact = from_item(item)
-        if contact.remote in gone:
-            was = list(dict.fromkeys((*contact.was, contact.remote)))
-            moved = {"remote": primary, "was": was, "ver": contact.ver + 1}
-            table.write(Put(pointer(connection, contact.remote, contact.node) | {"into": primary}))
-            when, place = equal(ver=contact.ver), key(connection, contact.node)
-            table.write(Update(place, moved, remove=("pushed", "until"), when=when))
+        for _ in range(TRIES):
+            if contact.remote not in gone or _moved(table, contact, primary):
+                break
+            contact = from_item(table.get((item["pk"], item["sk"])) or item)
+        else:
+            raise Busy("the contact changes all the time")
+
+
+def _moved(table: Table, contact: Contact, primary: str) -> bool:
+    was = list(dict.fromkeys((*contact.was, contact.remote)))
+    row = {"remote": primary, "was": was, "ver": contact.ver + 1}
+    table.write(Put(pointer(contact.connection, contact.remote, contact.node) | {"into": primary}))
+    place = key(contact.connection, contact.node)
+    return table.write(Update(place, row, remove=("pushed", "until"), when=equal(ver=contact.ver)))
 
 
 def correct(
@@ -162,7 +173,7 @@ def correct(
     """Another print of what was pushed. `again`: whoever pushes just now does so once more. Raises Busy when others
     keep writing."""
     for node in nodes:
-        for _ in range(10):
+        for _ in range(TRIES):
             item = table.get(key(connection, node))
             contact = from_item(item) if item else Contact(connection, node)
             changed = change(contact.pushed)
@@ -189,7 +200,7 @@ def release(table: Table, contact: Contact, *, unsure: bool = False) -> None:
 def abandon(table: Table, leased: Contact) -> None:
     """Its holder is done and its push does not count, for the contact was corrected meanwhile: whoever comes next
     need not wait until the lease runs out."""
-    for _ in range(10):
+    for _ in range(TRIES):
         item = table.get(key(leased.connection, leased.node))
         if item is None or item.get("until") != leased.until:
             return

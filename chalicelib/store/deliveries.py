@@ -232,6 +232,11 @@ def rest(table: Table, row: Item) -> None:
         table.write(Update((row["pk"], row["sk"]), {}, remove=("gpk", "gsk"), when=seen))
 
 
+def is_open(row: Item) -> bool:
+    """Whether something is left to do, by itself or by people."""
+    return "gpk" in row
+
+
 def follow(table: Table, duty: Duty, old: str) -> None:
     """The event of this duty lay at another node, and whoever goes by the row must find it."""
     table.write(Update(duty.key, {"nd": duty.node}, when=equal(nd=old)))

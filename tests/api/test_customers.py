@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -253,8 +254,38 @@ def test_sync_says_what_each_system_lacks_and_why(api: Api, shop: str) -> None:
     lease = contacts.lease(api.table, contacts.Contact(partner, duties[0].node))
     assert lease and contacts.save(api.table, lease, "contact-7", "digest")
     assert [each["contact"] for each in api.get(path)["destinations"]] == ["contact-7"]
+    himself = Duty(partner, deliveries.CONTACT, duties[0].node, found["id"].removeprefix("cus_"))
+    for said, state in ((deliveries.parked, "parked"), (deliveries.held, "behind")):
+        said(api.table, himself, attempt)
+        (one,) = api.get(path)["destinations"]
+        (left,) = one["parked"] + one["behind"]
+        assert (one["state"], one["delivered"], left["event"], left["type"]) == (state, 3, None, "contact")
+    deliveries.delivered(api.table, himself, attempt, "contact-7", "")
+    assert [each["state"] for each in api.get(path)["destinations"]] == ["in step"]
     api.call("DELETE", f"/v1/connections/{partner}")
     assert api.get(path)["destinations"] == []
+
+
+def test_the_record_that_is_kept_up_to_date_is_the_one_that_sync_names(api: Api, shop: str) -> None:
+    """Of two that he has there, whichever way their nodes sort."""
+    partner = api.call("POST", "/v1/connections", 201, {"provider": "webhook", "settings": {"url": "https://x.example/"}}
+                       | {"secrets": {"signing_secret": "whsec_" + "YWJj" * 8}})["id"]  # fmt: skip
+    sorts = set[bool]()
+    for n in itertools.takewhile(lambda _: len(sorts) < 2, range(64)):
+        both = [person("email", f"{name}{n}@example.nl") for name in ("jan", "piet")]
+        api.record(shop, *(event(10 * n + k, NOW, each) for k, each in enumerate(both)))
+        mails = [f"email:{name}{n}@example.nl" for name in ("jan", "piet")]
+        nodes = [node_of(api, api.get("/v1/customers", identity=mail)["customers"][0]["id"])[2:] for mail in mails]
+        for node in nodes:
+            lease = contacts.lease(api.table, contacts.Contact(partner, node))
+            assert lease and contacts.save(api.table, lease, f"record of {node}", "digest")
+        api.record(shop, event(10 * n + 2, NOW, *both))
+        (found,) = api.get("/v1/customers", identity=mails[0])["customers"]
+        (one,) = api.get(f"/v1/customers/{found['id']}/sync")["destinations"]
+        elder = node_of(api, found["id"])[2:]
+        assert one["contact"] == f"record of {elder}"
+        sorts.add(elder == min(nodes))
+    assert sorts == {True, False}
 
 
 def test_a_system_without_a_history_is_never_behind(api: Api, shop: str) -> None:

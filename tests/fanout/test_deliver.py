@@ -24,7 +24,7 @@ from chalicelib.model.identity import Identity
 from chalicelib.store import connections, contacts, deliveries, queues, rates, secrets
 from chalicelib.store.deliveries import ACTIVITY, CONTACT, Duty
 from chalicelib.store.organisation import Organisation
-from chalicelib.store.table import Delete, Item
+from chalicelib.store.table import Delete, Item, Put, Update
 from tests.faults import FaultTable, Killed
 from tests.schedule import MemoryTable, replaced
 
@@ -584,6 +584,118 @@ def test_two_customers_that_become_one_keep_the_elder_contact(desk: Desk) -> Non
     assert desk.go(CONTACT) == "delivered"
     assert list(desk.system.people) == ["r1"]
     assert "email:jan@example.nl" in [each.text for each in desk.system.people["r1"].identities]
+
+
+MAIL = Identity("email", "jan@example.nl", "", 2)
+
+
+def met(desk: Desk, *identities: Identity, at: str) -> None:
+    """An event of somebody with these identities."""
+    event = msgspec.structs.replace(EVENT, object=f"at {at}", identities=identities, occurred_at=at, fields={})
+    record.record(desk.table, stamp(event, "con_voice", "voice"), "receipt", Organisation())
+
+
+def contact_of(desk: Desk, identity: Identity) -> Duty:
+    person = people.of_node(desk.table, Rules(), generations.newest(desk.table, identity)[0])
+    assert person
+    return Duty(CRM, CONTACT, person.oldest, person.id)
+
+
+def record_of(desk: Desk, identity: Identity) -> str:
+    """His record there, pushed where it is not yet known."""
+    duty = contact_of(desk, identity)
+    assert deliver(desk.office(), duty, tried=False) == "delivered"
+    return str((desk.table.get(contacts.key(CRM, duty.node)) or {})["remote"])
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["with a record", "without"])
+def test_whoever_becomes_another_while_he_is_leased_has_only_his_own_record_changed(desk: Desk, known: bool) -> None:
+    """Between the look at whose contact it is and the lease the two become one; the younger's record is nobody's."""
+    elder = record_of(desk, PHONE)
+    met(desk, MAIL, at="2026-09-04T08:30:00.000Z")
+    duty = contact_of(desk, MAIL)
+    records = {elder, record_of(desk, MAIL)} if known else {elder}
+    contacts.correct(desk.table, CRM, [duty.node] if known else [], lambda pushed: "")
+    usual, united = contacts.lease, list[str]()
+
+    def lease(table: Any, contact: contacts.Contact) -> contacts.Contact | None:
+        if not united:
+            united.append(contact.node)
+            met(desk, PHONE, MAIL, at="2026-09-06T08:30:00.000Z")
+        return usual(table, contact)
+
+    before = dict(desk.system.people)
+    with replaced((contacts, "lease", lease)), pytest.raises(errors.Busy):
+        deliver(desk.office(), duty, tried=False)
+    assert desk.system.people == before
+    assert deliver(desk.office(), duty, tried=False) == "delivered"
+    assert set(desk.system.people) == records
+    assert "email:jan@example.nl" in [each.text for each in desk.system.people[elder].identities]
+
+
+def test_a_merge_over_there_counts_whoever_else_writes(desk: Desk) -> None:
+    """Adopting a merged record is not lost to a lease that is taken or given back at that moment."""
+    record_of(desk, PHONE)
+    node = desk.duty(CONTACT).node
+    key, writes = contacts.key(CRM, node), list[bool]()
+
+    class Raced(MemoryTable):
+        def write(self, action: Any) -> bool:
+            if isinstance(action, Update) and action.key == key and len(writes) < 3:
+                held = self.get(key)
+                assert held
+                writes.append(super().write(Put(held | {"ver": held["ver"] + 1})))
+            return super().write(action)
+
+    raced = Raced()
+    raced.rows = desk.table.rows
+    contacts.adopt(raced, CRM, [node], "r77", ["r1"])
+    held = desk.table.get(key)
+    assert held and (held["remote"], held["was"]) == ("r77", ["r1"]) and len(writes) == 3
+
+
+def test_a_change_that_came_along_with_an_activity_told_before_is_pushed(desk: Desk) -> None:
+    """A batch of the stream that is read again after a crash may hold newer records than the first time: what they
+    change rides with the activity, which was told already."""
+    assert desk.go() == "delivered"
+    named(desk, "Jan de Vries", "con_voice", "2026-09-03T08:30:00.000Z")
+    assert desk.go() == "dropped"
+    assert desk.system.people["r1"].fields["name"].value == "Jan de Vries"
+    assert len(desk.system.activities) == 1
+
+
+def test_a_change_that_came_along_with_a_parked_activity_is_pushed(desk: Desk) -> None:
+    desk.system.says = [None, errors.Rejected("HTTP 400")]
+    assert desk.go() == "rejected"
+    named(desk, "Jan de Vries", "con_voice", "2026-09-03T08:30:00.000Z")
+    assert desk.go() == "dropped"
+    assert desk.system.people["r1"].fields["name"].value == "Jan de Vries"
+
+
+def test_a_change_that_came_along_is_kept_where_it_cannot_be_pushed_now(desk: Desk) -> None:
+    assert desk.go() == "delivered"
+    named(desk, "Jan de Vries", "con_voice", "2026-09-03T08:30:00.000Z")
+    desk.system.says = [errors.Delayed("HTTP 500")]
+    assert desk.go() == "delayed"
+    assert desk.row(CONTACT)["st"] == "delayed"
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["it is known where", "it is not"])
+def test_a_change_that_came_along_with_an_event_that_lies_elsewhere_now_is_pushed(desk: Desk, known: bool) -> None:
+    """The event went to another customer meanwhile; whoever it was told for changed all the same."""
+    elder = record_of(desk, PHONE)
+    if known:
+        desk.system.says = [errors.Delayed("503")]
+        assert desk.go() == "delayed"
+    old, new = move(desk)
+    if known:
+        due(desk, old, 60)
+        assert deliver(desk.office(), new, tried=False) == "dropped"
+        due(desk, old, 0)
+    named(desk, "Jan de Vries", "con_voice", "2026-09-03T08:30:00.000Z")
+    assert deliver(desk.office(), old, tried=False) == ("delivered" if known else "dropped")
+    assert desk.system.people[elder].fields["name"].value == "Jan de Vries"
+    assert bool(desk.system.activities) == known
 
 
 def test_anonymous_customers_are_told_to_those_who_asked(desk: Desk) -> None:

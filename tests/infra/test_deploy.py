@@ -8,7 +8,6 @@ import copy
 import hashlib
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -49,6 +48,7 @@ from infra.package.errors import PackageFailed
 from infra.policies import formed
 from tests.conftest import point_at
 from tests.docs.markdown import DOCS, rows
+from tests.infra.makes import made
 
 CONFIG = json.loads((ROOT / ".chalice" / "config.json").read_text("utf-8"))
 OUTPUTS = {
@@ -921,12 +921,6 @@ def test_whatever_goes_wrong_says_what_to_do_next(
 
 
 def test_make_passes_on_what_it_is_given() -> None:
-    def made(*words: str) -> str:
-        # As from a shell: below `make test` this would be a make in a make, which says so.
-        env = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
-        done = subprocess.run(["make", "-n", *words], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-        return " ".join((done.stdout + done.stderr).replace("\\\n", " ").split())
-
     whole = made(
         "deploy", "STAGE=prod", "DRY_RUN=1", "PARAMETERS=AlarmMail=a@b.nl MonthlyBudget=5", "DOMAIN=h.nl", "FORCE=1"
     )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +32,7 @@ from tests.infra.account import (
     keep_record,
     keep_releases,
 )
+from tests.infra.makes import made
 from tests.infra.test_template import template
 
 __all__ = ["account"]
@@ -666,18 +665,10 @@ def test_settings_are_looked_for_where_chalice_looks() -> None:
 
 
 def test_make_passes_on_what_it_is_given() -> None:
-    def made(*words: str) -> str:
-        # As from a shell: below `make test` this would be a make in a make, which says so.
-        env = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
-        done = subprocess.run(
-            ["make", "-n", "doctor", *words], cwd=ROOT, env=env, capture_output=True, text=True, check=False
-        )
-        return " ".join((done.stdout + done.stderr).replace("\\\n", " ").split())
-
-    assert made("STAGE=prod").endswith("-m infra.deploy.doctor --stage prod")
-    whole = made("STAGE=prod", "ALL=1", "JSON=1", "SECRET_DAYS=90", "URL=https://h.nl", "SKIP=who is told")
+    assert made("doctor", "STAGE=prod").endswith("-m infra.deploy.doctor --stage prod")
+    whole = made("doctor", "STAGE=prod", "ALL=1", "JSON=1", "SECRET_DAYS=90", "URL=https://h.nl", "SKIP=who is told")
     assert whole.endswith('--stage prod --all --json --secret-days 90 --url https://h.nl --skip "who is told"')
-    assert "STAGE is missing" in made()
+    assert "STAGE is missing" in made("doctor")
 
 
 def test_words_of_the_command_line_reach_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ from chalicelib.api.contract.operation import (
     Day,
     Entries,
     EntriesQuery,
-    EventType,
     IdentityText,
     Instant,
     OpenQuestion,
@@ -20,6 +19,7 @@ from chalicelib.api.contract.operation import (
     one_of,
 )
 from chalicelib.context.graph import CUT, FORCE, LINK
+from chalicelib.model.event import TYPES
 
 TAG = "Customers"
 
@@ -122,8 +122,10 @@ class Customer(TypedDict):
 
 
 class Behind(TypedDict):
-    event: str
-    type: EventType
+    """An entry; `event` null and `type` contact: the customer himself."""
+
+    event: str | None
+    type: Annotated[str, one_of((*TYPES, "contact"))]
     status: str
     reason: str | None
     due_at: Instant | None

@@ -14,7 +14,8 @@ import pytest
 from chalicelib import destinations, errors
 from chalicelib.context import generations, people, record
 from chalicelib.context.graph import Rules
-from chalicelib.fanout.deliver import Office, deliver
+from chalicelib.fanout import prints
+from chalicelib.fanout.deliver import CROSSED_WITHIN_MS, Office, deliver
 from chalicelib.kit.destination import Destination
 from chalicelib.model import instants
 from chalicelib.model.connection import Connection, Subscription
@@ -59,6 +60,8 @@ class System:
     looked: int = 0
     meanwhile: Callable[[], None] | None = None
     comes_back: tuple[str, ...] = ()
+    asked: int = -1
+    """How often it was asked what it shows; below 0: it cannot be."""
 
     def upsert(self, http: Any, customer: Customer, remote: str) -> str:
         self._answer(http)
@@ -79,6 +82,10 @@ class System:
             raise self.lost.pop(0)
         return f"a{len(self.activities)}"
 
+    def shows(self, http: Any, customer: Customer, remote: str) -> bool:
+        self.asked += 1
+        return remote in self.people and self.people[remote].fields == customer.fields
+
     def find(self, http: Any, remote: str, entry: Entry) -> str:
         self.looked += 1
         return "found" if (remote, entry.event.id) in self.activities else ""
@@ -98,6 +105,7 @@ class System:
             append_activity=self.append,
             upsert_contact=self.upsert,
             find_activity=self.find,
+            shows_contact=self.shows if self.asked >= 0 else None,
             keyed=self.keyed,
             contact_fields=("name",),
             comes_back=self.comes_back,
@@ -772,6 +780,36 @@ def test_what_a_system_told_us_is_not_sent_back_to_it(desk: Desk) -> None:
     assert [each.fields["name"].value for each in desk.system.people.values()] == ["J. de Vries"], (
         "older: it does not win"
     )
+
+
+@pytest.mark.parametrize(
+    ("typed", "there", "name"),
+    [(-1_000, False, "Johannes"), (-1_000, True, "Johannes"), (-90_000_000, False, "J. de Vries")],
+    ids=["overwritten", "it was not", "long before"],
+)
+def test_what_was_typed_there_while_we_pushed_is_brought_back(desk: Desk, typed: int, there: bool, name: str) -> None:
+    """Our push was under way when somebody typed another name there, and won: the webhook that tells of it comes late."""
+    now = instants.now_ms()
+    desk.system.asked = 0
+    named(desk, "J. de Vries", "con_shop", instants.from_ms(now - 100_000_000))
+    desk.go(CONTACT)
+    named(desk, "Johannes", CRM, instants.from_ms(now + typed))
+    told = {"name": "Johannes"}
+    contacts.correct(
+        desk.table, CRM, [desk.duty(CONTACT).node], lambda pushed: prints.retold(pushed, told), again=False
+    )
+    if there:
+        person = people.of_node(desk.table, Rules(), desk.duty(CONTACT).node)
+        assert person
+        desk.system.people["r1"] = person.customer
+    before = desk.system.people["r1"]
+    assert desk.go(CONTACT) == "delivered"
+    assert desk.system.people["r1"].fields["name"].value == name
+    assert desk.system.asked == (typed > -CROSSED_WITHIN_MS)
+    assert (desk.system.people["r1"] is before) == (there or name != "Johannes")
+    pushed, asked = desk.system.people["r1"], desk.system.asked
+    assert desk.go(CONTACT) == "delivered"
+    assert (desk.system.people["r1"], desk.system.asked) == (pushed, asked), "it is known now"
 
 
 def test_a_change_of_consent_is_told_where_a_setting_names_its_field(desk: Desk) -> None:

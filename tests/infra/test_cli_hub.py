@@ -125,6 +125,8 @@ def hub(own_hub: Hub) -> Hub:
 
 @pytest.fixture
 def program(hub: Hub) -> Iterator[Program]:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so for whatever a shell runs in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     yield Program(hub)
     who = Integrator(hub.url, hub.admin_key)
     for each in who.get("/v1/connections")["connections"]:

@@ -353,6 +353,8 @@ def test_possible_events_stand_apart(tab: Visit, world: World) -> None:
     landline = person("phone", "+31201230055")
     for number in ("7001", "7002"):
         world.tell("order", "web", moment(2), person("shop", number), landline, details={"number": number})
+    shared = "/v1/customers?identity=phone:%2B31201230055"
+    eventually(lambda: world.who.get(shared)["match"] == "candidate")  # from then on his id is his own
     customer = world.settled("shop:tc/7001", 1)
     world.tell("call", "voice", moment(), landline, details={"status": "completed", "duration": 61})
     eventually(lambda: world.who.get(f"/v1/customers/{customer['id']}/possible")["entries"])

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run demo demo-load deploy package rollback destroy doctor lint test test-pythons test-real check nightly bench size homeserver clean
+.PHONY: run demo demo-load deploy package rollback destroy doctor lint test test-pythons test-real check nightly bench chaos size homeserver clean attack bench-peers indexed mutants
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
@@ -73,6 +73,35 @@ nightly: $(STAMP) $(REAL)/installed
 
 bench: $(STAMP)
 	$(BIN)/python -m bench
+
+# Runs in which everything goes wrong that can, drawn from a seed, with a ledger by name: docs/chaos.md.
+# SEED=7 repeats one, RUNS=200 makes many, OPTIONS="--seconds 90 --scale 1 --hang" makes them harder, SOAK=100000 a soak.
+chaos: $(STAMP)
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(SOAK),--soak $(SOAK)) $(OPTIONS)
+
+# All that is hostile, thrown at everything, with a table in bench/results/attack.md: docs/attack.md. FUZZ: seconds for each target.
+FUZZ ?= 60
+attack: $(STAMP)
+	@DRAAD_FUZZ_SECONDS=$(FUZZ) $(BIN)/python -m tests.attack
+
+# The same job in Draad, n8n, Node-RED and Restate, side by side: docs/peers.md. Installs them once (about 3 GB); ONLY=draad,node-red,
+# SECONDS= of each speed and EVENTS= of each failure make it shorter, QUICK=1 keeps no result.
+bench-peers: $(STAMP)
+	@$(BIN)/python -m bench.peers $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS)) \
+	  $(if $(EVENTS),--events $(EVENTS)) $(if $(QUICK),--keep-nothing)
+
+# AWS's own DynamoDB Local (57 MB, by npm; wants Java 17), on which the bench looks at long histories: its queries are indexed.
+INDEXED := .draad/dynamodb-local
+indexed:
+	@command -v java >/dev/null || { echo "draad: java is not installed: install a Java runtime, 17 or newer." >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "draad: npm is not installed: it fetches the package." >&2; exit 1; }
+	@mkdir -p $(INDEXED)
+	@cd $(INDEXED) && npm pack --silent amplify-dynamodb-simulator@2.9.30 && tar xzf *.tgz --strip-components=2 package/emulator && rm *.tgz
+	@echo "$(INDEXED) is there: python -m bench --only growth"
+
+# Small wrong versions of the rules that must hold, and whether a test says so. ONLY=graph,echo some targets; LIVED=1 those that lived.
+mutants: $(STAMP)
+	$(BIN)/python -m bench.mutants $(if $(ONLY),--only "$(ONLY)") $(if $(LIVED),--lived) --at-once $(or $(SIDE_BY_SIDE),2)
 
 # The functions' package: its size by what is in it, cold imports, limits. `chalice deploy` takes what this has built.
 size: $(STAMP)

@@ -1,4 +1,4 @@
-"""`python -m bench [--only hook,imports,storage,cost,retries,drain] [--nightly] [--keep-nothing]`"""
+"""`python -m bench [--only hook,imports,storage,cost,growth,retries,drain] [--nightly] [--keep-nothing]`"""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 
-from bench import cost, drain, hook, imports, report, retries
+from bench import cost, drain, growth, hook, imports, indexed, report, retries
 from bench.cases import IDENTIFIED, Budget, Case
 from bench.counting import COUNTED
 from bench.deliveries import DELIVERED
 from bench.looks import LOOKS
 from bench.meter import Bill
+from bench.others import OTHERS
 from bench.refs import REFERRED
 from bench.report import Row, verdict
 from bench.stage import World, memory_stage
@@ -58,7 +59,7 @@ def import_rows(night: bool) -> Iterable[Row]:
 def storage_rows(night: bool) -> Iterable[Row]:
     """Each case on a stage of its own, so that long histories do not add up."""
     longest = (NIGHTLY,) if night else ()
-    rows = [(case, (SHORT, LONG, *longest)) for case in IDENTIFIED + REFERRED + DELIVERED + COUNTED]
+    rows = [(case, (SHORT, LONG, *longest)) for case in IDENTIFIED + REFERRED + DELIVERED + OTHERS + COUNTED]
     for case, lengths in [*rows, *((case, (*LOOKED, *longest)) for case in LOOKS)]:
         with memory_stage():
             world = World()
@@ -105,6 +106,22 @@ def cost_rows(night: bool) -> Iterable[Row]:
             )
 
 
+def growth_rows(night: bool) -> Iterable[Row]:
+    """Requests must be the same after any history; milliseconds are told."""
+    found, without = growth.measured(), indexed.why_not()
+    growth.keep(found, without)
+    for each in found:
+        flat = len(set(each.requests.values())) == 1
+        spans = ", ".join(f"{entries:,}" for entries in each.requests)
+        told = f"{next(iter(each.requests.values()))} requests" if flat else f"{list(each.requests.values())} requests"
+        yield Row(f"{each.name}, at {spans} entries", told, "flat", verdict(flat), asdict(each))
+        if each.ms:
+            spent = ", ".join(f"{ms:.0f}" for ms in each.ms.values())
+            yield Row(f"{each.name}, on an indexed engine, at the same", f"{spent} ms")
+    if without:
+        yield Row("looks on an indexed engine", f"not run: {without}")
+
+
 def retry_rows(night: bool) -> Iterable[Row]:
     for each in retries.measured():
         yield Row(
@@ -135,6 +152,7 @@ PARTS: dict[str, Callable[[bool], Iterable[Row]]] = {
     "imports": import_rows,
     "storage": storage_rows,
     "cost": cost_rows,
+    "growth": growth_rows,
     "retries": retry_rows,
     "drain": drain_rows,
 }

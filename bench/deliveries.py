@@ -26,12 +26,12 @@ TO_CRM = (HubSpot, "hubspot", "", {"access_token": TOKEN})
 
 @contextmanager
 def destination(
-    world: World, kind: Callable[[], Standin], provider: str, path: str, plain: dict[str, str]
+    world: World, kind: Callable[[], Standin], provider: str, path: str, plain: dict[str, str], **more: Any
 ) -> Iterator[tuple[Connection, Standin]]:
-    """A stand-in and its connection, gone afterwards."""
+    """A stand-in and its connection, gone afterwards. `more`: settings."""
     with kind() as standin:
         settings = {"url": standin.url + path} if path else {"base_url": standin.url}
-        connection = world.connect(provider, settings=settings, plain=plain)
+        connection = world.connect(provider, settings=settings | more, plain=plain)
         try:
             yield connection, standin
         finally:
@@ -55,7 +55,7 @@ def planned_in_tens(world: World, entries: int) -> Bill:
         return meter.bill.each(10)
 
 
-def _duties(world: World, entries: int, connection: Connection, count: int) -> list[Duty]:
+def activities(world: World, entries: int, connection: Connection, count: int) -> list[Duty]:
     """`count` activities of one customer of two identities."""
     who, refs = customer(world, 2, entries)
     changes = [change for _ in range(count) for change in world.take(world.webhook(who, refs)).changes]
@@ -73,7 +73,7 @@ def _duty(connection: Connection, change: Change) -> Duty:
 
 def _second(world: World, entries: int, to: tuple[Any, ...]) -> Bill:
     with destination(world, *to) as (connection, standin):
-        first, second = _duties(world, entries, connection, 2)
+        first, second = activities(world, entries, connection, 2)
         world.deliver(first)
         meter = world.deliver(second)
         assert len(standin.kept()) == 2
@@ -86,7 +86,7 @@ def to_partner(world: World, entries: int) -> Bill:
 
 def to_partner_in_tens(world: World, entries: int) -> Bill:
     with destination(world, *TO_PARTNER) as (connection, standin):
-        first, *ten = _duties(world, entries, connection, 11)
+        first, *ten = activities(world, entries, connection, 11)
         world.deliver(first)
         meter = world.deliver(*ten)
         assert len(standin.kept()) == 11
@@ -100,7 +100,7 @@ def to_crm_known_contact(world: World, entries: int) -> Bill:
 def to_crm_new_contact(world: World, entries: int) -> Bill:
     """The customer's first entry there: his record is made on the way."""
     with destination(world, *TO_CRM) as (connection, standin):
-        warm, duty = _duties(world, entries, connection, 1) + _duties(world, entries, connection, 1)
+        warm, duty = activities(world, entries, connection, 1) + activities(world, entries, connection, 1)
         world.deliver(warm)
         meter = world.deliver(duty)
         assert standin.state()["created"] == 2
@@ -110,7 +110,7 @@ def to_crm_new_contact(world: World, entries: int) -> Bill:
 def unchanged_contact(world: World, entries: int) -> Bill:
     """A contact job that finds nothing to push."""
     with destination(world, *TO_CRM) as (connection, _):
-        (duty,) = _duties(world, entries, connection, 1)
+        (duty,) = activities(world, entries, connection, 1)
         world.deliver(duty)
         contact = Duty(connection.id, CONTACT, duty.node, f"{instants.now_ms():013d}{duty.node}")
         return world.deliver(contact).bill
@@ -119,22 +119,22 @@ def unchanged_contact(world: World, entries: int) -> Bill:
 def first_of_a_day(world: World, entries: int) -> Bill:
     """The first delivery of a day of events in one container: the day is marked."""
     with destination(world, *TO_PARTNER) as (connection, _):
-        (duty,) = _duties(world, entries, connection, 1)
+        (duty,) = activities(world, entries, connection, 1)
         return world.deliver(duty).bill
 
 
 def delayed_once(world: World, entries: int) -> Bill:
     """503, then 200: both attempts together."""
     with destination(world, *TO_PARTNER) as (connection, standin):
-        first, duty = _duties(world, entries, connection, 2)
+        first, duty = activities(world, entries, connection, 2)
         world.deliver(first)
         standin.behave("status", status=503, times=1)
-        meters = [world.deliver(duty), _later(world, duty)]
+        meters = [world.deliver(duty), later(world, duty)]
         assert len(standin.kept()) == 2
         return meters[0].bill + meters[1].bill
 
 
-def _later(world: World, duty: Duty) -> Meter:
+def later(world: World, duty: Duty) -> Meter:
     clock = instants.now_ms
     with replaced((instants, "now_ms", lambda: clock() + LATER_MS)):
         return world.deliver(duty)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ SCOPES = ("read",)
 
 class Reader:
     """Whoever reads: an API key, known to this container already, which has requests of its rate in hand: one in
-    25 fetches a handful, a read and a write more."""
+    25 fetches a handful, a read and a write more. `ms`: what the last look took, wall time."""
 
     def __init__(self, world: World) -> None:
         from app import app
@@ -27,6 +28,7 @@ class Reader:
         self.world, self.app = world, app
         made, self.key = keys.mint(world.table, "bench", SCOPES)
         self.id = made.id
+        self.ms = 0.0
         keys.find(world.table, self.key)
 
     def get(self, resource: str, parameters: Mapping[str, str], query: Mapping[str, str]) -> tuple[Bill, Any]:
@@ -34,7 +36,9 @@ class Reader:
         headers = {"Authorization": f"Bearer {self.key}"}
         event = rest_event("GET", resource, parameters, headers=headers, query=query)
         with self.world.metered() as meter:
+            begun = time.perf_counter()
             answer = self.app(event, None)
+            self.ms = (time.perf_counter() - begun) * 1000
         assert answer["statusCode"] == 200, answer
         return meter.bill, json.loads(_text(answer))
 

@@ -116,12 +116,14 @@ class PayloadMalformed(HubError):
 
 
 class PartlyMalformed(PayloadMalformed):
-    """Raised after the events of everything that could be read. `flaws`: (part, reason) of what could not."""
+    """Raised after the events of everything that could be read. `flaws`: (part, reason) of what could not; of very
+    many the first ones, and how many `more`."""
 
-    def __init__(self, flaws: list[tuple[str, str]], parts: int) -> None:
+    def __init__(self, flaws: list[tuple[str, str]], parts: int, more: int = 0) -> None:
         self.flaws = flaws
         named = [f"{part}: {reason[:120]}" for part, reason in flaws[:3]] + [part for part, _ in flaws[3:]]
-        super().__init__(f"{len(flaws)} of {parts} parts could not be read: " + "; ".join(named))
+        named += [f"and {more:,} more"] if more else []
+        super().__init__(f"{len(flaws) + more} of {parts} parts could not be read: " + "; ".join(named))
 
 
 class FetchDelayed(HubError):

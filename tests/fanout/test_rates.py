@@ -101,3 +101,86 @@ def test_a_request_costs_a_fraction_of_a_write() -> None:
             writes += table.rows != before
             clock[0] += 20
     assert writes <= 8
+
+
+T0 = 1_000_000
+
+
+class Desk:
+    """Asks at given moments and counts what is written. Eight requests in two seconds: shares of two, 250 ms each."""
+
+    def __init__(self, requests: int = 8, seconds: float = 2.0) -> None:
+        self.table, self.limit = MemoryTable(), (requests, seconds)
+
+    def ask(self, at: int = 0, waited: bool = False) -> float:
+        with replaced((instants, "now_ms", lambda: T0 + at)):
+            return rates.take(self.table, "con", *self.limit, waited=waited)
+
+    @property
+    def row(self) -> dict[str, int]:
+        found = self.table.get(("C#con", "RATE")) or {}
+        return {name: found[name] for name in ("next", "line", "ver") if name in found}
+
+
+def test_the_bucket_in_numbers() -> None:
+    desk = Desk()
+    assert desk.ask() == 0 and desk.row == {"next": T0 + 500, "line": 0, "ver": 1}
+    assert desk.ask() == 0 and desk.row["ver"] == 1, "the second is of the same share"
+    assert [desk.ask() for _ in range(6)] == [0] * 6 and desk.row == {"next": T0 + 2000, "line": 0, "ver": 4}
+    assert desk.ask() == 0.5 and desk.row == {"next": T0 + 2000, "line": T0 + 750, "ver": 5}
+    assert desk.ask() == 0.75 and desk.row == {"next": T0 + 2000, "line": T0 + 1000, "ver": 6}
+    assert desk.ask(499, waited=True) == 0.501, "a millisecond early: to the end of the line"
+    assert desk.ask(500, waited=True) == 0, "his turn"
+    assert desk.row["next"] == T0 + 2500
+
+
+def test_whoever_comes_anew_waits_for_the_end_of_the_line_and_not_longer() -> None:
+    desk = Desk()
+    assert [desk.ask() for _ in range(8)] == [0] * 8
+    assert desk.ask() == 0.5, "the line ends at 750"
+    assert desk.ask(749) == 0.001
+    desk = Desk()
+    assert [desk.ask() for _ in range(9)] == [0] * 8 + [0.5]
+    assert desk.ask(750) == 0
+
+
+def test_a_millisecond_is_waited_where_a_millisecond_is_left() -> None:
+    desk = Desk()
+    assert [desk.ask() for _ in range(8)] == [0] * 8
+    assert desk.ask(499) == 0.001
+
+
+def test_a_share_lasts_for_its_window() -> None:
+    for at, writes in ((1999, 1), (2000, 2)):
+        rates.forget()
+        desk = Desk()
+        assert desk.ask() == 0 and desk.ask(at) == 0 and desk.row["ver"] == writes
+
+
+def test_what_a_container_forgets_it_takes_anew() -> None:
+    desk = Desk()
+    assert desk.ask() == 0
+    rates.forget()
+    assert desk.ask() == 0 and desk.row["ver"] == 2
+
+
+@pytest.mark.parametrize(("requests", "share"), [(1, 1), (3, 1), (8, 2), (40, 10), (100, 25), (104, 25), (1000, 25)])
+def test_a_share_is_a_quarter_and_at_most_twenty_five(requests: int, share: int) -> None:
+    desk = Desk(requests)
+    for _ in range(share):
+        assert desk.ask() == 0 and desk.row["ver"] == 1
+    desk.ask()
+    assert desk.row["ver"] == 2
+
+
+def test_who_always_comes_too_late_waits_for_one_request() -> None:
+    class Crowded(MemoryTable):
+        asked = 0
+
+        def write(self, *actions: object) -> bool:
+            self.asked += 1
+            return False
+
+    table = Crowded()
+    assert rates.take(table, "con", 8, 2.0) == 0.25 and table.asked == 8
+    assert rates.take(table, "con", 8, 2.0) == 0.25, "and has no share"

@@ -53,3 +53,12 @@ def test_other_errors_are_not_ours() -> None:
 
     with pytest.raises(KeyError):
         list(each_part([("a", "a")], broken))
+
+
+def test_of_very_many_the_first_are_named() -> None:
+    """4 MB of empty lists are 1.4 million parts: their reasons must not fill the memory, nor the receipt."""
+    _, wrong = outcome(*["x"] * 1_000)
+    assert isinstance(wrong, PartlyMalformed)
+    assert len(wrong.flaws) == 100 and len(str(wrong)) < 2_000
+    assert str(wrong).startswith("1000 of 1000 parts could not be read: part 0: ")
+    assert str(wrong).endswith("; part 99; and 900 more")

@@ -27,6 +27,12 @@ def test_after_three_days_it_parks(attempts: int, passed: int, asked: float | No
     assert retry.next_attempt(attempts, 0, passed, asked, random01) is None
 
 
+def test_the_three_days_begin_with_the_first_attempt() -> None:
+    first = int(NOW * 1000)
+    assert retry.next_attempt(9, first, first + 3 * DAY * 1000 - 1, None, 0.5) is not None
+    assert retry.next_attempt(9, first, first + 3 * DAY * 1000, None, 0.5) is None
+
+
 @settings(deadline=None)
 @given(st.integers(1, 40), st.floats(1, DAY), fraction)
 def test_what_was_asked_for_is_a_floor(attempts: int, asked: float, random01: float) -> None:
@@ -59,6 +65,8 @@ def test_three_days_of_average_waits_are_a_bounded_number_of_attempts() -> None:
         ("99999999999", float(DAY)),
         ("Tue, 01 Sep 2026 08:01:00 GMT", 60.0),
         ("Tuesday, 01-Sep-26 08:01:00 GMT", 60.0),
+        ("Tue, 01 Sep 2026 10:01:00 +0200", 60.0),
+        ("Tue, 01 Sep 2026 08:01:00", 60.0),
         ("Tue, 01 Sep 2026 07:00:00 GMT", 1.0),
         ("Fri, 31 Dec 9999 23:59:59 GMT", float(DAY)),
         ("", None),

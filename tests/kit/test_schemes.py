@@ -114,3 +114,48 @@ def test_a_token_may_cover_the_body() -> None:
     signed = schemes.sign(request(settings={"auth": "jwt", "body_claim": "payload_hash"}), KEYS)
     assert schemes.verify(signed, KEYS) is None
     assert schemes.verify(replace(signed, body=b"[]"), KEYS)
+
+
+def test_a_token_counts_in_the_header_and_after_the_prefix_that_the_settings_name() -> None:
+    key = "k" * 64
+    keys, token = {"signing_secret": (key,)}, jwt.encode(SAID, key, "HS256")
+    named = {"auth": "jwt", "header": "X-Token"}
+    assert schemes.verify(request(settings=named, headers=(("X-Token", token),)), keys) is None
+    assert schemes.verify(request(settings=named, headers=(("X-Token", f"Bearer {token}"),)), keys)
+    assert schemes.verify(request(settings=named, headers=(("Authorization", f"Bearer {token}"),)), keys)
+    told = named | {"prefix": "JWT "}
+    assert schemes.verify(request(settings=told, headers=(("X-Token", f"JWT {token}"),)), keys) is None
+    assert schemes.verify(request(settings=told, headers=(("X-Token", token),)), keys)
+
+
+def test_what_a_retry_repeats_is_named_by_the_settings_or_the_scheme() -> None:
+    sent = (("webhook-id", "w1"), ("svix-id", "s1"), ("X-Delivery", "d1"))
+    standard = {"auth": "standard_webhooks"}
+    assert schemes.delivery_key(request(settings=standard, headers=sent)) == "w1"
+    assert schemes.delivery_key(request(settings=standard, headers=sent[1:])) == "s1"
+    assert schemes.delivery_key(request(settings=standard | {"dedupe_header": "X-Delivery"}, headers=sent)) == "d1"
+    assert schemes.delivery_key(request(settings={"dedupe_header": "X-Delivery"}, headers=sent)) == "d1"
+    assert schemes.delivery_key(request(settings={}, headers=sent)) is None
+    assert schemes.delivery_key(request(settings={"dedupe_header": "X-Other"}, headers=sent)) is None
+
+
+def test_schemes_say_what_they_cover() -> None:
+    """A signature that covers no body, or no time, is not asked about either by those who look for replays."""
+    assert (CHOICE.of({}).covers_body, schemes.BearerToken().covers_body, schemes.BearerToken().timed) == (
+        False,
+        False,
+        False,
+    )
+
+
+def test_a_sample_of_a_scheme_that_is_none_is_signed_by_the_first() -> None:
+    signed = CHOICE.sign(request(settings={"auth": "trust me", "username": "till"}), KEYS)
+    assert CHOICE(replace(signed, settings={"auth": "basic", "username": "till"}), KEYS) is None
+    plain = schemes.sign(request(settings={"auth": "trust me"}), KEYS)
+    assert schemes.verify(replace(plain, settings={}), KEYS) is None
+
+
+def test_a_sample_is_a_request_that_counts() -> None:
+    made = schemes.sample(KEYS, HOOK, {}, b'{"id": 1}')
+    assert (made.url, made.body) == (HOOK, b'{"id": 1}')
+    assert schemes.verify(made, KEYS) is None and schemes.verify(replace(made, body=b"{}"), KEYS)

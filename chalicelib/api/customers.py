@@ -206,15 +206,16 @@ def _synced(call: Call, connection: Connection, person: Person, items: list[Item
     himself = Duty(connection.id, CONTACT, person.oldest, person.id).key
     rows = {key: row for key, row in call.table.batch_get([*keys, himself]).items() if live(row)}
     behind = [_behind(item, rows.get(key)) for key, item in keys.items() if not _has(rows.get(key))]
-    left, contact = len(due) - len(behind), _contact(connection, person)
-    behind += [_behind(None, row) for row in (rows.get(himself),) if row and deliveries.is_open(row)]
+    delivered, row, contact = len(due) - len(behind), rows.get(himself), _contact(connection, person)
+    if row and deliveries.is_open(row):
+        behind.append(_behind(None, row))
     parked = [each for each in behind if each["status"] == deliveries.PARKED]
     return {
         "connection": connection.id,
         "provider": connection.provider,
         "name": connection.name,
         "state": "parked" if parked else "behind" if behind else "in step",
-        "delivered": left,
+        "delivered": delivered,
         "behind": [each for each in behind if each not in parked],
         "parked": parked,
         "contact": contact.remote or None,

@@ -44,6 +44,7 @@ PARTS = {"attack": OWN, "suites of before": BEFORE}
 AUDIT = (sys.executable, "-m", "pip_audit", "--disable-pip", "--no-deps", "-r", "requirements.txt")
 SHOWN_AUDIT = "python -m pip install pip-audit && python -m pip_audit --disable-pip --no-deps -r requirements.txt"
 LEAST_SECONDS = 60
+SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def ran(name: str, paths: Sequence[str], folder: Path, counts: Path) -> Suite:
     found = folder / f"{len(name)}-junit.xml"
     env = dict(os.environ) | {tally.FULL: "1", tally.FOLDER: str(counts)}
     env.setdefault(SECONDS, str(LEAST_SECONDS))
-    command = [sys.executable, "-m", "pytest", "-m", "not embedded", f"--junitxml={found}", *paths]
+    command = [sys.executable, "-m", "pytest", *SIDE_BY_SIDE, "-m", "not embedded", f"--junitxml={found}", *paths]
     done = subprocess.run(command, cwd=ROOT, env=env, check=False)
     if not found.exists():
         return Suite(name, 0, 0, (f"pytest ended with {done.returncode} and no report",))

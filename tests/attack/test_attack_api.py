@@ -16,7 +16,7 @@ from tests.api.client import Answer, Api, key_with
 from tests.api.test_attempts import Seeds, seeded
 from tests.attack import corpus, planted, world
 from tests.attack.corpus import Line
-from tests.attack.tally import Tally, full
+from tests.attack.tally import Tally, full, share
 
 SHARE = {"queries": 3, "cursors": 4, "ids": 3, "bodies": 3, "fields": 2, "tokens": 3}
 """Of each corpus for one route in `make test`."""
@@ -39,8 +39,8 @@ def routes() -> list[tuple[str, str, str]]:
     return sorted(found, key=lambda each: any(word in " ".join(each) for word in FAREWELL))
 
 
-def share(found: list[Line], name: str, turn: int) -> list[Line]:
-    return found if full() else corpus.some(found, SHARE[name], turn)
+def chosen(found: list[Line], name: str, turn: int) -> list[Line]:
+    return corpus.some(found, share(SHARE[name]), turn)
 
 
 def parameters(method: str, path: str) -> list[str]:
@@ -65,9 +65,9 @@ def asked(turn: int, method: str, path: str, seeds: Seeds) -> Iterator[Sending]:
     real = filled(path, seeds)
     for name in parameters(method, path):
         kind = "cursors" if name == "next" else "queries"
-        for line in share(corpus.of_kind("queries", kind), kind, turn):
+        for line in chosen(corpus.of_kind("queries", kind), kind, turn):
             yield kind, method, f"{real}?{name}={escaped(line.text)}", b"", []
-    for line in share(corpus.of_kind("queries", "queries"), "ids", turn) if "{" in path else []:
+    for line in chosen(corpus.of_kind("queries", "queries"), "ids", turn) if "{" in path else []:
         if line.text.strip("/"):
             yield "ids", method, filled(path, seeds, line.text), b"{}", []
 
@@ -76,11 +76,11 @@ def bodies(turn: int, method: str, path: str, view: str, seeds: Seeds) -> Iterat
     if method not in ("POST", "PATCH"):
         return
     real = filled(path, seeds)
-    for line in share(list(corpus.lines("bodies")), "bodies", turn):
+    for line in chosen(list(corpus.lines("bodies")), "bodies", turn):
         yield line.kind, method, real, line.body, line.headers
     taken = seeds.calls.get(view, {}).get("body") or {}
     for place in sorted(taken) if isinstance(taken, dict) else ():
-        for line in share(list(corpus.lines("spoiled")), "fields", turn + len(place)):
+        for line in chosen(list(corpus.lines("spoiled")), "fields", turn + len(place)):
             raw = json.dumps(taken | {place: line.value}).encode()
             yield line.kind, method, real, raw, [("Content-Type", "application/json")]
 
@@ -136,7 +136,7 @@ def test_no_token_opens_a_route(api: Api) -> None:
     ]
     lines = corpus.of_kind("queries", "tokens")
     for turn, (method, path, _, scope) in enumerate(ROUTES):
-        forged = [line.text for line in share(lines, "tokens", turn)] + (near if full() else near[turn % 7 :][:1])
+        forged = [line.text for line in chosen(lines, "tokens", turn)] + (near if full() else near[turn % 7 :][:1])
         for token in forged if scope else ():
             answer = sent_with(api, method, IDS.sub("x", path), token)
             tally.add("tokens", answer.status)

@@ -20,7 +20,7 @@ from chalicelib.kit.request import MAX_BODY, Request, parse_json
 from chalicelib.store import connections
 from tests.api.client import Api, key_with
 from tests.attack import corpus, world
-from tests.attack.tally import Tally, full
+from tests.attack.tally import Tally, full, share
 from tests.attack.test_attack_hooks import in_the_body, signed
 from tests.attack.world import Target
 
@@ -30,7 +30,7 @@ UNSIGNED_BOUND = 25.0
 signature is in the body, the body must be parsed to find it: so many times what its parser takes, if that is more."""
 SIGNED_BOUND = 25.0
 """Reading what is signed: so many times what its parser takes, or an ordinary body of its size, if that is more."""
-SHARE = 20 if full() else 5
+SHARE = 4
 """Bodies for each source, others for each: what is heavy is so by its parser, and each parser gets all of them."""
 HEAVY = ("json", "numbers", "unicode", "xml", "multipart", "form", "compression", "oversize")
 
@@ -92,7 +92,7 @@ def test_who_proves_nothing_costs_no_more_than_an_ordinary_webhook_of_his_size(a
     tally, found = Tally("processor time, unsigned"), []
     lines = [line for line in corpus.lines("bodies") if line.kind in HEAVY]
     for turn, target in enumerate(world.every_target(api)):
-        found += ratios(target, corpus.some(lines, SHARE, turn), tally)
+        found += ratios(target, corpus.some(lines, share(SHARE), turn), tally)
     worst = max(found)
     tally.facts |= {"worst ratio": round(worst[0], 1), "by": worst[1], "bound": UNSIGNED_BOUND}
     tally.keep()
@@ -124,7 +124,7 @@ def test_the_worst_body_of_a_provider_is_read_in_bounded_time(api: Api) -> None:
     lines = [line for line in corpus.lines("bodies") if line.kind in HEAVY and len(line.body) <= MAX_BODY]
     targets = world.every_target(api)
     for turn, target in enumerate(targets if full() else targets[:: max(len(targets) // 8, 1)]):
-        for line in corpus.some(lines, 2 * SHARE, turn):
+        for line in corpus.some(lines, share(2 * SHARE), turn):
             request = signed(target, target.request(line.body, line.headers))
             if request is None:
                 continue

@@ -20,7 +20,7 @@ from chalicelib.store import connections
 from tests.api.client import Api, key_with
 from tests.attack import corpus, world
 from tests.attack.corpus import Line
-from tests.attack.tally import Tally, full
+from tests.attack.tally import Tally, full, share
 from tests.attack.world import Target
 
 SHARE = {"bodies": 5, "headers": 3, "paths": 3, "signed": 3, "fields": 1}
@@ -34,19 +34,18 @@ def api(memory_aws: dict[str, str]) -> Api:
     return Api(key_with("admin"), checked=False)
 
 
-def chosen(name: str, turn: int, share: int) -> list[Line]:
-    found = corpus.lines(name)
-    return list(found) if full() else corpus.some(found, share, turn)
+def chosen(name: str, turn: int) -> list[Line]:
+    return corpus.some(corpus.lines(name), share(SHARE[name]), turn)
 
 
 def unsigned(target: Target, turn: int) -> list[tuple[str, Request]]:
     """(kind, request) of what has an old signature of another body, or one by another key."""
     found = []
-    for line in chosen("bodies", turn, SHARE["bodies"]):
+    for line in chosen("bodies", turn):
         request = target.request(line.body, line.headers)
         found += [(line.kind, request), (line.kind, forged(target, request))]
-    found += [(line.kind, target.request(headers=line.headers)) for line in chosen("headers", turn, SHARE["headers"])]
-    for line in chosen("paths", turn, SHARE["paths"]):
+    found += [(line.kind, target.request(headers=line.headers)) for line in chosen("headers", turn)]
+    for line in chosen("paths", turn):
         bare = target.request()
         found.append((line.kind, replace(bare, url=f"https://{world.HOST}/hooks/{target.id}{line.text}")))
     return found
@@ -99,13 +98,13 @@ def test_no_bad_signature_costs_more_than_its_note(api: Api, monkeypatch: pytest
 
 
 def authentic(target: Target, turn: int) -> list[tuple[str, Request]]:
-    """(kind, request) that the provider's own secret signed over a hostile body. Of the large ones a share, always: what
-    they cost is a question of processor time, not of answers."""
+    """(kind, request) that the provider's own secret signed over a hostile body. Large ones in the long run only, two for
+    each: what they cost is a question of processor time, not of answers."""
     small = [line for line in corpus.lines("bodies") if len(line.body) <= LARGE]
     large = [line for line in corpus.lines("bodies") if len(line.body) > LARGE]
-    lines = [*small, *corpus.some(large, 2, turn)] if full() else corpus.some(small, SHARE["signed"], turn)
+    lines = corpus.some(small, share(SHARE["signed"]), turn) + (corpus.some(large, 2, turn) if full() else [])
     found = [(line.kind, target.request(line.body, line.headers)) for line in lines]
-    fields = chosen("spoiled", turn, SHARE["fields"])
+    fields = chosen("spoiled", turn)
     if target.case.request.media_type == "application/json":
         found += [(line.kind, target.request(body)) for line in fields for body in spoiled(target, line)]
     return found
@@ -300,9 +299,9 @@ def test_secrets_of_one_connection_open_nothing_of_another(api: Api) -> None:
 
 def test_the_share_of_every_run_reaches_every_line(api: Api) -> None:
     targets = world.every_target(api)
-    for name, share in (("bodies", SHARE["bodies"]), ("headers", SHARE["headers"]), ("paths", SHARE["paths"])):
+    for name in ("bodies", "headers", "paths"):
         used: set[Any] = set()
         for turn, _ in enumerate(targets):
-            used |= {line.label for line in corpus.some(corpus.lines(name), share, turn)}
+            used |= {line.label for line in corpus.some(corpus.lines(name), SHARE[name], turn)}
         assert used == {line.label for line in corpus.lines(name)}, name
     assert len(corpus.of_kind("bodies", "oversize")[0].body) == MAX_BODY + 1

@@ -75,9 +75,9 @@ bench: $(STAMP)
 	$(BIN)/python -m bench
 
 # Runs in which everything goes wrong that can, drawn from a seed, with a ledger by name: docs/chaos.md.
-# SEED=7 repeats one, RUNS=200 makes many, OPTIONS="--seconds 90 --scale 1 --hang" makes them harder, SOAK=100000 a soak.
+# SEED=7 repeats one, RUNS=200 makes many (HUBS side by side), OPTIONS="--seconds 90 --scale 1 --hang" makes them harder, SOAK=100000 a soak.
 chaos: $(STAMP)
-	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(SOAK),--soak $(SOAK)) $(OPTIONS)
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS) --at-once $(HUBS)) $(if $(SOAK),--soak $(SOAK)) $(OPTIONS)
 
 # All that is hostile, thrown at everything, with a table in bench/results/attack.md: docs/attack.md. FUZZ: seconds for each target.
 FUZZ ?= 60

@@ -5,73 +5,34 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
+import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from infra.demo.errors import DemoFailed
 from infra.demo.tell import Tell
 from infra.local.errors import LocalRunFailed
-from infra.local.state import ROOT
 from tests.chaos import kept
 from tests.chaos import plan as plans
 from tests.chaos import soak as soaking
 from tests.chaos.ledger import Ledger
-from tests.chaos.plan import KINDS, Size
+from tests.chaos.many import Drivers
+from tests.chaos.plan import Size
 from tests.chaos.run import PATIENCE, Run, prepare, settle
 from tests.chaos.soak import grown
+from tests.chaos.sums import KEPT, Sums, faults
 from tests.chaos.world import POISON, World, move_in, poison, poisoned, world
 
-KEPT = ROOT / ".draad" / "chaos"
 POISON_SECONDS = 120.0
 """A message is parked at its fifth receive, half a minute after the first."""
 INTERRUPTED = 130
 TOGETHER = 5
 """Runs on one hub before a new one is started."""
-
-
-@dataclass
-class Sums:
-    """Of all runs so far."""
-
-    runs: int = 0
-    good: int = 0
-    facts: int = 0
-    places: Counter[str] = field(default_factory=Counter)
-    injected: Counter[str] = field(default_factory=Counter)
-    kills: int = 0
-    outages: int = 0
-    jumps: int = 0
-    wrong: list[int] = field(default_factory=list)
-
-    def add(self, run: Run, ledger: Ledger) -> None:
-        self.runs += 1
-        self.facts += len(ledger.sent)
-        self.places.update(ledger.named.values())
-        for (kind, _), number in run.injected.items():
-            self.injected[kind] += number
-        self.kills += len(run.killed)
-        self.outages += len(run.plan.outages)
-        self.jumps += len(run.plan.jumps)
-        if ledger.mistakes():
-            self.wrong.append(run.plan.seed)
-        else:
-            self.good += 1
-
-    def lines(self) -> Iterator[str]:
-        places = ", ".join(f"{number:,} {place}" for place, number in self.places.most_common())
-        yield f"runs     {self.good:,} of {self.runs:,} OK; {self.facts:,} events: {places}"
-        yield f"injected {faults(self.injected)}"
-        yield f"         {self.kills:,} kills, {self.outages:,} outages of destinations, {self.jumps:,} jumps of a clock"
-        for seed in self.wrong:
-            yield f"NOT OK   seed {seed}: run it alone with `make chaos SEED={seed}`; its events are in {KEPT.relative_to(ROOT)}/{seed}.json"
-
-
-def faults(injected: Counter[str]) -> str:
-    return ", ".join(f"{injected[kind]:,} {kind}" for kind in (*KINDS, "swallow") if injected[kind])
 
 
 def report(run: Run, ledger: Ledger, tell: Tell) -> None:
@@ -124,18 +85,19 @@ class Session:
     poison: bool = True
     sums: Sums = field(default_factory=Sums)
 
-    def hub(self, seeds: list[int]) -> bool:
-        """Whether every poisoned message is parked; what became of the runs, `sums` says."""
+    def hub(self, seeds: Sequence[int]) -> None:
+        """What became of the runs and of the poisoned messages, `sums` says."""
         with world(self.app) as made:
             move_in(made)
             if self.poison:
                 poison(made)
             self.tell.line(f"hub      {made.hub.url}, its data in {made.hub.state.folder} until it ends")
-            for some in [[each] for each in seeds] if self.apart else [seeds]:
+            for some in [[each] for each in seeds] if self.apart else [list(seeds)]:
                 self._play(made, some)
             memory = ", ".join(f"{name} {size} MB" for name, size in made.memory().items())
             self.tell.line(f"memory   {memory}")
-            return not self.poison or buried(made, self.tell)
+            if self.poison:
+                self.sums.buried &= buried(made, self.tell)
 
     def _play(self, made: World, seeds: list[int]) -> None:
         runs = []
@@ -177,6 +139,8 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--jump", type=float, default=plans.JUMP, help="seconds that a clock may jump")
     parser.add_argument("--hang", action="store_true", help="also calls that are never answered: 12 s each")
     parser.add_argument("--soak", type=int, default=0, help="this many events at once in place of runs")
+    parser.add_argument("--at-once", type=int, default=1, help="hubs side by side, each with some of the runs")
+    parser.add_argument("--sums", type=Path, help="a file to write the sums to, as JSON")
     parser.add_argument("--keep", action="store_true", help="write what was found to bench/results/")
     parser.add_argument("--apart", action="store_true", help="a ledger after each run and before the next")
     return parser.parse_args(given)
@@ -199,15 +163,35 @@ def main(given: list[str] | None = None) -> int:
 
 
 def runs(told: argparse.Namespace, session: Session) -> bool:
-    seeds, good = list(range(told.seed, told.seed + told.runs)), True
-    for start in range(0, len(seeds), TOGETHER):
-        good &= session.hub(seeds[start : start + TOGETHER])
+    seeds = range(told.seed, told.seed + told.runs)
+    groups = [seeds[start : start + TOGETHER] for start in range(0, len(seeds), TOGETHER)]
+
+    def after(sums: Sums) -> None:
+        if told.keep:
+            kept.keep("chaos", kept.of_runs(sums, seeds))
+
+    if told.at_once > 1:
+        return Drivers(groups, passed_on(told), session.tell, after).go(told.at_once).all_good
+    for group in groups:
+        session.hub(group)
         for line in session.sums.lines():
             session.tell.line(line)
-        if told.keep:
-            kept.keep("chaos", kept.of_runs(session.sums, seeds[: session.sums.runs]))
-    return good and not session.sums.wrong
+        after(session.sums)
+        if told.sums:
+            session.sums.write(told.sums)
+    return session.sums.all_good
+
+
+def passed_on(told: argparse.Namespace) -> list[str]:
+    """The options of a run, for a process that makes some of them."""
+    named = [f"--{name}={getattr(told, name)}" for name in ("customers", "seconds", "scale", "jump")]
+    return named + [f"--{name}" for name in ("hang", "apart") if getattr(told, name)]
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, interrupted)
     sys.exit(main())

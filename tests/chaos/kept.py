@@ -13,8 +13,8 @@ from bench.report import RESULTS, Row, machine, table, verdict
 from tests.chaos.plan import KINDS
 
 if TYPE_CHECKING:
-    from tests.chaos.__main__ import Sums
     from tests.chaos.soak import Sample
+    from tests.chaos.sums import Sums
 
 
 def of_runs(sums: Sums, seeds: Sequence[int]) -> list[Row]:
@@ -22,7 +22,12 @@ def of_runs(sums: Sums, seeds: Sequence[int]) -> list[Row]:
     lost, events = sums.places["lost"], sums.facts
     places = ", ".join(f"{number:,} {place}" for place, number in sums.places.most_common())
     return [
-        Row(f"runs OK, seeds {seeds[0]} to {seeds[-1]}", f"{sums.good} of {sums.runs}", "all", verdict(not sums.wrong)),
+        Row(
+            f"runs OK, of seeds {seeds[0]} to {seeds[-1]}",
+            f"{sums.good} of {sums.runs}",
+            "all",
+            verdict(not sums.wrong),
+        ),
         Row("events lost", f"{lost} of {events:,}", "0", verdict(not lost), {"wrong seeds": sums.wrong}),
         Row("where they are", places, numbers=dict(sums.places)),
         Row("faults injected", _kinds(sums.injected), numbers=dict(sums.injected)),

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from infra.demo.ledger import Told
-from tests.chaos import kept
-from tests.chaos.__main__ import Sums
+from infra.demo.tell import Tell
+from infra.local.state import ROOT
+from tests.chaos import kept, many, sums
 from tests.chaos.ledger import PARKED, PLACES, POSSIBLE, TIMELINE, WAITING, Found, Ledger
 from tests.chaos.soak import Sample
+from tests.chaos.sums import Sums
 
 SENT = {"order of 1": TIMELINE, "call": POSSIBLE, "parcel": WAITING, "nonsense": PARKED}
 
@@ -88,6 +94,38 @@ def test_what_nobody_sent_what_was_not_acked_and_more() -> None:
     assert Ledger(SENT, found(SENT), more=("parked at crm",)).mistakes() == ["parked at crm"]
 
 
+def test_sums_of_several_processes_are_those_of_one(tmp_path: Path) -> None:
+    first = Sums(2, 1, 9, Counter(timeline=8, lost=1), Counter(reset=3), 1, 2, 0, [8])
+    second = Sums(1, 1, 5, Counter(timeline=5), Counter(slow=1, reset=1), 0, 1, 1, [], buried=False)
+    first.write(tmp_path / "7.json")
+    joined = sums.read(tmp_path / "7.json")
+    assert joined == first
+    joined.join(second)
+    assert joined == Sums(3, 2, 14, Counter(timeline=13, lost=1), Counter(reset=4, slow=1), 1, 3, 1, [8], buried=False)
+    assert not joined.all_good and not second.all_good and Sums(runs=1, good=1).all_good
+
+
+def test_runs_of_a_driver_that_broke_down_count_as_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The second group's process ends without its sums."""
+    script = (
+        "import sys; from pathlib import Path; from tests.chaos.sums import Sums\n"
+        "told = dict(zip(sys.argv[1::2], sys.argv[2::2]))\n"
+        "seed = int(told['--seed'])\n"
+        "if seed == 5: sys.exit(3)\n"
+        "Sums(runs=2, good=2, facts=4).write(Path(told['--sums']))"
+    )
+    started, seen = subprocess.Popen, list[int]()
+    monkeypatch.setattr(
+        many.subprocess, "Popen", lambda command, **told: started([sys.executable, "-c", script, *command[3:]], **told)
+    )
+    monkeypatch.setattr(many, "KEPT", ROOT / ".draad" / "chaos" / f"test-{tmp_path.name}")
+    said = io.StringIO()
+    found = many.Drivers([[3, 4], [5, 6], [7, 8]], [], Tell(said), lambda made: seen.append(made.runs)).go(2)
+    shutil.rmtree(many.KEPT)
+    assert (found.runs, found.good, found.wrong) == (6, 4, [5, 6]) and sorted(seen) == [2, 4, 6]
+    assert "make chaos SEED=5" in said.getvalue() and f"test-{tmp_path.name}/3.log" in said.getvalue()
+
+
 @pytest.mark.parametrize("wrong", [{"missing": 1}, {"doubled": 1}, {"unwanted": 1}, {"contacts": 2}])
 def test_a_destination_that_was_told_wrongly(wrong: dict[str, int]) -> None:
     told = Told("crm", **{"customers": 1, "contacts": 1, "due": 5, "got": 5} | wrong)
@@ -95,9 +133,9 @@ def test_a_destination_that_was_told_wrongly(wrong: dict[str, int]) -> None:
 
 
 def test_what_was_found_is_kept_by_date(tmp_path: Path) -> None:
-    sums = Sums(runs=2, good=1, facts=9, places=Counter(timeline=8, lost=1), injected=Counter(reset=3), wrong=[8])
-    page = kept.keep("chaos", kept.of_runs(sums, [7, 8]), tmp_path).read_text("utf-8")
-    assert "| runs OK, seeds 7 to 8 | 1 of 2 | all | **over** |" in page
+    made = Sums(runs=2, good=1, facts=9, places=Counter(timeline=8, lost=1), injected=Counter(reset=3), wrong=[8])
+    page = kept.keep("chaos", kept.of_runs(made, [7, 8]), tmp_path).read_text("utf-8")
+    assert "| runs OK, of seeds 7 to 8 | 1 of 2 | all | **over** |" in page
     assert "| faults injected | 3 reset |" in page
     samples = [Sample(each, each / 10, {"workers": 140 + each}) for each in (1, 50)]
     page = kept.keep("soak", kept.of_soak(samples, Counter(reset=3), []), tmp_path).read_text("utf-8")

@@ -114,8 +114,10 @@ class Session:
 
 
 def soak(seed: int, events: int, tell: Tell, keeps: bool = False) -> bool:
-    tell.line(f"seed     {seed}: {events:,} events, with faults all the time")
-    with world(whole=False) as made:
+    tell.line(
+        f"seed     {seed}: {events:,} events, with faults for {soaking.BAD_SECONDS:g} s of each {soaking.EVERY_SECONDS:g}"
+    )
+    with world(whole=False, sweep=soaking.SWEEP_SECONDS) as made:
         done, ledger, wrong = soaking.soak(made, seed, events, tell)
         tell.line(f"injected {faults(made.chaos.kinds())}")
         for line in (*done.run.rates(), *ledger.lines()):

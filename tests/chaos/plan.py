@@ -119,16 +119,18 @@ JUMP = 120.0
 
 @dataclass(frozen=True)
 class Fault:
-    """`share` of the calls of this kind are spoiled between two moments of the run."""
+    """`share` of the calls of this kind are spoiled between two moments of the run, or of each `every` seconds of it."""
 
     kind: str
     calls: tuple[str, ...]
     share: float
     begins: float = 0.0
     ends: float = 1e9
+    every: float = 0.0
 
     def concerns(self, call: str, second: float) -> bool:
-        return call in self.calls and self.begins <= second < self.ends
+        at = second % self.every if self.every else second
+        return call in self.calls and self.begins <= at < self.ends
 
 
 @dataclass(frozen=True)

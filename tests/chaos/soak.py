@@ -1,4 +1,4 @@
-"""Very many events under faults that never end, and the memory of every process while they flow."""
+"""Very many events under faults that come again every minute, and the memory of every process while they flow."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ SHARES = {
     "again": 0.02,
     "replay": 0.01,
 }
+EVERY_SECONDS, BAD_SECONDS = 60.0, 6.0
+"""Under faults all the time it is the waiting between two attempts that is tried, and a hundred thousand take five hours."""
+LOOK_SECONDS, SWEEP_SECONDS = 1.0, 30.0
 MOST_QUEUED = 400
 """More is not sent until the workers caught up: the embedded AWS looks through a whole queue for each message."""
 SAMPLES = 40
@@ -69,7 +72,7 @@ class Soak:
         for each in senders:
             each.start()
         while any(each.is_alive() for each in senders):
-            time.sleep(0.2)
+            time.sleep(LOOK_SECONDS)
             self.waiting = self._queued()
             if self.run.facts >= due:
                 self.sample()
@@ -134,7 +137,7 @@ def grown(samples: list[Sample]) -> list[str]:
 
 
 def plan(seed: int, events: int) -> Plan:
-    faults = tuple(Fault(kind, WHERE[kind], share) for kind, share in SHARES.items())
+    faults = tuple(Fault(kind, WHERE[kind], share, 0.0, BAD_SECONDS, EVERY_SECONDS) for kind, share in SHARES.items())
     return Plan(seed, 0.0, faults, calls=CALLS_OF_ONE * events)
 
 

@@ -73,7 +73,7 @@ def test_the_table_is_throttled_for_a_whole_minute_and_calls_hang() -> None:
 def test_a_soak_keeps_its_memory() -> None:
     told = io.StringIO()
     events = int(os.environ.get("CHAOS_SOAK", "100000"))
-    with world(whole=False) as made:
+    with world(whole=False, sweep=soaking.SWEEP_SECONDS) as made:
         _, ledger, wrong = soaking.soak(made, SEED, events, Tell(told))
     print(told.getvalue(), *ledger.lines(), sep="\n")
     assert wrong == []

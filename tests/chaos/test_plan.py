@@ -53,3 +53,14 @@ def test_rolls_are_even_and_apart() -> None:
     assert len(set(rolls)) == len(rolls)
     assert all(0 <= each < 1 for each in rolls)
     assert min(Counter(int(each * 10) for each in rolls).values()) > len(rolls) / 10 * 0.9
+
+
+def test_a_fault_that_comes_again_does_so_at_the_beginning_of_each_turn() -> None:
+    fault = Fault("reset", ("sqs.SendMessage",), 1.0, 0.0, 6.0, every=60.0)
+    bad = [
+        second
+        for second in (0.0, 5.9, 6.0, 59.9, 60.0, 65.9, 66.0, 3603.0)
+        if fault.concerns("sqs.SendMessage", second)
+    ]
+    assert bad == [0.0, 5.9, 60.0, 65.9, 3603.0]
+    assert not fault.concerns("dynamodb.Query", 0.0)

@@ -99,13 +99,16 @@ def resident(pid: int) -> int:
 
 
 @contextmanager
-def world(app: str = "tests.chaos.clocked", *, whole: bool = True, hang: float = 12.0) -> Iterator[World]:
-    """A hub of its own with all that it needs. `whole`: the partner keeps what it was told."""
+def world(
+    app: str = "tests.chaos.clocked", *, whole: bool = True, hang: float = 12.0, sweep: float = 2.0
+) -> Iterator[World]:
+    """A hub of its own with all that it needs. `whole`: the partner keeps what it was told. `sweep`: seconds between two:
+    the embedded AWS looks through the whole table for each of its questions."""
     with ExitStack() as stack:
         chaos = Chaos()
         hub: list[Hub] = []
         proxies = {each: stack.enter_context(Proxy(each, chaos, lambda: hub[0].aws_url, hang)) for each in PROCESSES}
-        hub.append(Hub(env=_env(proxies), app=app, visibility_seconds=VISIBILITY_SECONDS))
+        hub.append(Hub(env=_env(proxies, sweep), app=app, visibility_seconds=VISIBILITY_SECONDS))
         clock = {each: hub[0].state.folder / f"clock-{each}" for each in PROCESSES}
         for each in PROCESSES:
             hub[0].extra[each]["CHAOS_CLOCK"] = str(clock[each])
@@ -120,10 +123,10 @@ def world(app: str = "tests.chaos.clocked", *, whole: bool = True, hang: float =
         yield made
 
 
-def _env(proxies: dict[str, Proxy]) -> dict[str, dict[str, str]]:
+def _env(proxies: dict[str, Proxy], sweep: float) -> dict[str, dict[str, str]]:
     """The embedded AWS and whoever sets it up talk directly."""
     own = {name: {"AWS_ENDPOINT_URL": proxy.url} for name, proxy in proxies.items()}
-    shared = {"DRAAD_ALLOW_PRIVATE_DESTINATIONS": "1", "DRAAD_SWEEP_SECONDS": "2", "DRAAD_RATE_LIMIT": "0"}
+    shared = {"DRAAD_ALLOW_PRIVATE_DESTINATIONS": "1", "DRAAD_SWEEP_SECONDS": f"{sweep:g}", "DRAAD_RATE_LIMIT": "0"}
     return {"": shared, **own}
 
 

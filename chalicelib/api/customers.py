@@ -175,13 +175,14 @@ def page_wanted(call: Call, threads: tuple[str, ...] = ()) -> Wanted:
         limit=call.limit(),
         before=before,
         since=since,
-        channels=_among(call, "channel", CHANNELS),
-        types=_among(call, "type", TYPES),
+        channels=among(call, "channel", CHANNELS),
+        types=among(call, "type", TYPES),
         conversations=threads or conversations.threads_of(call.table, call.listed("conversation")),
     )
 
 
-def _among(call: Call, name: str, allowed: frozenset[str]) -> tuple[str, ...]:
+def among(call: Call, name: str, allowed: frozenset[str]) -> tuple[str, ...]:
+    """The values of a parameter that takes words of a closed set. Raises InputInvalid for another one."""
     found = call.listed(name)
     for value in found:
         if value not in allowed:

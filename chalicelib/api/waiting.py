@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from chalicelib.api.answers import Call, Reply, next_cursor, wrong
-from chalicelib.api.customers import entries, page_wanted
+from chalicelib.api.customers import among, entries, page_wanted
 from chalicelib.api.lookup import read_identity
 from chalicelib.context import generations, place, timeline
+from chalicelib.model.event import CHANNELS, TYPES
 from chalicelib.store import connections
 from chalicelib.store.table import Item, live
 
@@ -15,6 +16,8 @@ def listing(call: Call) -> Reply:
     at home on it, newest first, if it is shared or blocked."""
     if call.value("identity"):
         return _at_home(call)
+    among(call, "channel", CHANNELS)
+    among(call, "type", TYPES)
     start, since = call.cursor(2), call.moment("since")
     if start and start[1] < since:
         raise wrong("/since", "lies after the page that next goes on from")

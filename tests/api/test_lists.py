@@ -209,6 +209,13 @@ def test_waiting_events(api: Api, limit: int) -> None:
     once([each["text"] for each in left], [f"message {n}" for n in (0, 2, 3, 9)])
 
 
+@pytest.mark.parametrize("name", ["channel", "type"])
+def test_a_word_that_is_none_is_refused_though_it_would_not_count(api: Api, name: str) -> None:
+    """Fuzzing found that it was ignored, so that a typing error looked like a filter."""
+    assert api.refused("GET", f"/v1/waiting?{name}=smokesignals") == [f"/{name}"]
+    assert api.get(f"/v1/waiting?{name}=")["entries"] == []
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3, 50])
 def test_connections_registered_at_once(api: Api, limit: int) -> None:
     made = [Connection(id=ids.mint("con"), provider="generic", created_at=NOW) for _ in range(6)]

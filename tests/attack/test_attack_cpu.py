@@ -9,6 +9,7 @@ import contextlib
 import json
 import time
 from dataclasses import replace
+from functools import cache
 from urllib.parse import parse_qsl
 
 import pytest
@@ -29,7 +30,7 @@ UNSIGNED_BOUND = 25.0
 """An answer to somebody who proved nothing: at most so many times an ordinary webhook as large as what he sent. Where the
 signature is in the body, the body must be parsed to find it: so many times what its parser takes, if that is more."""
 SIGNED_BOUND = 25.0
-"""Reading what is signed: so many times what its parser takes, or an ordinary body of its size, if that is more."""
+"""Reading what is signed: so many times what parsing an order of its size in JSON takes."""
 SHARE = 4
 """Bodies for each source, others for each: what is heavy is so by its parser, and each parser gets all of them."""
 HEAVY = ("json", "numbers", "unicode", "xml", "multipart", "form", "compression", "oversize")
@@ -128,8 +129,8 @@ def test_the_worst_body_of_a_provider_is_read_in_bounded_time(api: Api) -> None:
             request = signed(target, target.request(line.body, line.headers))
             if request is None:
                 continue
-            usual = read(target, ordinary(target, 1 << max(len(line.body), 65536).bit_length() - 1))
-            found.append((read(target, request) / max(usual, parsed(request)), f"{target.name}: {line.label}"))
+            usual = order_parsed(max(len(line.body), 65536))
+            found.append((read(target, request) / usual, f"{target.name}: {line.label}"))
             tally.add(f"CPU, {line.kind}", "measured")
     worst = max(found)
     tally.facts |= {"worst ratio": round(worst[0], 1), "by": worst[1], "bound": SIGNED_BOUND}
@@ -137,11 +138,27 @@ def test_the_worst_body_of_a_provider_is_read_in_bounded_time(api: Api) -> None:
     assert worst[0] <= SIGNED_BOUND, sorted(found)[-5:]
 
 
+@cache
+def order_parsed(size: int) -> float:
+    """Processor time of the library's parser for an order of many lines, the smallest of some."""
+    row = {"id": 1, "name": "Trui, groen, maat M", "price": "12.95", "tags": ["a", None, True]}
+    raw = json.dumps([row] * (size // len(json.dumps(row)))).encode()
+    found = []
+    for _ in range(RUNS):
+        begun = time.process_time()
+        parse_json(raw)
+        found.append(time.process_time() - begun)
+    return max(min(found), 1e-4)
+
+
 def read(target: Target, request: Request) -> float:
-    """Processor time of verifying and of reading, without what storing costs."""
+    """Processor time of verifying and of reading, without what storing costs, the smallest of some."""
     source, secrets = target.case.source, target.case.secrets
-    begun = time.process_time()
-    source.verify(request, secrets)
-    with contextlib.suppress(PayloadMalformed):
-        list(source.normalize(request))
-    return max(time.process_time() - begun, 1e-4)
+    found = []
+    for _ in range(RUNS):
+        begun = time.process_time()
+        source.verify(request, secrets)
+        with contextlib.suppress(PayloadMalformed):
+            list(source.normalize(request))
+        found.append(time.process_time() - begun)
+    return max(min(found), 1e-4)

@@ -23,7 +23,7 @@ from tests.attack.corpus import Line
 from tests.attack.tally import Tally, full, share
 from tests.attack.world import Target
 
-SHARE = {"bodies": 5, "headers": 3, "paths": 3, "signed": 3, "fields": 1}
+SHARE = {"bodies": 5, "headers": 3, "paths": 3, "signed": 3, "spoiled": 1}
 """Of each corpus for one source in `make test`: other ones for each, so that all are thrown at some."""
 LARGE = 100_000
 NOTE = ("dynamodb", "put_item")

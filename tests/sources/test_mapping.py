@@ -289,6 +289,18 @@ def test_hostile_expressions_end_bounded(expression: str) -> None:
         assert len(str(event.details)) < 100_000
 
 
+@pytest.mark.parametrize("expression", ["to_array(&id)", "not_null(&id)", "{a: not_null(&id)}"])
+def test_an_expression_that_a_function_hands_on_is_no_value(expression: str) -> None:
+    found = mapping.preview(AT | {"details": {"x": expression, "y": "id"}}, BODY | {"id": "1"}, {}, "con_1")
+    assert [event["details"] for event in found["events"]] == [{"y": "1"}], found
+
+
+@pytest.mark.parametrize("expression", ["&id", "[&id]", "{a: &id}", "list[?&id]", "a || &id"])
+def test_an_expression_in_the_place_of_a_value_is_a_mistake(expression: str) -> None:
+    assert "arguments of a function" in pointers(AT | {"text": expression})["/mapping/text"]
+    assert pointers(AT | {"text": "sort_by(list, &id)[0].id"}) == {}
+
+
 def test_the_budget_is_for_the_whole_body() -> None:
     block = {"each": "events", "rules": [AT | {"details": {"all": "_body"}}]}
     assert "too much" in refused(block, {"events": [BODY | {"n": n} for n in range(1000)]})

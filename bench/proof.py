@@ -105,7 +105,7 @@ CLAIMS = (
     ),
     Claim(
         "Memory stays flat",
-        "Very many events under faults that never end; the memory of every process at every fortieth of the way.",
+        "Very many events, with faults in six seconds of every minute; the memory of every process at every fortieth of the way.",
         "make chaos SOAK=100000",
         both(rows("soak-*.json", ""), by_hand("soak")),
         "A Lambda container's own life, which AWS ends when it likes.",

@@ -460,21 +460,50 @@ def push_contact(post: Post, person: Person) -> str:
     contact = contacts.among(person.more.values(), post.connection.id, person.oldest)
     old = _channel_is_old(post, person, contact)
     seen = _with_channel(post, person) if old else person.customer
-    if contact.remote and prints.in_step(post.connection, seen, contact.pushed) and not _crossed(post, seen, contact):
+    if _there(post, seen, contact):
         if old:
             contacts.seen(post.table, contact)
-        return contact.remote
+        remote, ver = contact.remote, contact.ver
+    else:
+        remote, ver = _leased_and_pushed(post, contact)
+    if contact.failed:
+        _made_good(post, person, remote)
+        contacts.mended(post.table, contact, ver)
+    return remote
+
+
+def _there(post: Post, customer: Customer, contact: Contact) -> bool:
+    """Whether the record has all of him. Where a mapping asks too much, the push itself says so and keeps it."""
+    if not contact.remote:
+        return False
+    try:
+        known = prints.in_step(post.connection, customer, contact.pushed)
+    except DeliveryFailed:
+        return False
+    return known and not _crossed(post, customer, contact)
+
+
+def _leased_and_pushed(post: Post, contact: Contact) -> tuple[str, int]:
+    """The record, and the version of the contact that says so."""
     leased = contacts.lease(post.table, contact)
     if leased is None:
         raise Busy("another worker pushes this contact")
     try:
-        return _pushed(post, leased)
+        return _pushed(post, leased), leased.ver + 1
     except DeliveryFailed as failed:
-        contacts.release(post.table, leased, unsure=isinstance(failed, Unknown))
+        contacts.release(post.table, leased, unsure=isinstance(failed, Unknown), failed=True)
         raise
     except Busy:
         contacts.abandon(post.table, leased)
         raise
+
+
+def _made_good(post: Post, person: Person, remote: str) -> None:
+    """A push of him alone that was refused or given up: what it could not bring went along with something else."""
+    alone = Duty(post.connection.id, CONTACT, person.oldest, person.id)
+    row = live(post.table.get(alone.key)) if post.duty.kind != CONTACT else None
+    if row and row["st"] == PARKED:
+        deliveries.delivered(post.table, alone, replace(_attempt(row), count=row["n"]), remote, "")
 
 
 def _crossed(post: Post, customer: Customer, contact: Contact) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 
 from chalicelib import destinations
 from chalicelib.errors import PayloadMalformed, Rejected
-from chalicelib.fanout.wants import partner, reduced, reduced_customer
+from chalicelib.fanout.wants import document, partner, reduced, reduced_customer
 from chalicelib.kit import outgoing
 from chalicelib.model.connection import Connection
 from chalicelib.model.customer import Customer, Entry
@@ -29,7 +29,7 @@ def entry(whole: Entry, connection: Connection) -> Entry:
     shown = reduced(whole, connection.subscription, shown_id(whole.customer_id, connection))
     if not outgoing.section(connection.mapping, outgoing.ACTIVITY):
         return shown
-    found = _found(connection, outgoing.ACTIVITY, msgspec.to_builtins(shown.event))
+    found = _found(connection, outgoing.ACTIVITY, document(shown.event))
     return msgspec.structs.replace(shown, mapped=found)
 
 

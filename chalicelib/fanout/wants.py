@@ -12,11 +12,13 @@ from chalicelib.kit.expressions import Search, truthy
 from chalicelib.model.connection import Connection, Subscription
 from chalicelib.model.customer import Customer, Entry
 from chalicelib.model.event import Event
+from chalicelib.model.identity import Identity
 from chalicelib.store.events import SENSITIVE, from_item
 from chalicelib.store.table import Item
 
 ON_REQUEST = frozenset({"identify", "consent"})
 """They change fields; as activities they go only where the subscription names them."""
+IDENTITIES = ("identities", "ends", "begins")
 
 
 def wants(connection: Connection, type_: str, channel: str, origin: str, *, sensitive: bool = False) -> bool:
@@ -40,9 +42,30 @@ def wants_item(connection: Connection, item: Item) -> bool:
 def passes(expression: str, event: Event) -> bool:
     """Whether a filter finds something in the event. One that asks too much finds nothing."""
     try:
-        return truthy(Search().value(expression, msgspec.to_builtins(event), "filter"))
+        return truthy(Search().value(expression, document(event), "filter"))
     except PayloadMalformed:
         return False
+
+
+def document(event: Event) -> dict[str, Any]:
+    """The event as expressions search it: every field is there, an empty text as null, parts have names, and lists are
+    lists, for JMESPath finds nothing in a tuple."""
+    names = [each for each in event.__struct_fields__ if each != "v"]
+    parts: dict[str, Any] = {name: [_named(each) for each in getattr(event, name)] for name in IDENTITIES}
+    parts["refs"] = [{"kind": each.kind, "scope": each.scope, "value": each.value} for each in event.refs]
+    parts["attachments"] = list(event.attachments)
+    plain = {name: getattr(event, name) for name in names if name not in parts}
+    return parts | {name: None if value == "" else value for name, value in plain.items()}
+
+
+def _named(identity: Identity) -> dict[str, Any]:
+    """As the plain view of a customer has it."""
+    return {
+        "kind": identity.kind,
+        "scope": identity.scope,
+        "value": identity.value,
+        "assurance": identity.assurance,
+    }
 
 
 def partner(connection: Connection) -> bool:

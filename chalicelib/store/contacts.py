@@ -33,6 +33,8 @@ class Contact:
     """The last pushes to a system that tells them back like anybody's: ms and what was new in each print."""
     was: tuple[str, ...] = ()
     """Records that went into this one: erasing asks for them too."""
+    failed: bool = False
+    """A push failed since somebody last looked whether one of them is parked, which the next good one makes up for."""
 
 
 def key(connection: str, node: str) -> tuple[str, str]:
@@ -50,6 +52,7 @@ def from_item(item: Item) -> Contact:
         until=item.get("until", 0),
         past=tuple(item.get("past", ())),
         was=tuple(item.get("was", ())),
+        failed=bool(item.get("failed")),
     )
 
 
@@ -187,14 +190,20 @@ def correct(
             raise Busy("the contact changes all the time")
 
 
-def release(table: Table, contact: Contact, *, unsure: bool = False) -> None:
-    """Nothing was pushed; `unsure`: or it was, and nobody knows."""
+def release(table: Table, contact: Contact, *, unsure: bool = False, failed: bool = False) -> None:
+    """Nothing was pushed; `unsure`: or it was, and nobody knows. `failed`: because it could not be."""
     if unsure:
-        when = equal(ver=contact.ver)
-        place = key(contact.connection, contact.node)
-        table.write(Update(place, {"ver": contact.ver + 1}, remove=("until", "pushed"), when=when))
+        when, place = equal(ver=contact.ver), key(contact.connection, contact.node)
+        news = {"ver": contact.ver + 1} | ({"failed": True} if failed else {})
+        table.write(Update(place, news, remove=("until", "pushed"), when=when))
         return
-    table.write(Put(_item(contact, contact.ver + 1), equal(ver=contact.ver)))
+    left = replace(contact, failed=contact.failed or failed)
+    table.write(Put(_item(left, contact.ver + 1), equal(ver=contact.ver)))
+
+
+def mended(table: Table, contact: Contact, ver: int) -> None:
+    """Nothing of him is parked there any more, unless a push failed again: then `ver` is another one."""
+    table.write(Update(key(contact.connection, contact.node), {}, remove=("failed",), when=equal(ver=ver)))
 
 
 def abandon(table: Table, leased: Contact) -> None:
@@ -211,5 +220,5 @@ def _item(contact: Contact, ver: int, until: int = 0) -> Item:
     pk, sk = key(contact.connection, contact.node)
     item: Item = {"pk": pk, "sk": sk, "ver": ver}
     optional = {"remote": contact.remote, "pushed": contact.pushed, "at": contact.pushed_at, "until": until}
-    optional |= {"past": list(contact.past), "was": list(dict.fromkeys(contact.was))}
+    optional |= {"past": list(contact.past), "was": list(dict.fromkeys(contact.was)), "failed": contact.failed}
     return item | {name: value for name, value in optional.items() if value}

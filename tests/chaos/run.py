@@ -32,6 +32,8 @@ TYPES = ("order", "message", "call", "fulfilment", "return")
 """Of one customer, in the order of `load.day`, after sorting by connection."""
 VIA = {"shop": "order", "whatsapp": "message", "phone": "call", "carrier": "fulfilment", "store": "return"}
 PATIENCE = 90.0
+PUT_OFF = 900.0
+"""Seconds more, while a delivery waits for its next attempt: twice as long after each that failed."""
 """Seconds without any progress."""
 STRAY = 90_000_000
 GIVE_UP_SECONDS = 600.0
@@ -212,6 +214,10 @@ def look(run: Run) -> Ledger:
         f"parked at {each['connection']}: {each['reason']}"
         for each in books.api.pages("/v1/deliveries", "deliveries", status="parked")
     ]
+    more += [
+        f"delayed at {each['connection']} until {each['due_at']}: {each['reason']}"
+        for each in books.api.pages("/v1/deliveries", "deliveries", status="delayed")
+    ]
     return Ledger({each.name: each.place for each in run.facts}, found, (crm, partner), tuple(run.refused), tuple(more))
 
 
@@ -246,10 +252,18 @@ def settle(runs: list[Run], tell: Tell, patience: float = PATIENCE) -> list[Ledg
             return ledgers
         if still != seen:
             seen, moved = still, time.monotonic()
-        elif time.monotonic() - moved > patience:
+        elif time.monotonic() - moved > patience + (PUT_OFF if _put_off(world) else 0.0):
             return ledgers or [look(run) for run in runs]
         tell.progress(f"         settling: {still[0]} queued, {still[1]} of {sum(each.due for each in runs)} told")
         time.sleep(0.5)
+
+
+def _put_off(world: World) -> bool:
+    """Whether a delivery has its next attempt ahead of it: what failed often under the faults waits for minutes."""
+    try:
+        return bool(world.api.get("/v1/deliveries", status="delayed", limit=1)["deliveries"])
+    except (DemoFailed, LocalRunFailed):
+        return True
 
 
 def _looked(runs: list[Run]) -> list[Ledger]:

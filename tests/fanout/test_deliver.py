@@ -744,6 +744,55 @@ def test_the_fate_of_a_contact_is_seen_too(desk: Desk) -> None:
     assert desk.row(CONTACT)["st"] == "delivered"
 
 
+@pytest.mark.parametrize(
+    "failed", [errors.Rejected("HTTP 400"), errors.Delayed("HTTP 503")], ids=["refused", "given up"]
+)
+def test_what_an_activity_made_good_is_parked_no_longer(desk: Desk, failed: Exception) -> None:
+    """Who asks whether all is in step is told so without a redrive: what could not be pushed went with an entry."""
+    desk.go(CONTACT)
+    named(desk, "Jan\0", "con_voice", "2026-09-03T08:30:00.000Z")
+    desk.system.says = [failed]
+    desk.go(CONTACT)
+    row = desk.row(CONTACT)
+    deliveries.parked(desk.table, desk.duty(CONTACT), deliveries.Attempt(9, row["at"], row["at"], reason="given up"))
+    named(desk, "Jan de Vries", "con_voice", "2026-09-04T08:30:00.000Z")
+    assert desk.go() == "delivered"
+    assert desk.row(CONTACT)["st"] == "delivered" and "gpk" not in desk.row(CONTACT)
+    assert desk.row(CONTACT)["to"] == "r1"
+    held = desk.table.get(contacts.key(CRM, desk.duty(CONTACT).node))
+    assert held and not contacts.from_item(held).failed
+
+
+def test_what_was_taken_back_is_parked_no_longer(desk: Desk) -> None:
+    """The value that was refused is gone, and the record shows what it is again: nothing is pushed."""
+    desk.go(CONTACT)
+    named(desk, "Jan\0", "con_voice", "2026-09-03T08:30:00.000Z")
+    desk.system.says = [errors.Rejected("HTTP 400")]
+    assert desk.go(CONTACT) == "rejected"
+    named(desk, "Jan", "con_voice", "2026-09-04T08:30:00.000Z")
+    pushed = desk.table.get(contacts.key(CRM, desk.duty(CONTACT).node))
+    assert desk.go() == "delivered" and desk.row(CONTACT)["st"] == "delivered"
+    held = desk.table.get(contacts.key(CRM, desk.duty(CONTACT).node))
+    assert pushed and held and held["at"] == pushed["at"], "nothing was pushed"
+
+
+def test_a_mapping_that_was_mended_leaves_nobody_parked(desk: Desk) -> None:
+    desk.go(CONTACT)
+    desk.connect(mapping={"contact": {"huge": " | ".join(["[@, @]"] * 30)}})
+    assert desk.go(CONTACT) == "rejected"
+    desk.connect(mapping=None)
+    assert desk.go() == "delivered"
+    assert desk.row(CONTACT)["st"] == "delivered"
+
+
+def test_a_refusal_that_still_stands_stays_parked(desk: Desk) -> None:
+    desk.go(CONTACT)
+    named(desk, "Jan\0", "con_voice", "2026-09-03T08:30:00.000Z")
+    desk.system.says = [errors.Rejected("HTTP 400"), errors.Rejected("HTTP 400")]
+    assert desk.go(CONTACT) == "rejected" and desk.go() == "rejected"
+    assert desk.row(CONTACT)["st"] == "parked" and desk.row()["st"] == "parked"
+
+
 def test_views_name_what_they_are(desk: Desk) -> None:
     desk.go()
     shown: Mapping[str, Any] = deliveries.view(desk.row())

@@ -12,7 +12,7 @@ import pytest
 
 from chalicelib import destinations
 from chalicelib.errors import Rejected
-from chalicelib.fanout import shown
+from chalicelib.fanout import shown, wants
 from chalicelib.kit.destination import Destination
 from chalicelib.model.connection import Connection, Subscription
 from chalicelib.model.customer import Customer, Entry, Field
@@ -89,8 +89,47 @@ def test_expressions_see_a_plain_view_of_the_customer() -> None:
 def test_expressions_see_an_event_as_filters_do() -> None:
     entry = Entry(EVENT, CUSTOMER.id, "https://hub.example/customers/cus_0198a1")
     found = shown.entry(entry, connection())
-    assert found.mapped["all"] == msgspec.to_builtins(EVENT)
+    assert found.mapped["all"] == wants.document(EVENT)
     assert (found.event, found.customer_id, found.url) == (EVENT, entry.customer_id, entry.url)
+
+
+@pytest.mark.parametrize(
+    ("filter_", "passes"),
+    [
+        ("direction == 'in'", True),
+        ("actor == 'customer' && !sensitive", True),
+        ("direction == 'out'", False),
+        ("identities[?kind == 'phone' && assurance >= `2`]", True),
+        ("identities[?kind == 'email']", False),
+        ("refs[?kind == 'order'].value | contains(@, '1001')", True),
+        ("refs[?kind == 'case']", False),
+        ("attachments[?media_type == 'application/pdf'].name | [0] == 'offer.pdf'", True),
+        ("length(attachments) > `1`", False),
+        ("ends[0].value == '+31687654321'", True),
+        ("begins", False),
+        ("details.lines[1].sku == 'B'", True),
+    ],
+)
+def test_a_filter_finds_whatever_an_event_has(filter_: str, passes: bool) -> None:
+    """What has its usual value is there too, and lists are lists: nothing was found in them, and the system got nothing."""
+    told = Event(
+        type="order",
+        channel="web",
+        object="1001",
+        occurred_at="2026-09-01T09:00:00.000Z",
+        identities=(Identity("phone", "+31612345678", "", 2),),
+        refs=(Ref("order", "1001", "con_1"),),
+        attachments=({"name": "offer.pdf", "media_type": "application/pdf"},),
+        ends=(Identity("phone", "+31687654321", "", 2),),
+        details={"lines": [{"sku": "A"}, {"sku": "B"}]},
+    )
+    assert wants.passes(filter_, told) is passes
+
+
+def test_every_field_of_an_event_can_be_searched() -> None:
+    empty = wants.document(Event(type="note", channel="desk", object="1"))
+    assert set(empty) == {each for each in Event.__struct_fields__ if each != "v"}
+    assert json.loads(json.dumps(empty)) == empty, "nothing but JSON"
 
 
 def test_without_a_mapping_nothing_is_looked_for() -> None:
@@ -113,7 +152,7 @@ def test_a_mapping_shows_of_an_event_only_what_leaves_without_it(
     event = msgspec.structs.replace(EVENT, sensitive=sensitive)
     found = shown.entry(Entry(event, CUSTOMER.id, "page"), connection(provider=provider, **wish))
     told = json.dumps(found.mapped)
-    assert found.mapped["all"] == msgspec.to_builtins(found.event)
+    assert found.mapped["all"] == wants.document(found.event)
     veiled = sensitive and not wish["sensitive"]
     for secret in ("SECRETTEXT", "SECRETSUMMARY", "SECRETFILE", "SECRETNAME"):
         assert (secret in told) == (

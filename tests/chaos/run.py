@@ -32,9 +32,9 @@ TYPES = ("order", "message", "call", "fulfilment", "return")
 """Of one customer, in the order of `load.day`, after sorting by connection."""
 VIA = {"shop": "order", "whatsapp": "message", "phone": "call", "carrier": "fulfilment", "store": "return"}
 PATIENCE = 90.0
+"""Seconds without any progress."""
 PUT_OFF = 900.0
 """Seconds more, while a delivery waits for its next attempt: twice as long after each that failed."""
-"""Seconds without any progress."""
 STRAY = 90_000_000
 GIVE_UP_SECONDS = 600.0
 FLOW = 0.8

@@ -183,7 +183,7 @@ CLAIMS = (
         "Hostile requests at every hook, route and reader: no 5xx, no storage call for a bad signature beyond its note and a cached "
         "read, bounded processor time, no secret and nobody's data in logs or refusals. [Attack](attack.md) lists what and where.",
         "make attack",
-        attacked,
+        both(attacked, by_hand("attack")),
         "What nobody thought of; and what API Gateway does before the hub is called.",
     ),
     Claim(

@@ -8,7 +8,7 @@ import msgspec
 
 from chalicelib import destinations
 from chalicelib.errors import PayloadMalformed, Rejected
-from chalicelib.fanout.wants import document, partner, reduced, reduced_customer
+from chalicelib.fanout.wants import document, named, partner, reduced, reduced_customer
 from chalicelib.kit import outgoing
 from chalicelib.model.connection import Connection
 from chalicelib.model.customer import Customer, Entry
@@ -54,10 +54,7 @@ def view(shown: Customer, connection: Connection) -> dict[str, Any]:
         "preferred_channel": shown.preferred_channel or None,
         "satisfaction": shown.satisfaction,
         "fields": _fields(shown, connection),
-        "identities": [
-            {"kind": each.kind, "scope": each.scope, "value": each.value, "assurance": each.assurance}
-            for each in sorted(shown.identities, key=lambda each: (-each.assurance, each.text))
-        ],
+        "identities": [named(each) for each in sorted(shown.identities, key=lambda each: (-each.assurance, each.text))],
         "first": {kind: shown.first(kind) for kind in kinds},
     }
 

@@ -51,15 +51,15 @@ def document(event: Event) -> dict[str, Any]:
     """The event as expressions search it: every field is there, an empty text as null, parts have names, and lists are
     lists, for JMESPath finds nothing in a tuple."""
     names = [each for each in event.__struct_fields__ if each != "v"]
-    parts: dict[str, Any] = {name: [_named(each) for each in getattr(event, name)] for name in IDENTITIES}
+    parts: dict[str, Any] = {name: [named(each) for each in getattr(event, name)] for name in IDENTITIES}
     parts["refs"] = [{"kind": each.kind, "scope": each.scope, "value": each.value} for each in event.refs]
     parts["attachments"] = list(event.attachments)
     plain = {name: getattr(event, name) for name in names if name not in parts}
     return parts | {name: None if value == "" else value for name, value in plain.items()}
 
 
-def _named(identity: Identity) -> dict[str, Any]:
-    """As the plain view of a customer has it."""
+def named(identity: Identity) -> dict[str, Any]:
+    """An identity as expressions search it."""
     return {
         "kind": identity.kind,
         "scope": identity.scope,

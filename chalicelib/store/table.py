@@ -11,7 +11,7 @@ eid = event id. Every reader filters `x` itself, because TTL lags.
   fields                  N#n           F                 f (name → value prio at eid) ver
   satisfaction            N#n           S#r               raw lo hi at eid ch sub sc sent
   candidate               N#n           B#n2              why eid at id (n: the typed or shared value, or the other way round)
-  contact in destination  N#n           C#c               remote pushed lease until ver
+  contact in destination  N#n           C#c               remote pushed lease until ver failed
   record over there       X#c#remote    -                 node (whose contact it is)
   audit                   N#n or R#r    A#ms#id           what did by why ends before after
   came again              N#n or R#r    D#recv#rid        eid cn: a receipt that brought this event once more

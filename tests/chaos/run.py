@@ -249,7 +249,9 @@ def settle(runs: list[Run], tell: Tell, patience: float = PATIENCE) -> list[Ledg
             return ledgers
         if still != seen:
             seen, moved = still, time.monotonic()
-        elif time.monotonic() - moved > patience + (PUT_OFF if _put_off(world) else 0.0):
+        elif (still_for := time.monotonic() - moved) > patience and (
+            still_for > patience + PUT_OFF or not _put_off(world)
+        ):
             return ledgers or [look(run) for run in runs]
         tell.progress(f"         settling: {still[0]} queued, {still[1]} of {sum(each.due for each in runs)} told")
         time.sleep(0.5)

@@ -745,7 +745,9 @@ def test_the_fate_of_a_contact_is_seen_too(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    "failed", [errors.Rejected("HTTP 400"), errors.Delayed("HTTP 503")], ids=["refused", "given up"]
+    "failed",
+    [errors.Rejected("HTTP 400"), errors.Delayed("HTTP 503"), errors.Unknown("timed out")],
+    ids=["refused", "given up", "nobody knows"],
 )
 def test_what_an_activity_made_good_is_parked_no_longer(desk: Desk, failed: Exception) -> None:
     """Who asks whether all is in step is told so without a redrive: what could not be pushed went with an entry."""

@@ -11,8 +11,12 @@ from typing import Any
 @lru_cache(maxsize=1)
 def _logger() -> Any:
     """Made on the first line written: a quiet hook never pays for it."""
+    import logging
+
     from aws_lambda_powertools import Logger
 
+    # Of a line that cannot be written Python would print the trace, and with it the values of the mistake it was about.
+    logging.raiseExceptions = False
     return Logger(service="draad")
 
 

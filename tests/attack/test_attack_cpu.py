@@ -29,9 +29,9 @@ RUNS = 3
 UNSIGNED_BOUND = 25.0
 """An answer to somebody who proved nothing: at most so many times an ordinary webhook as large as what he sent. Where the
 signature is in the body, the body must be parsed to find it: so many times what its parser takes, if that is more."""
-SIGNED_BOUND = 35.0
-"""Reading what is signed: so many times what parsing an order of its size in JSON takes. XML of nothing but elements comes
-to two thirds of it."""
+SIGNED_BOUND = 20.0
+"""Reading what is signed: so many times what parsing an order of its size in JSON takes, or what its own parser takes, if
+that is more. XML of nothing but elements comes to half of it."""
 SHARE = 5
 """Bodies for each source, others for each: what is heavy is so by its parser, and each parser gets all of them."""
 HEAVY = ("json", "numbers", "unicode", "xml", "multipart", "form", "compression", "oversize")
@@ -66,14 +66,17 @@ def ordinary(target: Target, size: int) -> Request:
 
 
 def parsed(request: Request) -> float:
-    """Processor time of the libraries' parsers alone, for what the body says it is."""
-    begun = time.process_time()
-    if request.media_type == FORM:
-        parse_qsl(request.body.decode("utf-8", "replace"))
-    elif request.media_type == "application/json":
-        with contextlib.suppress(PayloadMalformed):
-            parse_json(request.body)
-    return time.process_time() - begun
+    """Processor time of the libraries' parsers alone, for what the body says it is, the smallest of some."""
+    found = []
+    for _ in range(RUNS):
+        begun = time.process_time()
+        if request.media_type == FORM:
+            parse_qsl(request.body.decode("utf-8", "replace"))
+        elif request.media_type == "application/json":
+            with contextlib.suppress(PayloadMalformed):
+                parse_json(request.body)
+        found.append(time.process_time() - begun)
+    return min(found)
 
 
 def ratios(target: Target, lines: list[corpus.Line], tally: Tally) -> list[tuple[float, str]]:
@@ -130,7 +133,7 @@ def test_the_worst_body_of_a_provider_is_read_in_bounded_time(api: Api) -> None:
             request = signed(target, target.request(line.body, line.headers))
             if request is None:
                 continue
-            usual = order_parsed(max(len(line.body), 65536))
+            usual = max(order_parsed(max(len(line.body), 65536)), parsed(request))
             found.append((read(target, request) / usual, f"{target.name}: {line.label}"))
             tally.add(f"CPU, {line.kind}", "measured")
     worst = max(found)

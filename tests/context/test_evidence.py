@@ -52,6 +52,8 @@ def test_what_nobody_told_is_the_usual() -> None:
     found = weigh()
     assert found == evidence.Evidence(None, (), (), ())
     assert (found.days, found.priorities, found.repeats) == (0, {}, NEWS)
+    with pytest.raises(AttributeError):
+        found.home = mail("anna@example.nl")  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

@@ -154,9 +154,54 @@ def test_a_claim_that_cannot_be_made_is_refused() -> None:
     assert BY_RSA(request(), {"public_key": (public(RSA),)}) == "no signature"
 
 
+def test_one_right_key_is_enough() -> None:
+    for keys in ((public(OTHERS[2]), public(RSA)), (public(RSA), public(OTHERS[2]))):
+        assert BY_RSA(signed_by_rsa(), {"public_key": keys}) is None
+
+
+def test_a_request_says_what_it_lacks() -> None:
+    key = {"public_key": (public(P256),)}
+    lacking = "no readable signature in X-Signature, or no X-Timestamp"
+    assert ECDSA(request(), key) == lacking
+    for at in (0, 1):
+        assert ECDSA(replace(SIGNED, headers=SIGNED.headers[at : at + 1]), key) == lacking
+    empty = tuple((name, "" if name == "X-Timestamp" else value) for name, value in SIGNED.headers)
+    assert ECDSA(replace(SIGNED, headers=empty), key) == lacking
+
+
+def test_a_timestamp_that_is_there_is_the_one_that_is_signed() -> None:
+    signed = ECDSA.sign(request(BODY, ("X-Timestamp", "1788264001")), {"public_key": (private(P256),)})
+    assert signed.header("X-Timestamp") == "1788264001"
+    assert ECDSA(signed, {"public_key": (public(P256),)}) is None
+
+
+def test_what_a_scheme_covers_is_told_and_stays() -> None:
+    """It says what the tests of each source must try: another body, an old moment."""
+    assert ECDSA.covers_body and BY_RSA.covers_body and not BY_RSA.timed
+    for shared, name in ((ECDSA, "header"), (BY_RSA, "place"), (Signed(b"", b""), "over")):
+        with pytest.raises(AttributeError):
+            setattr(shared, name, "")
+
+
+def test_a_key_may_be_so_long_and_holds_plain_letters_alone() -> None:
+    der = public(P256, serialization.Encoding.DER)
+    for length, reason in ((16_384, None), (16_385, "the signature does not match")):
+        key = der[:64] + "\n" * (length - len(der)) + der[64:]
+        assert len(key) == length and ECDSA(SIGNED, {"public_key": (key,)}) == reason
+    assert ECDSA(SIGNED, {"public_key": (f"{der[:64]}\u00a0{der[64:]}",)}) == "the signature does not match"
+
+
+def test_whether_a_key_signed_is_yes_or_no() -> None:
+    signature = rsa_signature_of(private(RSA), BODY, "sha256")
+    assert rsa_accepts(public(RSA), signature, BODY, "sha256", NOW) is True
+    assert rsa_accepts(public(RSA), signature, BODY, "md5", NOW) is False
+    assert rsa_accepts(public(RSA), signature, BODY + b" ", "sha256", NOW) is False
+
+
 def test_a_certificate_counts_while_it_is_valid() -> None:
+    """Its first and its last moment belong to it."""
     signed = signed_by_rsa()
-    for start, end, accepted in ((-1, 1, True), (-2, -1, False), (1, 2, False)):
+    for start, end, accepted in ((-1, 1, True), (-2, -1, False), (1, 2, False), (0, 1, True), (-1, 0, True)):
         assert (BY_RSA(signed, {"public_key": (certificate(RSA, start, end),)}) is None) == accepted
 
 

@@ -250,6 +250,8 @@ def test_a_saturated_node_takes_no_more_records_and_keeps_what_it_had() -> None:
     olds = {"k1": holding("mail1", had), "k2": holding("chat1", {("chat1", "mail1"): A2}), "k3": holding("desk1", {})}
     plan = planned(olds, change({("desk1", "mail1"): A2}))
     assert set(plan.puts) == {"k3"} and plan.puts["k3"].recs == {("desk1", "mail1"): A2}
+    again = planned(after(olds, plan), change({("desk1", "mail1"): A3}))
+    assert set(again.puts) == {"k3"} and again.puts["k3"].recs == {("desk1", "mail1"): A3}
     better = planned(olds, change({("chat1", "mail1"): A3}))
     assert {key: new.recs[("chat1", "mail1")] for key, new in better.puts.items()} == {"k1": A3, "k2": A3}
     both = {"k1": holding("mail1", had), "k2": holding("tel1", {(f"chat{n}", "tel1"): A2 for n in (1, 2, 3)})}
@@ -287,6 +289,34 @@ def test_so_many_nodes_move_one_by_one_and_more_are_forwarded(nodes: int, forwar
         assert (dict(plan.forwards), dict(plan.moves), plan.drops) == ({"k1": "k2"}, {}, ())
     else:
         assert (dict(plan.forwards), dict(plan.moves), plan.drops) == ({}, dict.fromkeys(small, "k2"), ("k1",))
+
+
+def test_a_large_cluster_that_goes_two_ways_is_moved_node_by_node() -> None:
+    """A tombstone forwards to one."""
+    ties: Pairs = {("mail1", "mail2"): said(LINK), ("card1", "mail1"): A2, ("mail2", "shop1"): A2}
+    more: Pairs = {("tel2", n): said(LINK) for n in ("card2", "shop2", "shop3")}
+    olds = {
+        "k1": holding("chat1 chat2 chat3 desk1 tel1", {}),
+        "k2": holding("mail1 mail2 shop1 card1", ties),
+        "k3": holding("tel2 shop2 card2 shop3", {graph.pair_of(*pair): rec for pair, rec in more.items()}),
+    }
+    pulled = {(n, "mail1"): said(LINK) for n in ("chat1", "chat2", "chat3")}
+    plan = planned(olds, change(pulled | {("desk1", "tel2"): said(LINK), ("tel1", "tel2"): said(LINK)}))
+    assert dict(plan.forwards) == {} and plan.drops == ("k1",)
+    assert plan.moves == dict.fromkeys(("chat1", "chat2", "chat3"), "k2") | {"desk1": "k3", "tel1": "k3"}
+
+
+def test_a_key_that_a_merge_left_is_nobody_elses() -> None:
+    """Who still reads it would take the one for the other."""
+    rules = Rules(limit=2)
+    had: Pairs = {(n, "mail1"): A2 for n in ("chat3", "desk1", "shop1")}
+    olds = {
+        "k1": holding("chat3 desk1 mail1", had, rules),
+        "k2": holding("chat1 tel1", {("chat1", "tel1"): A2}, rules),
+        "k3": holding("chat2", {}, rules),
+    }
+    plan = planned(olds, change({("chat1", "chat2"): A2}), rules, keys())
+    assert set(plan.puts) == {"k1", "k2", "new1", "new2"} and plan.drops == ("k3",)
 
 
 # Splits
@@ -408,6 +438,23 @@ def test_evidence_that_makes_a_cluster_too_heavy_is_held_at_both_ends() -> None:
     assert plan.held and set(plan.puts) == {"k1", "k2"} and plan.moves == {}
     for new in plan.puts.values():
         assert new.recs == {} and new.held == {("chat1", "chat2"): A3}
+    crowded = olds | {"k3": holding("chat3 desk1 shop1", {("chat3", "desk1"): A2, ("desk1", "shop1"): A2})}
+    assert planned(crowded, made, replace(RULES, weight=graph.weight(merged) - 1)).held, "whatever else is larger"
+
+
+def test_what_nobody_would_keep_is_not_held_either() -> None:
+    ends = {at: holding(at, {(f"chat{n}", at): A2 for n in (1, 2, 3)}) for at in ("mail1", "tel1")}
+    olds = ends | {"k1": holding("chat1", {}), "k2": holding("chat2", {})}
+    plan = planned(olds, change({("mail1", "tel1"): A2, ("chat1", "chat2"): A3}), replace(RULES, weight=60))
+    assert plan.held and set(plan.puts) == {"k1", "k2"}
+
+
+def test_one_that_is_too_heavy_may_give_to_a_small_one() -> None:
+    """What two clusters made is measured against the larger of both."""
+    had: Pairs = {(n, "mail1"): A2 for n in ("chat1", "chat2", "chat3", "desk1", "shop1")}
+    olds = {"k1": holding("chat3 desk1 mail1", had), "k2": holding("tel1", {})}
+    plan = planned(olds, change({("chat3", "tel1"): A2}), replace(RULES, weight=10), keys())
+    assert not plan.held and {"chat3", "tel1"} in [set(new.born) for new in plan.puts.values()]
 
 
 def test_new_nodes_of_held_evidence_are_customers_of_their_own() -> None:
@@ -456,7 +503,7 @@ def test_who_is_removed_takes_pairs_blocks_and_held_words_along() -> None:
             "chat1 chat2 desk1",
             {("chat1", "chat2"): A2, ("chat1", "desk1"): A3, ("chat2", "desk1"): A2},
             blocks={"chat1": OFF, "chat2": OFF},
-            held={PAIR: A2, ("chat2", "mail1"): A2},
+            held={("chat1", "chat2"): A3, ("chat2", "mail1"): A2},
         )
     }
     plan = removed(olds, "chat1")
@@ -500,3 +547,11 @@ def test_who_was_held_together_by_the_removed_comes_apart_as_far_as_there_is_roo
     tight = removed(olds, "desk1", mint=keys(), room=5)
     assert tight.moves == {} and set(tight.puts["k1"].born) == {"chat1", "chat2", "chat3"}
     assert people(tight.puts.values()) == {"chat1", "chat2", "chat3"}
+
+
+def test_of_groups_of_one_size_the_first_by_name_leaves() -> None:
+    """So that two workers who come to it plan the same."""
+    ties: Pairs = {("chat1", "tel2"): A2, ("chat2", "chat3"): A2, ("mail1", "shop1"): A2, ("card1", "mail1"): A2}
+    pairs = ties | {graph.pair_of("desk1", n): A2 for n in ("chat1", "chat2", "mail1")}
+    olds = {"k1": holding("card1 chat1 chat2 chat3 desk1 mail1 shop1 tel2", pairs, Rules())}
+    assert set(removed(olds, "desk1", rules=Rules(), mint=keys()).moves) == {"chat1", "tel2"}

@@ -321,10 +321,10 @@ class Parameters(msgspec.Struct, frozen=True):
         keys = keys_of(secrets, "signature_secret")
         told = told_of(request)
         given = decode(told.get("sig", ""), "hex")
-        if not keys or given is None or (self.method not in HMACS and self.method != PLAIN_HASH):
-            return (
-                "no readable sig, or no signature_secret is configured" if keys else "no signature_secret is configured"
-            )
+        if not keys:
+            return "no signature_secret is configured"
+        if given is None or (self.method not in HMACS and self.method != PLAIN_HASH):
+            return "no readable sig, or a signature_method that we do not know"
         if self.tolerance and (late := untimely(told.get("timestamp", ""), "s", self.tolerance, request.received_at)):
             return late
         return None if any(same(self.digest(key, told), given) for key in keys) else "the signature does not match"

@@ -113,10 +113,8 @@ def _sites(tree: ast.Module) -> Iterator[_Site]:
 
 def _inside(node: ast.AST, numbers: Mapping[int, int], function: str, scope: str) -> Iterator[_Site]:
     """`function` and `scope` as Mutant has them. Decorators and defaults of a function take effect when it is made."""
-    if isinstance(node, ast.If) and CHECKING in ast.unparse(node.test):
-        return
     for field, index, child in _children(node):
-        if field in ONLY_FOR_TYPES or _is_docstring(child) or isinstance(child, ast.Assert):
+        if field in ONLY_FOR_TYPES or _is_docstring(child) or isinstance(child, ast.Assert) or _is_for_types(child):
             continue
         within = function or (scope if isinstance(node, FUNCTIONS) and field == "body" else "")
         inner = ".".join(filter(None, (scope, child.name))) if isinstance(child, NAMED) else scope
@@ -134,6 +132,10 @@ def _children(node: ast.AST) -> Iterator[tuple[str, int | None, ast.AST]]:
 
 def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and CHECKING in ast.unparse(node.test)
 
 
 def _changes(node: ast.AST, texts: bool) -> Iterator[ast.AST]:

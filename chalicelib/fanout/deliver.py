@@ -160,7 +160,11 @@ def _outcome(office: Office, duty: Duty, found: Mapping[Key, Item], how: _How) -
         if row["nd"] != duty.node:
             deliveries.follow(office.table, duty, row["nd"])
         return "dropped"
-    attempt = _attempt(row)
+    attempt, chance = _attempt(row), _Chance(office, connection, duty, found)
+    if row and row["st"] == CLAIMED and _unfindable(chance):
+        # Held or put off it would look as if nothing had been sent.
+        deliveries.parked(office.table, duty, replace(attempt, reason=MAYBE_SENT))
+        return "dropped"
     if connection.status != ACTIVE:
         reason = f"connection {connection.status}: {connection.reason}"
         deliveries.held(office.table, duty, replace(_unsent(attempt, how.tried), reason=reason))
@@ -168,7 +172,6 @@ def _outcome(office: Office, duty: Duty, found: Mapping[Key, Item], how: _How) -
     if how.down:
         untried = replace(_unsent(attempt, how.tried), off=attempt.off + 1)
         return _put_off(office.table, duty, untried, Delayed(NOT_TRIED, retry_after=how.down))
-    chance = _Chance(office, connection, duty, found)
     if how.crowded:
         return _lined_up(chance, attempt, Paced(SLOW, random.uniform(*SLOW_PAUSE), untried=True))  # noqa: S311
     return _attempted(chance, attempt, how.tried)
@@ -411,7 +414,7 @@ def _sent_before(post: Post, message: Message) -> str | None:
     """The provider's id, if an earlier attempt got through; empty: surely not, or it does no harm to
     send it again; None: who knows. Raises Delayed while the provider cannot tell yet."""
     row, destination = post.row, post.destination
-    if row is None or row["st"] not in (CLAIMED, DELAYED):
+    if row is None or row["n"] == 0:
         return ""
     age = (instants.now_ms() - instants.to_ms(message.since)) / 1000
     if destination.message_keyed and (not destination.key_hours or age < destination.key_hours * 3600):
@@ -442,7 +445,7 @@ def _append(post: Post, remote: str, entry: Entry, attempt: Attempt, tried: bool
     if post.destination.keyed:
         return append(post.http, remote, entry)
     fresh = deliveries.claim(post.table, post.duty, attempt, post.row)
-    before = post.row["st"] in (CLAIMED, DELAYED) and post.row["n"] > 0 if post.row else False
+    before = post.row is not None and post.row["n"] > 0
     unsure = tried or not fresh or before
     if unsure and post.destination.find_activity:
         found = post.destination.find_activity(post.http, remote, entry)

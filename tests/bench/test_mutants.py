@@ -105,6 +105,7 @@ def test_same_changes_have_numbers() -> None:
 def test_what_only_a_type_checker_reads_is_left() -> None:
     source = (
         "def f(a: int | None = None) -> 'list[int | str]':\n    '''One | two.'''\n    b: int | str = a\n    return b\n"
+        "if TYPE_CHECKING:\n    c = 1\n"
     )
     assert [each.name for each in mutants(source)] == ["f: return b → return None"]
 

@@ -170,6 +170,7 @@ class System:
     says: list[Exception] = field(default_factory=list)
     lost: list[Exception] = field(default_factory=list)
     sent: list[Message] = field(default_factory=list)
+    looked: int = 0
 
     def send(self, http: Any, message: Message) -> str:
         if self.says:
@@ -181,6 +182,7 @@ class System:
         return "remote-1"
 
     def find(self, http: Any, message: Message) -> str:
+        self.looked += 1
         return "remote-1" if any(each.key == message.key for each in self.sent) else ""
 
     @property
@@ -194,6 +196,7 @@ class World:
 
     def __init__(self, system: System) -> None:
         self.system, self.table, self.recorded = system, MemoryTable(), list[Event]()
+        self.rule, self.preferred = TELL, "line"
         linked = stamp(
             msgspec.structs.replace(WROTE, identities=(LINE,), refs=(Ref("event", "L1", "con_line"),)),
             "con_line",
@@ -207,21 +210,26 @@ class World:
 
     def person_of(self, node: str, seen: Any = None, sorts: Any = (), *, brief: bool = False) -> Person | None:
         found = people.of_node(self.table, Rules(), node, seen, sorts)
-        shown = msgspec.structs.replace(found.customer, preferred_channel="line") if found else None
+        shown = msgspec.structs.replace(found.customer, preferred_channel=self.preferred) if found else None
         return msgspec.structs.replace(found, customer=shown) if found and shown else None
 
-    def go(self, table: Any = None) -> str:
+    def go(self, table: Any = None, **options: Any) -> str:
         used = table or self.table
         office = Office(
             used,
             self.person_of,
             connections.reader(used),
-            lambda: (TELL,),
+            lambda: (self.rule,),
             lambda person: (WROTE,),
             lambda event: "",
             lambda event, connection: self.keep(event),
         )
-        return deliver(office, self.duty, tried=False)
+        return deliver(office, self.duty, **{"tried": False, **options})
+
+    def connect(self, status: str) -> None:
+        known = connections.get(self.table, "con_line")
+        assert known
+        connections.save(self.table, msgspec.structs.replace(known, status=status, ver=known.ver + 1))
 
     def keep(self, event: Event) -> None:
         stamped = stamp(event, "con_line", "test")
@@ -231,7 +239,7 @@ class World:
     @property
     def duty(self) -> Duty:
         node = secrets.node_id(LINE)
-        return Duty("con_line", messages.kind_of(TELL), node, f"E#{self.answer.occurred_at}#{self.answer.id}")
+        return Duty("con_line", messages.kind_of(self.rule), node, f"E#{self.answer.occurred_at}#{self.answer.id}")
 
     @property
     def state(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from chalicelib import destinations
 from chalicelib.context import fields, record
 from chalicelib.context.fields import Repeats
+from chalicelib.errors import NotFound
 from chalicelib.fanout import prints
 from chalicelib.ingest import receive
 from chalicelib.kit.destination import Destination
@@ -24,10 +26,12 @@ from chalicelib.store.contacts import Contact
 from chalicelib.store.organisation import Organisation
 from chalicelib.store.secrets import node_id
 from chalicelib.workers import context
+from tests.faults import FaultTable
 from tests.schedule import MemoryTable, replaced
 
 DESK = Connection(id="con_desk", provider="desk")
 USER = Identity("desk", "77", "tc", 2)
+DESK_SOURCE = Source(name="Desk", channel="desk", types={}, normalize=lambda request: (), verify=None, copies=True)  # type: ignore[arg-type]
 PUSHED_AT = instants.to_ms("2026-09-01T10:00:00.000Z")
 
 
@@ -36,13 +40,12 @@ def table() -> Iterator[MemoryTable]:
     """A desk to which two names were pushed, the last a minute ago."""
     made = MemoryTable()
     desk = Destination("Desk", "", lambda s, t: {}, upsert_contact=lambda h, c, r: "", contact_fields=("name", "phone"))
-    source = Source(name="Desk", channel="desk", types={}, normalize=lambda request: (), verify=None, copies=True)  # type: ignore[arg-type]
     patches = (
         (secrets, "pepper", lambda: b"pepper"),
         (destinations, "slugs", lambda: ("desk",)),
         (destinations, "load", lambda slug: desk),
-        (receive, "source_of", lambda provider: source),
-        (context, "source_of", lambda provider: source),
+        (receive, "source_of", lambda provider: DESK_SOURCE),
+        (context, "source_of", lambda provider: DESK_SOURCE),
         (instants, "now_ms", lambda: PUSHED_AT),
     )
     with replaced(*patches):
@@ -95,6 +98,60 @@ def test_what_is_repeated(table: MemoryTable, event: tuple[str, int, dict[str, A
     name, seconds, more = event
     found = context.repeats(table, DESK, told(name, seconds, **more))
     assert found.told == (frozenset({"name"}) if is_repeated else frozenset())
+
+
+@pytest.mark.parametrize(
+    ("copies", "type_", "copy"),
+    [
+        (True, "ticket", True),
+        (True, "identify", False),
+        (False, "ticket", False),
+        (False, "identify", False),
+        (None, "ticket", False),
+    ],
+    ids=["a ticket of one that copies", "its profile", "a ticket of one that does not", "its own", "no source at all"],
+)
+def test_a_copy_is_what_one_that_copies_shows_beside_its_profiles(
+    table: MemoryTable, copies: bool | None, type_: str, copy: bool
+) -> None:
+    """What we pushed is told back later than an echo comes: only a copy is no news then."""
+    shown = None if copies is None else replace(DESK_SOURCE, copies=copies)
+    with replaced((context, "source_of", lambda provider: shown)):
+        found = context.repeats(table, DESK, told("Jan", 3600, type=type_, actor="customer"))
+    assert found == Repeats(frozenset({"name"} if copy else ()), copy)
+
+
+@pytest.mark.parametrize(
+    ("more", "reads"),
+    [
+        ({}, 2),
+        ({"fields": {}}, 0),
+        ({"actor": "agent"}, 0),
+        ({"identities": ()}, 0),
+        ({"identities": (Identity("shop", "77", "tc", 2), Identity("phone", "77", "", 2))}, 0),
+        ({"identities": (Identity("crm", "78", "tc", 2),)}, 1),
+    ],
+    ids=["fields", "none", "an agent's", "nobody's", "of others who have that number", "of a record that is not ours"],
+)
+def test_only_fields_of_a_record_are_looked_up_and_in_two_reads(
+    table: MemoryTable, more: dict[str, Any], reads: int
+) -> None:
+    counted = FaultTable(table)
+    found = context.repeats(counted, DESK, told("Jan de Vries", 5, **more))
+    assert (found.told, counted.calls) == (frozenset({"name"} if reads == 2 else ()), reads)
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["no destination", "one without contacts"])
+def test_whoever_is_not_kept_informed_repeats_nothing(table: MemoryTable, listed: bool) -> None:
+    def load(slug: str) -> Destination:
+        if not listed:
+            raise NotFound(f"no destination is called {slug}")
+        return Destination("Desk", "", lambda s, t: {})
+
+    counted = FaultTable(table)
+    with replaced((destinations, "slugs", lambda: ("desk",) if listed else ("other",)), (destinations, "load", load)):
+        assert context.repeats(counted, DESK, told("Jan de Vries", 5)) == Repeats()
+    assert counted.calls == 0
 
 
 def test_an_unknown_outcome_leaves_what_may_have_been_pushed(table: MemoryTable) -> None:

@@ -14,6 +14,7 @@ from chalicelib.api.answers import Call, instant, next_cursor, wrong
 from chalicelib.store.table import Item, Table, live
 
 MOST_READ = 2000
+MOST_AT_ONCE = 500
 LAST = "\U0010ffff"
 
 
@@ -82,10 +83,18 @@ def first(steps: Iterable[list[Run]], limit: int) -> Listed:
     return merged(runs, limit)
 
 
+def sizes(limit: int) -> Iterator[int]:
+    """Rows to ask for, time after time: what one page needs, then ever more, for a filter that matches little."""
+    size = limit + 2
+    while True:
+        yield size
+        size = max(size, min(2 * size, MOST_AT_ONCE))
+
+
 def of_index(table: Table, gpk: str, since: str, after: End, limit: int) -> Iterator[Item]:
     """The items behind an index partition whose sort key is that of the items."""
-    before, size = after.inclusive or LAST, limit + 2
-    while True:
+    before = after.inclusive or LAST
+    for size in sizes(limit):
         page = table.query(gpk, after=since and since[:-1], before=before, forward=False, limit=size, index=True)
         keys = [(entry["pk"], entry["sk"]) for entry in page.items]
         items = table.batch_get(keys)

@@ -82,10 +82,8 @@ class Asked:
         return self.verdict in ("", item["vd"]) or (partly and self.verdict == "malformed")
 
     def _of_day(self, connection: str, day: str, before: str) -> Iterator[Item]:
-        while True:
-            page = receipts.of_day(
-                self.call.table, connection, day, since=self.since, before=before, limit=self.call.limit() + 1
-            )
+        for size in paging.sizes(self.call.limit()):
+            page = receipts.of_day(self.call.table, connection, day, since=self.since, before=before, limit=size)
             yield from page.items
             if page.next is None:
                 return

@@ -1,14 +1,18 @@
-"""The process `aws`: ministack on loopback, made to lose less.
+"""The process `aws`: ministack on loopback, made to lose less and to look less far.
 
 ministack keeps everything in memory, saves on SIGTERM, and forgets the stream. Here the stream
 is saved too, so that what fan-out has not read survives a restart; and on Linux a forked copy
 saves the state every half minute, so that SIGKILL costs at most what came after that.
+A query of a table reads the expression anew for every item of its partition: a page out of a
+hundred thousand receipts took five seconds, in which nobody else was served. Here it is given
+only the items that its page may hold.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
+import heapq
 import importlib
 import json
 import os
@@ -16,12 +20,23 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from infra.local.lifeline import end_with_parent
 
 SNAPSHOT_SECONDS = float(os.environ.get("DRAAD_SNAPSHOT_SECONDS", "30"))
 TYPES = "/endpointConfiguration/types/"
+FEW = 100
+"""Items of a partition that may as well be looked at all."""
+RANGES: Mapping[str, Callable[[str, Mapping[str, str]], bool]] = {
+    "#h = :h": lambda key, at: True,
+    "#h = :h AND begins_with(#s, :b)": lambda key, at: key.startswith(at[":b"]),
+    "#h = :h AND #s BETWEEN :a AND :z": lambda key, at: at[":a"] <= key <= at[":z"],
+    "#h = :h AND #s > :a": lambda key, at: key > at[":a"],
+    "#h = :h AND #s < :z": lambda key, at: key < at[":z"],
+}
+"""The conditions that `DynamoTable.query` makes."""
 LAST = ("dynamodb_streams", "dynamodb", "sqs")
 """Saved in this order after the rest: a snapshot cut short then repeats work and never loses it."""
 
@@ -38,6 +53,41 @@ def keep_stream(streams: Any, table: Any) -> None:
 
     streams.get_state = get_state
     streams.load_persisted_state = load_persisted_state
+
+
+def look_less_far(table: Any) -> None:
+    """Teach ministack's queries what DynamoDB's sorted partitions give them: where to begin and when to stop."""
+    plain = table._query
+
+    def query(data: dict[str, Any]) -> Any:
+        asked = table._tables.get(table._normalize_table_name(data.get("TableName")))
+        values = data.get("ExpressionAttributeValues") or {}
+        pk = values.get(":h", {}).get("S", "")
+        if not asked or data.get("IndexName") or len(whole := asked["items"].get(pk, {})) <= FEW:
+            return plain(data)
+        asked["items"][pk] = within(whole, data)
+        try:
+            return plain(data)
+        finally:
+            asked["items"][pk] = whole
+
+    table._query = query
+
+
+def within(items: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a partition, by sort key, that the page of this query may hold; all for a condition that is none of
+    `DynamoTable.query`'s."""
+    fits = RANGES.get(data["KeyConditionExpression"])
+    if fits is None or data.get("FilterExpression"):
+        return dict(items)
+    values = {name: value.get("S", "") for name, value in data["ExpressionAttributeValues"].items()}
+    start, forward = data.get("ExclusiveStartKey", {}).get("sk", {}).get("S"), data.get("ScanIndexForward", True)
+    found = [
+        key for key in items if fits(key, values) and (start is None or (key != start and (key > start) == forward))
+    ]
+    if limit := data.get("Limit"):
+        found = heapq.nsmallest(limit, found) if forward else heapq.nlargest(limit, found)
+    return {key: items[key] for key in found}
 
 
 def import_documents(gateway: Any) -> None:
@@ -137,6 +187,7 @@ def main() -> None:
     end_with_parent()
     server = importlib.import_module("ministack.app")
     table = importlib.import_module("ministack.services.dynamodb")
+    look_less_far(table)
     keep_stream(importlib.import_module("ministack.services.dynamodb_streams"), table)
     if "apigateway" in os.environ.get("SERVICES", "").split(","):
         import_documents(importlib.import_module("ministack.services.apigateway_v1"))

@@ -1,4 +1,7 @@
-"""`python -m bench [--only hook,imports,storage,cost,growth,retries,drain] [--nightly] [--keep-nothing]`"""
+"""`python -m bench [--only hook,imports,storage,cost,growth,retries,drain] [--nightly] [--keep-nothing]`
+
+What the documents tell is read from the newest result, so a run of some parts keeps none; but growth, by itself.
+"""
 
 from __future__ import annotations
 
@@ -168,8 +171,11 @@ def main() -> int:
             rows.append(row)
             _say(f"  {row.what}: {row.measured}")
     print(report.table(rows))
-    if not wanted.keep_nothing:
+    if wanted.only != list(PARTS):
+        _say("not kept: only a run of all parts is")
+    elif not wanted.keep_nothing:
         path = report.keep(rows, time.monotonic() - begun)
+        growth.draw(growth.PICTURES)
         _say(f"kept in bench/results/{path.name}")
     return int(any(row.verdict == report.OVER for row in rows))
 

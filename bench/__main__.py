@@ -109,15 +109,17 @@ def cost_rows(night: bool) -> Iterable[Row]:
             )
 
 
+FLAT = "flat"
+
+
 def growth_rows(night: bool) -> Iterable[Row]:
     """Requests must be the same after any history; milliseconds are told."""
     found, without = growth.measured(), indexed.why_not()
-    growth.keep(found, without)
     for each in found:
         flat = len(set(each.requests.values())) == 1
         spans = ", ".join(f"{entries:,}" for entries in each.requests)
         told = f"{next(iter(each.requests.values()))} requests" if flat else f"{list(each.requests.values())} requests"
-        yield Row(f"{each.name}, at {spans} entries", told, "flat", verdict(flat), asdict(each))
+        yield Row(f"{each.name}, at {spans} entries", told, FLAT, verdict(flat), asdict(each))
         if each.ms:
             spent = ", ".join(f"{ms:.0f}" for ms in each.ms.values())
             yield Row(f"{each.name}, on an indexed engine, at the same", f"{spent} ms")
@@ -175,8 +177,11 @@ def main() -> int:
         _say("not kept: only a run of all parts is")
     elif not wanted.keep_nothing:
         path = report.keep(rows, time.monotonic() - begun)
-        growth.draw(growth.PICTURES)
         _say(f"kept in bench/results/{path.name}")
+    if "growth" in wanted.only and not wanted.keep_nothing:
+        found = [growth.Grown(**row.numbers) for row in rows if row.budget == FLAT]
+        growth.keep(found, indexed.why_not())
+        growth.draw(growth.PICTURES)
     return int(any(row.verdict == report.OVER for row in rows))
 
 

@@ -72,7 +72,6 @@ def keep(found: Iterable[Grown], without: str) -> None:
     told = {"date": day, "machine": report.machine(), "without_ms": without, "rows": rows}
     KEPT.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", "utf-8")
     PAGE.write_text(page(told), "utf-8")
-    draw(PICTURES)
 
 
 def kept() -> dict[str, Any]:

@@ -44,15 +44,13 @@ def _rows(call: Call, connection: str, status: str, since: str, end: paging.End)
 
 def _all(call: Call, connection: str, since: str, end: paging.End) -> Iterator[Item]:
     """Newest day first. Deliveries lie by the day of their event."""
-    newest, sizes = instants.day(end.sort), paging.sizes(call.limit())
+    newest = instants.day(end.sort)
     for day in deliveries.days(call.table, connection, instants.day(since)):
         if newest and day > newest:
             continue
         before = end.inclusive if day == newest else paging.LAST
-        while True:
-            page = call.table.query(
-                f"L#{connection}#{day}", after=since, before=before, forward=False, limit=next(sizes)
-            )
+        for size in paging.sizes(call.limit()):
+            page = call.table.query(f"L#{connection}#{day}", after=since, before=before, forward=False, limit=size)
             yield from page.items
             if page.next is None:
                 break

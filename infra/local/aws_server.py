@@ -4,7 +4,7 @@ ministack keeps everything in memory, saves on SIGTERM, and forgets the stream. 
 is saved too, so that what fan-out has not read survives a restart; and on Linux a forked copy
 saves the state every half minute, so that SIGKILL costs at most what came after that.
 A query of a table reads the expression anew for every item of its partition: a page out of a
-hundred thousand receipts took five seconds, in which nobody else was served. Here it is given
+hundred thousand rows took four and a half seconds, in which nobody else was served. Here it is given
 only the items that its page may hold.
 """
 
@@ -77,7 +77,7 @@ def look_less_far(table: Any) -> None:
 def within(items: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a partition, by sort key, that the page of this query may hold; all for a condition that is none of
     `DynamoTable.query`'s."""
-    fits = RANGES.get(data["KeyConditionExpression"])
+    fits = RANGES.get(data.get("KeyConditionExpression", ""))
     if fits is None or data.get("FilterExpression"):
         return dict(items)
     values = {name: value.get("S", "") for name, value in data["ExpressionAttributeValues"].items()}

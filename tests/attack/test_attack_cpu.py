@@ -6,8 +6,10 @@ No clock on the wall: the processor time of this process, the smallest of some r
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from urllib.parse import parse_qsl
@@ -38,6 +40,15 @@ SHARE = 5
 """Bodies for each source, others for each: what is heavy is so by its parser, and each parser gets all of them."""
 Measured = tuple[float, str]
 HEAVY = ("json", "numbers", "unicode", "xml", "multipart", "form", "compression", "oversize")
+
+
+@pytest.fixture(autouse=True)
+def small_heap() -> Iterator[None]:
+    """What the tests before left in memory is not walked with what is parsed: a Lambda has no such heap."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

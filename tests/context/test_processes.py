@@ -323,7 +323,7 @@ def spoken(reports: Iterable[Report]) -> set[str]:
 
 
 def test_eight_processes_on_one_customer_agree_with_the_oracle(live_stage: dict[str, str]) -> None:
-    todo = crowd(1, 16)
+    todo = crowd(1, 48)
     reports = raced([[[todo]]] * CROWDING)
     table = snapshot()
     Court(table, todo, spoken(reports)).check()

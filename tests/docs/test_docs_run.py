@@ -19,6 +19,7 @@ import requests
 from infra.local.hub import Hub
 from tests.docs.markdown import DOCS, Block, blocks
 from tests.docs.test_docs_blocks import ALL, LEFT, SHELL
+from tests.drive import eventually
 
 ORDER = ("integrators.md", "timeline.md", "audiences.md", "operate.md")
 """Pages whose commands run, in this order; a page that is not here has none."""
@@ -59,6 +60,7 @@ def receiver(hub: Hub) -> str:
     headers = {"Authorization": f"Bearer {hub.admin_key}"}
     made = requests.post(f"{hub.url}/v1/connections", json=asked, headers=headers, timeout=10)
     assert made.status_code == 201, made.text
+    eventually(lambda: not any(requests.get(f"{hub.url}/health", timeout=10).json()["queues"].values()))
     return str(made.json()["id"])
 
 

@@ -32,7 +32,7 @@ from chalicelib.store.deliveries import Duty
 from chalicelib.store.organisation import Organisation
 from chalicelib.store.table import Item, Table
 from chalicelib.workers.audiences import known as known_of
-from tests.fanout.test_plan import Watched
+from tests.fanout.test_planner import Watched
 from tests.faults import FaultTable, Killed
 from tests.schedule import MemoryTable, replaced
 

@@ -32,7 +32,7 @@ from chalicelib.store import connections, contacts, queues, rates, secrets
 from chalicelib.store.deliveries import CONTACT, MOVE, Duty
 from chalicelib.store.organisation import Organisation
 from chalicelib.store.table import Item
-from tests.fanout.test_plan import Watched
+from tests.fanout.test_planner import Watched
 from tests.schedule import replaced
 
 CRM = "con_crm"

@@ -29,6 +29,8 @@ LONGEST_HEADS = 256 * 1024
 """Of all parts: a verifier may read a form before anybody has said who he is."""
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 _FILENAME = pattern(r";\s*filename\b")
+_PLAIN = pattern(rb'content-disposition: form-data; name="([\w.\[\]-]{1,100})"', re.IGNORECASE)
+"""A head with nothing to decode, as nearly every field has: a parser of mail takes ninety times as long for it."""
 _BOUNDARY = pattern(r";\s*boundary=(?:\"([^\"]{1,70})\"|([^\s;\"]{1,70}))", re.IGNORECASE)
 
 
@@ -137,6 +139,11 @@ def _delimiters(whole: bytes, end: bytes, mark: bytes) -> Iterator[re.Match[byte
 
 
 def _part(head: bytes, content: bytes) -> Part | None:
+    plain = _PLAIN.fullmatch(head)
+    return Part(plain[1].decode(), content) if plain else _parsed(head, content)
+
+
+def _parsed(head: bytes, content: bytes) -> Part | None:
     from email.parser import BytesHeaderParser
     from email.policy import compat32
 

@@ -160,6 +160,22 @@ def test_what_was_written_is_read(fields: list[tuple[str, bytes]]) -> None:
     assert [part.content for part in form.parts] == [content for _, content in fields]
 
 
+PLAIN = st.from_regex(r'[cC]ontent-[dD]isposition: form-data; name="[\w.\[\]=?%;+\\ -]{1,12}"', fullmatch=True)
+TAILS = st.sampled_from(["", "", "", ";", " ", "\r\n", "\n x", '; filename="a"', "\r\nContent-Type: text/plain"])
+
+
+@given(PLAIN, TAILS)
+def test_a_head_that_is_read_at_once_says_what_the_parser_finds(head: str, tail: str) -> None:
+    parsed = vars(multipart)["_parsed"]((head + tail).encode(), b"content")
+    assert vars(multipart)["_part"]((head + tail).encode(), b"content") == parsed
+
+
+def test_most_heads_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multipart, "_parsed", lambda head, content: None)
+    body = b'--x\r\nContent-Disposition: form-data; name="attachment-info"\r\n\r\nhello\r\n--x--\r\n'
+    assert multipart.split(body, b"x") == Form((Part("attachment-info", b"hello"),))
+
+
 def test_a_large_form_takes_no_time() -> None:
     """Four megabytes of almost-boundaries: seconds here would be minutes on a small function."""
     for piece in (b"\r\n--xYzZ", b"\r\n--xYzZY", b"\r\n--xYzZY\r\n", b"\r\n--xYzZY" + b" " * 100, b"\n", b"a"):

@@ -94,11 +94,10 @@ def storage_row(case: Case, bills: dict[int, Bill]) -> Row:
 
 
 def _spent(bill: Bill) -> str:
-    return (
-        f"{bill.write_units:g} WU in {bill.writes}, {bill.read_units:g} RU in {bill.reads} requests"
-        if bill.write_units or bill.writes
-        else f"{bill.read_units:g} RU in {bill.reads} requests"
-    )
+    read = f"{bill.read_units:g} RU in {bill.reads} requests, {bill.read_bytes:,.0f} bytes"
+    if not (bill.write_units or bill.writes):
+        return read
+    return f"{bill.write_units:g} WU in {bill.writes}, {bill.written_bytes:,.0f} bytes; {read}"
 
 
 def _budget(budget: Budget) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -26,26 +26,22 @@ WRITES = frozenset({"put_item", "update_item", "delete_item", "batch_write_item"
 
 @dataclass(frozen=True)
 class Bill:
-    """Requests to the table, and the units that they consume."""
+    """Requests to the table, the units that they consume, and bytes of items: what is compared is what is paid."""
 
     reads: int = 0
     writes: int = 0
     read_units: float = 0.0
     write_units: float = 0.0
+    read_bytes: float = field(default=0.0, compare=False)
+    written_bytes: float = field(default=0.0, compare=False)
 
     def __add__(self, other: Bill) -> Bill:
-        return Bill(
-            self.reads + other.reads,
-            self.writes + other.writes,
-            self.read_units + other.read_units,
-            self.write_units + other.write_units,
-        )
+        return Bill(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
     def each(self, count: int) -> Bill:
         """The share of one of `count` that were billed together; requests are rounded up."""
-        return Bill(
-            -(-self.reads // count), -(-self.writes // count), self.read_units / count, self.write_units / count
-        )
+        whole = Bill(*(getattr(self, each.name) / count for each in fields(self)))
+        return replace(whole, reads=-(-self.reads // count), writes=-(-self.writes // count))
 
 
 class Change(NamedTuple):
@@ -113,7 +109,7 @@ class Meter:
             targets = list(_targets(operation, parameters))
             factor = 2 if operation == "transact_write_items" else 1
             self._pending = _Pending(targets, [self._peek(each.key) for each in targets], factor)
-            self.bill = replace(self.bill, writes=self.bill.writes + 1)
+            self.bill += Bill(writes=1)
             return
         pending, self._pending = self._pending, None
         assert pending is not None
@@ -122,7 +118,7 @@ class Meter:
 
     def _wrote(self, before: Wire | None, after: Wire | None, factor: int) -> None:
         cost = units.written(before, after) * factor + units.index_written(before, after, self.projected)
-        self.bill = replace(self.bill, write_units=self.bill.write_units + cost)
+        self.bill += Bill(write_units=cost, written_bytes=units.item_size(after or before))
         if before != after:
             self.changes.append(Change(before, after))
 
@@ -134,32 +130,29 @@ class Meter:
         pairs = zip(pending.targets, pending.before, strict=True)
         cost = sum(units.written(before, target.proposed) for target, before in pairs) * pending.factor
         self.refused += 1
-        self.bill = replace(self.bill, write_units=self.bill.write_units + cost)
+        self.bill += Bill(write_units=cost)
 
     def _read(self, operation: str, parameters: dict[str, Any], answer: dict[str, Any] | None) -> None:
-        if answer is None:
-            self.bill = replace(self.bill, reads=self.bill.reads + 1)
-        else:
-            cost = _READ_UNITS[operation](self, parameters, answer)
-            self.bill = replace(self.bill, read_units=self.bill.read_units + cost)
+        self.bill += Bill(reads=1) if answer is None else _READS[operation](self, parameters, answer)
 
-    def _got(self, parameters: dict[str, Any], answer: dict[str, Any]) -> float:
-        return units.read(units.item_size(answer.get("Item")), strong=parameters.get("ConsistentRead", False))
+    def _got(self, parameters: dict[str, Any], answer: dict[str, Any]) -> Bill:
+        size = units.item_size(answer.get("Item"))
+        return Bill(read_units=units.read(size, strong=parameters.get("ConsistentRead", False)), read_bytes=size)
 
-    def _got_batch(self, parameters: dict[str, Any], answer: dict[str, Any]) -> float:
+    def _got_batch(self, parameters: dict[str, Any], answer: dict[str, Any]) -> Bill:
         asked = parameters["RequestItems"][self.table]
         strong = asked.get("ConsistentRead", False)
-        items = answer.get("Responses", {}).get(self.table, [])
-        missing = len(asked["Keys"]) - len(items)
-        return sum(units.read(units.item_size(each), strong=strong) for each in items) + missing * units.read(
-            0, strong=strong
-        )
+        sizes = [units.item_size(each) for each in answer.get("Responses", {}).get(self.table, [])]
+        absent = [0] * (len(asked["Keys"]) - len(sizes))
+        cost = sum(units.read(size, strong=strong) for size in sizes + absent)
+        return Bill(read_units=cost, read_bytes=sum(sizes))
 
-    def _queried(self, parameters: dict[str, Any], answer: dict[str, Any]) -> float:
+    def _queried(self, parameters: dict[str, Any], answer: dict[str, Any]) -> Bill:
         items = answer.get("Items", [])
         if "IndexName" in parameters:
             items = [units.index_entry(each, self.projected) or {} for each in items]
-        return units.queried(items, strong=parameters.get("ConsistentRead", False))
+        cost = units.queried(items, strong=parameters.get("ConsistentRead", False))
+        return Bill(read_units=cost, read_bytes=sum(map(units.item_size, items)))
 
     def _peek(self, key: Wire) -> Wire | None:
         """Past the observers, so that looking is not billed."""
@@ -167,7 +160,7 @@ class Meter:
         return answer.get("Item")
 
 
-_READ_UNITS = {"get_item": Meter._got, "batch_get_item": Meter._got_batch, "query": Meter._queried}
+_READS = {"get_item": Meter._got, "batch_get_item": Meter._got_batch, "query": Meter._queried}
 
 
 def _targets(operation: str, parameters: dict[str, Any]) -> Iterator[_Target]:

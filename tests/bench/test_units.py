@@ -102,6 +102,21 @@ def test_the_meter_bills_what_was_kept_and_what_was_refused(table: DynamoTable) 
     assert [(change.before is None, change.after) for change in gone.changes] == [(False, None)]
 
 
+def test_the_meter_counts_bytes_of_what_was_written_and_of_what_was_read(table: DynamoTable) -> None:
+    sizes = [("pk", 3), ("sk", 1), ("ver", 2)]  # one digit and its sign of life
+    small = sum(len(name) + size for name, size in sizes)
+    assert metered(table, Put(SMALL)).bill.written_bytes == small
+    assert metered(table, Put(LARGE, ABSENT)).bill.written_bytes == 0
+    assert metered(table, Update(KEY, {"b": b"xxxx"})).bill.written_bytes >= small + len("b") + 4
+    whole = metered(table, Put(SMALL)).bill.written_bytes
+    for read in (lambda: table.get(KEY), lambda: table.batch_get([KEY]), lambda: table.query("N#1", begins="-")):
+        with Meter(settings().table) as meter:
+            read()
+        assert meter.bill.read_bytes == whole
+    assert metered(table, Delete(KEY)).bill.written_bytes == whole
+    assert (Bill(1, 1, 2, 2, 30, 50) + Bill(read_bytes=70)).each(10) == Bill(1, 1, 0.2, 0.2)
+
+
 def test_the_meter_doubles_a_transaction_and_adds_the_index(table: DynamoTable) -> None:
     with Meter(settings().table) as meter:
         assert table.transact([Put(SMALL), Put({"pk": "N#2", "sk": "-", "gpk": "DUE#0", "gsk": "1"})])

@@ -64,8 +64,8 @@ class Batch:
         try:
             park(record, reason)
             self.done.append(handle)
-        except Exception:
-            self.again.append((handle, LONGEST_WAIT))
+        except Exception as away:
+            self.again.append((handle, _pause(away, count - PARK_AT + 1)))
 
     def finish(self) -> None:
         """Raises BatchUnfinished when a message must come again; otherwise the mapping deletes all. What cannot be

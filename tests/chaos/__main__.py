@@ -17,7 +17,7 @@ from typing import Any
 from infra.demo.errors import DemoFailed
 from infra.demo.tell import Tell
 from infra.local.errors import LocalRunFailed
-from tests.chaos import kept
+from tests.chaos import evidence, kept
 from tests.chaos import plan as plans
 from tests.chaos import soak as soaking
 from tests.chaos.ledger import Ledger
@@ -108,7 +108,12 @@ class Session:
             run.play()
             runs.append(run)
         made.calm()
-        for run, ledger in zip(runs, settle(runs, self.tell, self.patience), strict=True):
+        ledgers = settle(runs, self.tell, self.patience)
+        if any(ledger.mistakes() for ledger in ledgers):
+            self.tell.line(
+                f"NOT OK   the hub's logs, and what it said of what lacks: {evidence.keep(made, seeds[0], runs)}"
+            )
+        for run, ledger in zip(runs, ledgers, strict=True):
             report(run, ledger, self.tell)
             self.sums.add(run, ledger)
 

@@ -1,22 +1,24 @@
-"""A hub that loses: what its workers cannot do now they take for done. The ledger must say so."""
+"""A hub that loses: its workers take every fifth arrival for done without having looked at it. The ledger must say so."""
 
 from __future__ import annotations
 
 import importlib
+from itertools import count
 from typing import Any
 
+from chalicelib.store import queues
 from chalicelib.workers import batch
 
 app = importlib.import_module("tests.chaos.clocked").app
+as_it_should = batch.Batch.take
+arrivals = count(1)
 
 
 def take(self: batch.Batch, record: dict[str, Any], work: batch.Work, park: batch.Park) -> None:
-    try:
-        work(record)
-    except Exception:
+    if self.queue == queues.INBOX and next(arrivals) % 5 == 0:
         self.done.append(record["receiptHandle"])
-        return
-    self.done.append(record["receiptHandle"])
+    else:
+        as_it_should(self, record, work, park)
 
 
 batch.Batch.take = take

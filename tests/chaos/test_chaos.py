@@ -42,7 +42,7 @@ def test_five_random_runs_lose_and_double_nothing() -> None:
 
 @pytest.mark.embedded
 def test_a_hub_that_loses_is_found_out() -> None:
-    """Its workers take what they cannot do now for done, while the table is throttled."""
+    """Its workers take every fifth arrival for done."""
     told = io.StringIO()
     size = Size(customers=4, seconds=4.0, scale=0.05, kills=0, jump=0.0)
     session = Session(size, Tell(told), app="tests.chaos.forgetful", patience=4.0, poison=False)

@@ -279,6 +279,39 @@ def test_a_far_retry_is_left_to_the_sweep(desk: Desk) -> None:
     assert desk.sent == [(desk.duty(), 0)]
 
 
+@pytest.mark.parametrize("after", [False, True])
+def test_a_sweep_that_dies_leaves_what_was_due_to_the_next_one(desk: Desk, after: bool) -> None:
+    """Wherever it dies: sent already, or still due a minute later, and not put off by minutes without having been sent."""
+    desk.system.says = [None, errors.Delayed("HTTP 429", retry_after=7200.0)]
+    desk.go()
+    row, later = desk.row(), instants.from_ms(instants.now_ms() + 2 * 86_400_000)
+    with replaced((deliveries, "send", lambda duties, delay=0: desk.sent.extend((each, 0) for each in duties))):
+        for number in itertools.count(1):
+            desk.sent.clear()
+            desk.table.write(Put(row))
+            try:
+                deliveries.take_due(FaultTable(desk.table, number, after), int(row["gpk"][-1]), later)
+            except Killed:
+                assert desk.sent or desk.row()["gsk"] <= later, f"at call {number}"
+            else:
+                break
+    assert number > 3 and desk.sent == [(desk.duty(), 0)]
+
+
+def test_what_was_settled_since_the_index_was_read_is_not_sent(desk: Desk) -> None:
+    desk.system.says = [None, errors.Delayed("HTTP 429", retry_after=7200.0)]
+    desk.go()
+    shard, later = int(desk.row()["gpk"][-1]), instants.from_ms(instants.now_ms() + 2 * 86_400_000)
+    found = desk.table.query(f"DUE#{shard}", before=later, limit=200, index=True)
+    desk.table.write(Update(desk.duty().key, {"st": "delivered"}))
+    with replaced(
+        (deliveries, "send", lambda duties, delay=0: desk.sent.extend((each, 0) for each in duties)),
+        (desk.table, "query", lambda *_, **__: found),
+    ):
+        assert deliveries.take_due(desk.table, shard, later) == 0
+    assert desk.sent == [] and found.items
+
+
 def test_after_three_days_it_parks(desk: Desk) -> None:
     desk.system.says = [None, errors.Delayed("HTTP 500"), errors.Delayed("HTTP 500")]
     desk.go()

@@ -140,6 +140,22 @@ def scanned(stage: Stage) -> list[dict[str, Any]]:
     return [decode(item) for item in aws.call("dynamodb", "scan", TableName=stage.table.name)["Items"]]
 
 
+@pytest.mark.parametrize(("count", "seconds"), [(5, 2), (6, 4), (30, 300)])
+def test_what_cannot_be_parked_now_is_parked_soon(count: int, seconds: int) -> None:
+    """The table is throttled just then: seconds, growing, and not the longest wait at once."""
+    batch = batches.Batch(queues.DELIVERIES)
+
+    def broken(record: Any) -> None:
+        raise KeyError("ours")
+
+    def throttled(record: Any, reason: str) -> None:
+        raise StorageUnavailable("dynamodb put_item: throttled")
+
+    record = {"receiptHandle": "r", "body": "b", "attributes": {"ApproximateReceiveCount": str(count)}}
+    batch.take(record, broken, throttled)
+    assert batch.done == [] and batch.again == [("r", seconds)]
+
+
 @pytest.mark.parametrize("partial", [False, True])
 def test_the_deliveries_lose_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch, partial: bool) -> None:
     duties = [Duty(f"con_{number % 2}", ACTIVITY, "n", f"E#{NOW}#e{number}") for number in range(6)]

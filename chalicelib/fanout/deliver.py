@@ -356,8 +356,8 @@ STAYS = "it stays where it is"
 def _message_duty(post: Post, attempt: Attempt, begun: float) -> str:
     """Claim, send, put it on the timeline, mark. One that may have been sent is looked for where the
     provider can tell, and else left to people: nobody gets a message twice by itself."""
-    scene = _scene(post)
-    if scene is None or post.destination.send_message is None:
+    scene, send = _scene(post, attempt), post.destination.send_message
+    if scene is None or send is None:
         return ""
     wait = messages.due_at(scene.rule, scene.event) - scene.now
     if wait > 0:
@@ -380,7 +380,7 @@ def _message_duty(post: Post, attempt: Attempt, begun: float) -> str:
     if not remote:
         if not deliveries.claim(post.table, post.duty, attempt, post.row):
             raise Busy("another worker sends this message")
-        remote = post.destination.send_message(post.http, message) or "sent"
+        remote = send(post.http, message) or "sent"
     post.office.record(messages.as_event(scene, message, remote, attempt.first_at), post.connection.id)
     deliveries.delivered(post.table, post.duty, replace(attempt, ms=_since(begun)), message.to.text, remote)
     return remote
@@ -389,13 +389,20 @@ def _message_duty(post: Post, attempt: Attempt, begun: float) -> str:
 MAYBE_SENT = "it may have been sent: look there, and redrive it only if it was not"
 
 
-def _scene(post: Post) -> messages.Scene | None:
-    """None for a rule that is gone or off, and an event that is nobody's now."""
+def _scene(post: Post, attempt: Attempt) -> messages.Scene | None:
+    """None where nothing is to be sent now: what waited is over if its rule is gone, waits on while the rule is off, and
+    rests while its event is nobody's."""
     wanted = post.duty.kind.removeprefix(messages.PREFIX)
-    rule = next((each for each in post.office.rules() if each.id == wanted and each.on), None)
+    rule = next((each for each in post.office.rules() if each.id == wanted), None)
+    if rule is None:
+        _without_rule(post, attempt)
+    if rule is None or not rule.on:
+        return None
     item = post.item
-    person = post.office.person_of(post.duty.node) if rule and item else None
-    if rule is None or item is None or person is None:
+    person = post.office.person_of(post.duty.node) if item else None
+    if item is None or person is None:
+        if post.row:
+            deliveries.rest(post.table, post.row)
         return None
     event = events.from_item(item)
     return messages.Scene(
@@ -408,6 +415,19 @@ def _scene(post: Post) -> messages.Scene | None:
         instants.now_ms(),
         lambda: post.office.link(event),
     )
+
+
+def _without_rule(post: Post, attempt: Attempt) -> None:
+    """What waited is not sent any more. What may have gone is for people."""
+    row, system = post.row, post.destination
+    unsure = system.message_keyed or system.find_message is not None
+    if row and (row["st"] == CLAIMED or (unsure and row["n"] > 0)):
+        deliveries.parked(post.table, post.duty, replace(attempt, reason=MAYBE_SENT))
+    elif row:
+        deliveries.skipped(post.table, post.duty, replace(attempt, reason=WITHOUT_RULE))
+
+
+WITHOUT_RULE = "its rule is gone"
 
 
 def _sent_before(post: Post, message: Message) -> str | None:

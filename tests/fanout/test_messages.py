@@ -213,7 +213,7 @@ class World:
         shown = msgspec.structs.replace(found.customer, preferred_channel=self.preferred) if found else None
         return msgspec.structs.replace(found, customer=shown) if found and shown else None
 
-    def go(self, table: Any = None, **options: Any) -> str:
+    def go(self, table: Any = None, duty: Duty | None = None, **options: Any) -> str:
         used = table or self.table
         office = Office(
             used,
@@ -224,7 +224,7 @@ class World:
             lambda event: "",
             lambda event, connection: self.keep(event),
         )
-        return deliver(office, self.duty, **{"tried": False, **options})
+        return deliver(office, duty or self.duty, **{"tried": False, **options})
 
     def connect(self, status: str) -> None:
         known = connections.get(self.table, "con_line")
@@ -246,12 +246,12 @@ class World:
         row = deliveries.get(self.table, self.duty.key)
         return str(row["st"]) if row else ""
 
-    def again(self) -> str:
+    def again(self, duty: Duty | None = None) -> str:
         """As when its time has come, or somebody redrives it."""
-        row = deliveries.get(self.table, self.duty.key)
+        row = deliveries.get(self.table, (duty or self.duty).key)
         if row and row["st"] == "delayed":
             self.table.batch_put([row | {"due": "2026-01-01T00:00:00.000Z"}])
-        return self.go()
+        return self.go(duty=duty)
 
 
 @pytest.fixture
@@ -331,3 +331,45 @@ def test_what_must_not_go_is_kept_with_its_reason(made: World) -> None:
     row = deliveries.get(made.table, made.duty.key)
     assert row and row["st"] == "skipped" and "too long ago" in row["why"]
     assert made.go() == "dropped" and made.system.sent == []
+
+
+GONE = msgspec.structs.replace(TELL, id="rul_9")
+
+
+def test_what_waited_is_skipped_once_its_rule_is_gone(made: World) -> None:
+    """It would be asked for every five minutes, and for nothing."""
+    made.system.says, duty = [Delayed("HTTP 429", retry_after=5)], made.duty
+    made.go()
+    made.rule = GONE
+    made.again(duty)
+    row = deliveries.get(made.table, duty.key)
+    assert row and (row["st"], row["why"]) == ("skipped", "its rule is gone") and "gpk" not in row
+    made.rule = TELL
+    assert made.go() == "dropped" and made.system.sent == []
+
+
+@pytest.mark.parametrize(("keyed", "finds"), [(True, False), (False, True)])
+def test_what_may_have_been_sent_is_left_to_people_once_its_rule_is_gone(made: World, keyed: bool, finds: bool) -> None:
+    made.system.keyed, made.system.finds, made.system.lost = keyed, finds, [Unknown("no answer")]
+    duty = made.duty
+    made.go()
+    made.rule = GONE
+    made.again(duty)
+    row = deliveries.get(made.table, duty.key)
+    assert row and row["st"] == "parked" and "may have been sent" in row["why"]
+
+
+def test_what_was_never_begun_leaves_nothing_where_its_rule_is_gone(made: World) -> None:
+    duty, made.rule = made.duty, GONE
+    assert made.again(duty) == "dropped" and deliveries.get(made.table, duty.key) is None
+
+
+def test_what_waits_rests_while_its_event_is_nobodys(made: World) -> None:
+    made.system.says = [Delayed("HTTP 429", retry_after=5)]
+    made.go()
+    event = made.table.rows.pop(made.duty.event_keys[0])
+    made.again()
+    row = deliveries.get(made.table, made.duty.key)
+    assert row and row["st"] == "delayed" and "gpk" not in row
+    made.table.rows[made.duty.event_keys[0]] = event
+    assert made.again() == "delivered"

@@ -114,7 +114,7 @@ CLAIMS = (
         "Killed at every storage call, it goes on",
         "Each way through the workers is stopped before and after each of its storage calls, in many orders, by several workers; at the "
         "end the table is the one of an undisturbed run.",
-        ".venv/bin/python -m pytest tests/context/test_resolve.py tests/context/test_record_runs.py -m nightly",
+        ".venv/bin/python -m pytest tests/context/test_resolve.py tests/context/test_record_runs.py tests/context/test_reapply.py tests/context/test_journey_kills.py -m nightly",
         by_hand("schedules"),
         "The searches are long, not exhaustive: another seed may find what these did not.",
     ),

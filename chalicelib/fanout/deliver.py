@@ -418,10 +418,10 @@ def _scene(post: Post, attempt: Attempt) -> messages.Scene | None:
 
 
 def _without_rule(post: Post, attempt: Attempt) -> None:
-    """What waited is not sent any more. What may have gone is for people."""
+    """What waited is not sent any more. What may have gone is for people: only of a system that can be asked again, or
+    takes our key, does such a one wait at all."""
     row, system = post.row, post.destination
-    unsure = system.message_keyed or system.find_message is not None
-    if row and (row["st"] == CLAIMED or (unsure and row["n"] > 0)):
+    if row and row["n"] > 0 and (system.message_keyed or system.find_message):
         deliveries.parked(post.table, post.duty, replace(attempt, reason=MAYBE_SENT))
     elif row:
         deliveries.skipped(post.table, post.duty, replace(attempt, reason=WITHOUT_RULE))

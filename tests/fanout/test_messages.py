@@ -359,9 +359,28 @@ def test_what_may_have_been_sent_is_left_to_people_once_its_rule_is_gone(made: W
     assert row and row["st"] == "parked" and "may have been sent" in row["why"]
 
 
+@pytest.mark.parametrize("keyed", [False, True])
+def test_what_was_not_even_tried_is_skipped_once_its_rule_is_gone(made: World, keyed: bool) -> None:
+    made.system.keyed, duty = keyed, made.duty
+    assert made.go(down=8.0) == "delayed"
+    made.rule = GONE
+    made.again(duty)
+    row = deliveries.get(made.table, duty.key)
+    assert row and (row["st"], row["why"]) == ("skipped", "its rule is gone")
+
+
 def test_what_was_never_begun_leaves_nothing_where_its_rule_is_gone(made: World) -> None:
     duty, made.rule = made.duty, GONE
     assert made.again(duty) == "dropped" and deliveries.get(made.table, duty.key) is None
+
+
+def test_what_waits_rests_while_its_customer_is_nobody(made: World) -> None:
+    made.system.says = [Delayed("HTTP 429", retry_after=5)]
+    made.go()
+    with replaced((made, "person_of", lambda node, *_, **__: None)):
+        assert made.again() == "dropped"
+    row = deliveries.get(made.table, made.duty.key)
+    assert row and row["st"] == "delayed" and "gpk" not in row
 
 
 def test_what_waits_rests_while_its_event_is_nobodys(made: World) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +16,7 @@ from tests.chaos import soak as soaking
 from tests.chaos.__main__ import Session, main
 from tests.chaos.plan import Size
 from tests.chaos.soak import Sample, grown
+from tests.chaos.sums import KEPT
 from tests.chaos.world import world
 
 SHORT = Size(customers=6, seconds=3.5, scale=0.03, jump=8.0)
@@ -53,6 +56,11 @@ def test_a_hub_that_loses_is_found_out() -> None:
     assert "   NOT OK" in told.getvalue()
     assert "lost: " in told.getvalue()
     assert f"make chaos SEED={SEED}" in "\n".join(session.sums.lines())
+    evidence = KEPT / f"{SEED}-evidence"
+    asked = json.loads((evidence / "asked.json").read_text("utf-8"))
+    assert asked["health"]["queues"] and "not answered" not in str(asked["deliveries"])
+    assert (evidence / "workers.log").exists()
+    shutil.rmtree(evidence)
 
 
 @pytest.mark.embedded

@@ -6,7 +6,6 @@ a function; its memory is told apart.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -71,9 +70,9 @@ def _pids(hub: Hub, *names: str) -> list[int]:
 
 
 def _kill(hub: Hub) -> None:
-    """Both at once; the hub's supervisor starts them again, as Lambda does."""
-    for pid in _pids(hub, *OWN):
-        os.kill(pid, signal.SIGKILL)
+    """All at once; the hub's supervisor starts them again, as Lambda does."""
+    for name in OWN:
+        hub.children[name].send(signal.SIGKILL)
 
 
 def _ready(tell: Callable[[str], None]) -> None:

@@ -25,7 +25,7 @@ from types import TracebackType
 from infra.local.embedded import EmbeddedAws, clean_env, free_port, status
 from infra.local.errors import LocalRunFailed
 from infra.local.processes import Child
-from infra.local.state import ROOT, State
+from infra.local.state import READY, ROOT, State
 
 NAMES = ("aws", "http", "workers")
 READY_SECONDS = 60.0
@@ -157,7 +157,7 @@ class Hub:
             time.sleep(0.05)
 
     def _workers_poll(self) -> bool:
-        mark = self.state.folder / "workers-ready"
+        mark = self.state.folder / READY
         return mark.exists() and mark.read_text() == str(self.children["workers"].pid)
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:

@@ -4,6 +4,8 @@ What is polled is read from the Chalice app: queue names, batch sizes, the strea
 A batch whose handler raises stays in its queue until its visibility ends; a stream repeats the
 batch. With DRAAD_PARTIAL_BATCH=1 `batchItemFailures` counts; a plain `chalice deploy` has no such
 flag, so the default is 0.
+Lambda gives every function processors of its own. Here `deliver`, half of the work, has a process
+beside that of the others.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,12 +32,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.local import records
 from infra.local.lifeline import end_with_parent
+from infra.local.state import READY
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 Handler = Callable[[dict[str, Any], Any], Any]
 
+APART = frozenset({"deliver"})
+"""What runs in a process beside: one interpreter keeps one processor busy, whatever its threads."""
 LONG_POLL_SECONDS = 1
 """Lambda waits 20 s; one lets SIGTERM end a poller soon."""
 STREAM_PAUSE = 0.1
@@ -359,21 +365,65 @@ def options_from(env: Mapping[str, str], state: Path) -> Options:
     )
 
 
+class Beside:
+    """Another process of these pollers, for the functions named; killed with this one's session, ended with it."""
+
+    def __init__(self, app: str, state: Path, names: frozenset[str]) -> None:
+        self.mark = state / "beside-ready"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "infra.local.pollers", app, str(state), self.mark.name],
+            env=os.environ | {"DRAAD_FUNCTIONS": " ".join(sorted(names))},
+            stdin=subprocess.PIPE,
+        )
+
+    def wait_until_ready(self, stop: threading.Event) -> None:
+        while not stop.is_set() and not (self.mark.exists() and self.mark.read_text() == str(self.process.pid)):
+            self._must_live(stop)
+            stop.wait(0.02)
+
+    def watch(self, stop: threading.Event) -> None:
+        """As a poller does: what ends by surprise ends all, and all are started again."""
+        self.process.wait()
+        self._must_live(stop)
+
+    def _must_live(self, stop: threading.Event) -> None:
+        if self.process.poll() is not None and not stop.is_set():
+            say(f"the process beside ended with code {self.process.returncode}")
+            os._exit(1)
+
+    def stop(self, seconds: float) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
 def main() -> None:
-    """`python -m infra.local.pollers <app module> <state folder>`"""
+    """`python -m infra.local.pollers <app module> <state folder> [<name of the file that says ready>]`"""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     end_with_parent()
-    state = Path(sys.argv[2])
-    app = importlib.import_module(sys.argv[1]).app
-    threads = start(app, options_from(os.environ, state), stop)
-    (state / "workers-ready").write_text(str(os.getpid()))
+    name, state = sys.argv[1], Path(sys.argv[2])
+    options = options_from(os.environ, state)
+    beside = None if options.only else Beside(name, state, APART)
+    app = importlib.import_module(name).app
+    if beside:
+        others = frozenset(source.name for source in app.event_sources) - APART
+        options = replace(options, only=others)
+    threads = start(app, options, stop)
+    if beside:
+        beside.wait_until_ready(stop)
+        threading.Thread(target=beside.watch, args=(stop,), name="beside", daemon=True).start()
+    (state / (sys.argv[3:] or [READY])[0]).write_text(str(os.getpid()))
     while not stop.wait(3600):
         pass
     deadline = time.monotonic() + 15
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
+    if beside:
+        beside.stop(max(0.0, deadline - time.monotonic()))
 
 
 if __name__ == "__main__":

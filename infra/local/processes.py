@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import time
@@ -57,8 +58,9 @@ class Child:
         return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
     def send(self, number: int) -> None:
+        """To it and to what it started: they are a session, so none of them outlives a kill."""
         if self._process and self.alive:
-            self._process.send_signal(number)
+            os.killpg(self._process.pid, number)
 
     def stop(self, seconds: float = 20.0) -> None:
         """SIGTERM, wait, and SIGKILL if that was not enough."""
@@ -72,7 +74,7 @@ class Child:
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self.send(signal.SIGKILL)
             self._process.wait()
         if self._process.stdin:
             self._process.stdin.close()

@@ -12,6 +12,8 @@ from typing import IO
 from infra.local.errors import LocalRunFailed
 
 ROOT = Path(__file__).resolve().parents[2]
+READY = "workers-ready"
+"""A file of the state folder with the id of the process that polls."""
 
 
 class State:

@@ -12,6 +12,7 @@ from typing import Any
 
 import requests
 
+from bench.peers.memory import descendants, parents, resident
 from chalicelib.model.event import digest
 from infra.demo import connections, payloads
 from infra.demo.api import Api
@@ -87,15 +88,9 @@ class World:
         self.hub.wait_until_up()
 
     def memory(self) -> dict[str, int]:
-        """Resident megabytes of each process."""
-        return {name: resident(child.pid) for name, child in self.hub.children.items()}
-
-
-def resident(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) // 1024
-    return 0
+        """Resident megabytes of each process and what it started."""
+        tree = parents()
+        return {name: resident(descendants([child.pid], tree)) // 2**20 for name, child in self.hub.children.items()}
 
 
 @contextmanager

@@ -85,6 +85,30 @@ def test_aws_killed_comes_back_from_its_snapshot(tmp_path: Path) -> None:
         assert "Item" in hub.aws.client("dynamodb").get_item(TableName="draad-local", Key=KEY)
 
 
+def runs(pid: int) -> bool:
+    """Also where nobody asks after the dead."""
+    told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return told.stdout.strip().strip("Z") not in ("", "+")
+
+
+@pytest.mark.embedded
+def test_what_runs_beside_the_workers_lives_and_dies_with_them(tmp_path: Path) -> None:
+    mark = tmp_path / "state" / "beside-ready"
+    with Hub(app=SAMPLE, state=tmp_path / "state") as hub:
+        first = int(mark.read_text())
+        assert runs(first)
+        os.kill(first, signal.SIGSTOP)  # so that it cannot end politely
+        hub.kill("workers")
+        eventually(lambda: not runs(first), 5)
+        hub.wait_until_up()
+        second, workers = int(mark.read_text()), hub.children["workers"].pid
+        os.kill(second, signal.SIGKILL)
+        eventually(lambda: hub.children["workers"].pid != workers)
+        hub.wait_until_up()
+        assert len({first, second, third := int(mark.read_text())}) == 3 and runs(third)
+    assert not runs(third)
+
+
 def _text(path: Path) -> str:
     return path.read_text() if path.exists() else ""
 

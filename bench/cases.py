@@ -148,6 +148,14 @@ def known_in_tens(world: World, entries: int, size: int = TYPICAL) -> Bill:
     return meter.bill.each(10)
 
 
+def known_ten_times(world: World, entries: int) -> Bill:
+    """Ten webhooks of one customer in one batch: one of the ten. The first finds where he is."""
+    who, refs = customer(world, 2, entries)
+    meter = world.take(*(world.webhook(who, refs) for _ in range(10)))
+    must(told(meter) == {RECEIPT: 10, EVENT: 10}, "ten receipts and ten events")
+    return meter.bill.each(10)
+
+
 def known_by_five(world: World, entries: int) -> Bill:
     who, refs = customer(world, 5, entries)
     meter = world.take(world.webhook(who, refs))
@@ -343,6 +351,7 @@ def duplicate(world: World, entries: int, size: int = TYPICAL) -> Bill:
 IDENTIFIED = (
     Case("known identities and thread", known, Budget(4, 8)),
     Case("known, one of a batch of ten", known_in_tens, Budget(4, 8)),
+    Case("known, ten of one customer in a batch", known_ten_times, Budget(4, 8)),
     Case("known, a webhook of 4 KB", partial(known, size=LARGE), Budget(4, 8)),
     Case("known by five identities", known_by_five, Budget(4, 10)),
     Case("first of a thread", first_of_thread, Budget(5, 8)),

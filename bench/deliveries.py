@@ -85,7 +85,11 @@ def to_partner(world: World, entries: int) -> Bill:
 
 
 def to_partner_in_tens(world: World, entries: int) -> Bill:
-    with destination(world, *TO_PARTNER) as (connection, standin):
+    return _ten_more(world, entries, TO_PARTNER)
+
+
+def _ten_more(world: World, entries: int, to: tuple[Any, ...]) -> Bill:
+    with destination(world, *to) as (connection, standin):
         first, *ten = activities(world, entries, connection, 11)
         world.deliver(first)
         meter = world.deliver(*ten)
@@ -95,6 +99,10 @@ def to_partner_in_tens(world: World, entries: int) -> Bill:
 
 def to_crm_known_contact(world: World, entries: int) -> Bill:
     return _second(world, entries, TO_CRM)
+
+
+def to_crm_in_tens(world: World, entries: int) -> Bill:
+    return _ten_more(world, entries, TO_CRM)
 
 
 def to_crm_new_contact(world: World, entries: int) -> Bill:
@@ -148,6 +156,7 @@ DELIVERED = (
     Case("first delivery of a day in a container", first_of_a_day),
     Case("delivered to a CRM, contact made (2)", to_crm_new_contact, Budget(4)),
     Case("delivered to a CRM, contact known", to_crm_known_contact, Budget(1)),
+    Case("delivered to a CRM, one of a batch of ten", to_crm_in_tens, Budget(1)),
     Case("contact unchanged", unchanged_contact, Budget(0)),
     Case("delayed once, then delivered", delayed_once, Budget(5)),
 )

@@ -22,6 +22,7 @@ import msgspec
 
 from bench.meter import Change, Meter
 from chalicelib import destinations
+from chalicelib.context import resolve
 from chalicelib.fanout import outward
 from chalicelib.ingest.arrival import Arrival, to_message
 from chalicelib.model import instants
@@ -254,7 +255,8 @@ class World:
 
     def metered(self) -> Meter:
         """In a container that has just read the organisation's lists, rules and audiences, so that none read them on
-        the way."""
+        the way, and has met nobody yet."""
+        resolve.forget()
         organisation.forget()
         organisation.read(self.table)
         rules.forget()

@@ -15,6 +15,7 @@ from typing import Any
 import greenlet
 import msgspec
 
+from chalicelib.context import resolve
 from chalicelib.errors import Busy, StorageUnavailable
 from chalicelib.store.codec import encode
 from chalicelib.store.table import Action, Delete, Item, Key, Page, Put, Update, When
@@ -129,6 +130,7 @@ class TurnTable(MemoryTable):
 
     def __init__(self, rng: random.Random, committed: Callable[[], None]) -> None:
         super().__init__()
+        resolve.forget()  # a new world, in which a seed means the same whatever ran before
         self.rng, self.committed = rng, committed
 
     def get(self, key: Key) -> Item | None:

@@ -58,7 +58,9 @@ def _among(event: Event, node: str) -> Ref | None:
 
 def keys(refs: Sequence[str]) -> list[Key]:
     """What to read before `link`: with one ref alone there is nothing to link."""
-    return [(f"{CONVERSATIONS.node}{ref}", "-") for ref in refs] if len(refs) > 1 else []
+    if len(refs) < 2:
+        return []
+    return [*((f"{CONVERSATIONS.node}{ref}", "-") for ref in refs), *resolve.beside(CONVERSATIONS, refs)]
 
 
 def link(
@@ -70,7 +72,7 @@ def link(
 ) -> None:
     """Hold the conversations of `refs` together, because `event` points at all of them.
 
-    `seen`: the refs' node items as just read, one missing being absent; None: not read.
+    `seen`: what was just read of `keys`, one missing being absent; None: not read.
     """
     found = {ref_id(ref): ref for ref in refs if ref.kind in JOINING}
     if len(found) < 2:
@@ -85,7 +87,7 @@ def link(
     known = None
     if seen is not None:
         known = {node: item for node in found if (item := seen.get((f"{CONVERSATIONS.node}{node}", "-")))}
-    resolve.apply(table, CONVERSATIONS, nodes, pairs, seen=known, cause=cause_of(event))
+    resolve.apply(table, CONVERSATIONS, nodes, pairs, seen=known, along=seen, cause=cause_of(event))
 
 
 def cause_of(event: Event) -> Cause:

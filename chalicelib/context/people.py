@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from chalicelib.context import candidates, fields, generations, graph, resolve, satisfaction
 from chalicelib.context.evidence import identity_of
 from chalicelib.context.handover import PREFERRED
@@ -9,7 +11,7 @@ from chalicelib.errors import Erased, NotFound
 from chalicelib.model import instants
 from chalicelib.model.customer import Customer, Person
 from chalicelib.model.identity import ANONYMOUS_KINDS, Identity
-from chalicelib.store.table import Item, Table
+from chalicelib.store.table import Item, Key, Table
 
 PREFIX = "cus_"
 
@@ -46,15 +48,57 @@ def of_node(
     read; `sorts`: sort keys of items of his nodes to read along; `brief`: who he is is enough,
     and whether he is anonymous. Raises Erased."""
     view = resolve.read(table, rules, node, seen)
-    if brief and seen and view and view.customer and seen["kind"] not in ANONYMOUS_KINDS:
-        return Person(view.customer, Customer(id=public_id(view.customer)), {node: seen})
+    if brief and view and view.customer and _plain(seen):
+        return _brief(view.customer, node, seen)
     return _of_view(table, view, sorts) if view else None
 
 
+def of_nodes(
+    table: Table,
+    rules: graph.Rules,
+    nodes: Sequence[str],
+    seen: Mapping[str, Item],
+    sorts: tuple[str, ...] = (),
+    *,
+    brief: bool = False,
+) -> dict[str, Person]:
+    """The same for several, by node, in as many requests as for one and those that ratings need. Raises Erased where
+    one of them is."""
+    views = resolve.read_all(table, rules, nodes, seen)
+    found = {
+        node: _brief(view.customer, node, seen.get(node))
+        for node, view in views.items()
+        if brief and view.customer and _plain(seen.get(node))
+    }
+    whole = {node: view for node, view in views.items() if node not in found}
+    items = table.batch_get([key for view in whole.values() for key in _keys(view, sorts)]) if whole else {}
+    persons = {node: _person(table, view, items, sorts) for node, view in whole.items()}
+    return found | {node: person for node, person in persons.items() if person}
+
+
+def _plain(seen: Item | None) -> bool:
+    return seen is not None and seen["kind"] not in ANONYMOUS_KINDS
+
+
+def _brief(customer: str, node: str, seen: Item | None) -> Person:
+    return Person(customer, Customer(id=public_id(customer)), {node: seen or {}})
+
+
 def _of_view(table: Table, view: resolve.View, sorts: tuple[str, ...] = ()) -> Person | None:
+    keys = _keys(view, sorts)
+    return _person(table, view, table.batch_get(keys), sorts) if keys else None
+
+
+def _keys(view: resolve.View, sorts: tuple[str, ...]) -> list[Key]:
+    """None for nobody's node."""
+    return [(f"N#{each}", sort) for each in view.nodes for sort in ("-", "F", *sorts)]
+
+
+def _person(table: Table, view: resolve.View, read: Mapping[Key, Item], sorts: tuple[str, ...]) -> Person | None:
+    """`read`: what was found by the keys of this customer, and perhaps of others."""
     if view.customer is None:
         return None
-    items = table.batch_get([(f"N#{each}", sort) for each in view.nodes for sort in ("-", "F", *sorts)])
+    items = {key: read[key] for key in _keys(view, sorts) if key in read}
     nodes = {each: items[f"N#{each}", "-"] for each in view.nodes if (f"N#{each}", "-") in items}
     known = fields.merged(fields.from_item(items.get((f"N#{each}", "F"))) for each in view.nodes)
     rated = [each for each, item in nodes.items() if item.get("sat")]

@@ -165,7 +165,8 @@ def _look(table: Table, event: Event, evidence: Evidence) -> _Seen | None:
 def _read(table: Table, event: Event, evidence: Evidence, nodes: dict[Identity, str], keys: Sequence[Key]) -> _Seen:
     refs = tuple(ref_id(ref) for ref in evidence.refs)
     need, waits = _need(evidence, nodes)
-    wanted = [*keys, *conversations.keys(refs), *((f"R#{ref}", events.sort_key(event)) for ref in waits[:1])]
+    beside = resolve.beside(resolve.IDENTITIES, nodes.values())
+    wanted = [*keys, *beside, *conversations.keys(refs), *((f"R#{ref}", events.sort_key(event)) for ref in waits[:1])]
     if evidence.home:
         home = nodes[evidence.home]
         wanted += [events.key_at(home, event), *((f"R#{ref}", f"P#{home}") for ref in refs)]
@@ -309,7 +310,8 @@ def _link(
     nodes += [resolve.Node(owner) for owner in sorted({*owners.values()} - assurances.keys())]
     known = {node.id: item for node in nodes if (item := seen.items.get((f"N#{node.id}", "-")))}
     fresh = None if owners else known
-    applied = resolve.apply(table, rules, nodes, pairs, seen=fresh, cause=conversations.cause_of(event))
+    cause = conversations.cause_of(event)
+    applied = resolve.apply(table, rules, nodes, pairs, seen=fresh, along=seen.items, cause=cause)
     if applied.held:
         telemetry.warn("evidence held: a cluster would grow too heavy", event=event.id, connection=event.connection)
     return applied

@@ -43,6 +43,10 @@ RESTARTS = 24
 """Lost races before Busy. Four workers on one customer lose about one a change."""
 
 Answer = TypeVar("Answer")
+_clusters: dict[Key, Key] = {}
+"""Where this container last saw whose cluster each node is in. Only ever what to read along: the node itself says
+where it is, and one read for both is half of the requests of a customer who goes on talking."""
+REMEMBERED = 10_000
 _RECORD = struct.Struct(">HHB")
 
 
@@ -194,6 +198,7 @@ def apply(
     clock: Callable[[], int] = now_ms,
     dry_run: bool = False,
     seen: Mapping[str, Item] | None = None,
+    along: Mapping[Key, Item] | None = None,
     cause: Cause | None = None,
 ) -> Applied:
     """Store evidence about `nodes`, which include every end of `pairs` and every blocked node.
@@ -203,7 +208,8 @@ def apply(
     Call it before the event is written, and again whole for a duplicate. Known evidence costs
     two reads and nothing else. Raises Busy after too many lost races, Erased for a node that
     was erased, ValueError for more nodes than one transaction can create. `seen`: node items as the
-    caller has just read them, one missing being absent: saves the first read.
+    caller has just read them, one missing being absent: saves the first read; `along`: whatever the same
+    request read of `beside`: saves the second.
     """
     specs = {node.id: node for node in nodes}
     if len(specs) > (most := rules.actions // 2):
@@ -219,7 +225,17 @@ def apply(
             _touch(table, rules, specs.values(), loaded.items)
         return made
 
-    return _until(table, rules, list(specs), attempt, seen)
+    return _until(table, rules, list(specs), attempt, seen, along)
+
+
+def beside(rules: Rules, nodes: Iterable[str]) -> list[Key]:
+    """The clusters in which these nodes were when this container last saw them, to be read along with the nodes."""
+    return list(dict.fromkeys(found for node in nodes if (found := _clusters.get(_node_key(rules, node)))))
+
+
+def forget() -> None:
+    """As in a container that has just started."""
+    _clusters.clear()
 
 
 def read(table: Table, rules: Rules, node: str, seen: Item | None = None) -> View | None:
@@ -304,12 +320,13 @@ def _until(
     nodes: Sequence[str],
     attempt: Callable[[_Loaded], Answer | None],
     seen: Mapping[str, Item] | None = None,
+    along: Mapping[Key, Item] | None = None,
 ) -> Answer:
     """Load and attempt until it takes: a torn read or a lost race starts over, reading anew."""
     for number in range(RESTARTS):
         if number:
             _back_off(number)
-        loaded = _load(table, rules, nodes, None if number else seen)
+        loaded = _load(table, rules, nodes, None if number else seen, along)
         done = attempt(loaded) if loaded else None
         if done is not None:
             return done
@@ -324,32 +341,46 @@ def _mint() -> str:
     return base64.b32encode(secrets.token_bytes(10)).decode().lower()
 
 
-def _load(table: Table, rules: Rules, nodes: Sequence[str], seen: Mapping[str, Item] | None = None) -> _Loaded | None:
-    """The nodes and their clusters; None when a change in between tore the picture."""
-    items = _read_nodes(table, rules, nodes) if seen is None else {node: seen[node] for node in nodes if node in seen}
+def _load(
+    table: Table,
+    rules: Rules,
+    nodes: Sequence[str],
+    seen: Mapping[str, Item] | None = None,
+    along: Mapping[Key, Item] | None = None,
+) -> _Loaded | None:
+    """The nodes and their clusters; None when a change in between tore the picture. `along` belongs to `seen`."""
+    if seen is None:
+        keys = {node: _node_key(rules, node) for node in nodes}
+        along = table.batch_get([*keys.values(), *beside(rules, nodes)])
+        seen = {node: along[key] for node, key in keys.items() if key in along}
+    items = {node: seen[node] for node in nodes if node in seen}
     if any("erased" in item for item in items.values()):
         raise Erased("an identity of this event was erased")
     own = {node: str(item["own"]) for node, item in items.items() if "own" in item}
-    found_clusters = _follow(table, rules, own)
+    found_clusters = _follow(table, rules, own, along or {})
     if found_clusters is None:
         return None
     loaded = _Loaded(items, own, {key: (item["ver"], unpack(item)) for key, item in found_clusters.items()})
+    _remember(rules, {node: key for key, cluster in loaded.olds.items() for node in cluster.born})
     return None if _torn(loaded, nodes) else loaded
 
 
-def _read_nodes(table: Table, rules: Rules, nodes: Sequence[str]) -> dict[str, Item]:
-    found = table.batch_get([_node_key(rules, node) for node in nodes])
-    return {node: found[key] for node in nodes if (key := _node_key(rules, node)) in found}
+def _remember(rules: Rules, own: Mapping[str, str]) -> None:
+    if len(_clusters) + len(own) > REMEMBERED:
+        _clusters.clear()
+    _clusters.update({_node_key(rules, node): _cluster_key(rules, key) for node, key in own.items()})
 
 
-def _follow(table: Table, rules: Rules, own: dict[str, str]) -> dict[str, Item] | None:
-    """The live clusters that `own` leads to, with `own` brought up to date; None if one is gone."""
+def _follow(table: Table, rules: Rules, own: dict[str, str], along: Mapping[Key, Item]) -> dict[str, Item] | None:
+    """The live clusters that `own` leads to, with `own` brought up to date; None if one is gone. `along`: items
+    that were read already."""
     seen: dict[str, Item] = {}
-    while missing := {key for key in own.values() if key not in seen}:
-        found = table.batch_get([_cluster_key(rules, key) for key in sorted(missing)])
-        if len(found) < len(missing):
+    while missing := {key: _cluster_key(rules, key) for key in own.values() if key not in seen}:
+        wanted = [place for _, place in sorted(missing.items()) if place not in along]
+        found = {**along, **(table.batch_get(wanted) if wanted else {})}
+        if any(place not in found for place in missing.values()):
             return None
-        seen |= {key: found[_cluster_key(rules, key)] for key in missing}
+        seen |= {key: found[place] for key, place in missing.items()}
         for node in own:
             while own[node] in seen and "fwd" in seen[own[node]]:
                 own[node] = seen[own[node]]["fwd"]
@@ -381,6 +412,7 @@ def _attempt(
         actions += [_creation(rules, specs[node], plan, key) for node, key in plan.creates.items()]
         if not _commit(table, actions):
             return None
+        _remember(rules, applied.keys)
     return applied
 
 

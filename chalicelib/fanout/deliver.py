@@ -19,6 +19,7 @@ import msgspec
 from chalicelib import destinations, telemetry
 from chalicelib.errors import Busy, Delayed, DeliveryFailed, Gone, NewerVersion, Paced, Rejected, Unauthorized, Unknown
 from chalicelib.fanout import feed, messages, outward, prints, shown
+from chalicelib.fanout.ahead import Ahead, keys_of
 from chalicelib.fanout.audiences import Known
 from chalicelib.fanout.plan import PersonOf
 from chalicelib.kit.destination import Destination
@@ -69,7 +70,7 @@ class Office:
     """What the duties of one batch share. `connection`: by id, read once a batch. For messages by
     rule: `rules`; `said`, a customer's newest entries; `link`, that brings him back to what an event
     is about; `record`, which puts what was sent on his timeline. `preferred`: his channel, computed where
-    he named none. `adopted`: whoever that system told of under a record (connection, record, node) is the customer with
+    he named none. `ahead`: what was read for the whole batch. `adopted`: whoever that system told of under a record (connection, record, node) is the customer with
     that node, whose record it is since now. `known`: his history, whole or his newest entries alone, for audiences."""
 
     table: Table
@@ -82,6 +83,7 @@ class Office:
     known: Callable[[Person, bool], Known] = lambda person, whole: Known()
     preferred: Callable[[Person], str] = lambda person: person.customer.preferred_channel
     adopted: Callable[[str, str, str], object] = lambda connection, remote, node: None
+    ahead: Ahead | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,9 @@ class Post:
 
     def person(self, node: str = "", *, fresh: bool = False) -> Person | None:
         """The customer, with his contacts here; `fresh` reads his node anew."""
-        wanted = node or self.duty.node
+        wanted, ahead = node or self.duty.node, None if fresh else self.office.ahead
+        if ahead and (person := ahead.person(wanted)):
+            return person
         seen = None if fresh else self.found.get((f"N#{wanted}", "-"))
         if not self.destination.contacts:
             return self.office.person_of(wanted, seen, brief=True)
@@ -132,7 +136,7 @@ def deliver(office: Office, duty: Duty, *, tried: bool, down: float = 0.0, crowd
     if not deliveries.known(duty):
         raise NewerVersion(f"deliveries of the kind {duty.kind}")
     how = _How(tried, down, crowded)
-    there, found = _found(office.table, duty)
+    there, found = _found(office, duty)
     outcome = _outcome(office, there, found, how)
     if duty.kind != ACTIVITY or (there.node == duty.node and outcome != "dropped"):
         return outcome
@@ -189,15 +193,15 @@ def _customer_alone(office: Office, duty: Duty, how: _How) -> str:
     return deliver(office, contact, tried=how.tried, down=how.down, crowded=how.crowded)
 
 
-def _found(table: Table, duty: Duty) -> tuple[Duty, dict[Key, Item]]:
+def _found(office: Office, duty: Duty) -> tuple[Duty, dict[Key, Item]]:
     """Row, event and node. The event may have come to lie at another node since the message was sent: where
     this one does not have it, the row knows better."""
-    found = table.batch_get([duty.key, (f"N#{duty.node}", "-"), *duty.event_keys])
+    found = office.ahead.found(duty) if office.ahead else office.table.batch_get(keys_of(duty))
     row = live(found.get(duty.key))
     if row is None or row["nd"] == duty.node or not duty.event_keys or live(found.get(duty.event_keys[0])):
         return duty, found
     moved = msgspec.structs.replace(duty, node=row["nd"])
-    return moved, found | table.batch_get([(f"N#{moved.node}", "-"), *moved.event_keys])
+    return moved, found | office.table.batch_get(keys_of(moved)[1:])
 
 
 def _settled(row: Item, duty: Duty) -> bool:
@@ -270,7 +274,7 @@ def still_there(office: Office, duty: Duty, *, waited: bool = False) -> bool | N
     Raises the delivery errors.
     """
     connection = office.connection(duty.connection)
-    found = office.table.batch_get([duty.key, (f"N#{duty.node}", "-"), *duty.event_keys])
+    found = office.table.batch_get(keys_of(duty))
     item = next((live(found.get(key)) for key in duty.event_keys), None)
     row = found.get(duty.key)
     destination = destinations.load(connection.provider) if connection else None
@@ -481,18 +485,29 @@ def push_contact(post: Post, person: Person) -> str:
     Raises Busy while another worker holds the lease, DeliveryFailed as the destination answers.
     """
     contact = contacts.among(person.more.values(), post.connection.id, person.oldest)
-    old = _channel_is_old(post, person, contact)
-    seen = _with_channel(post, person) if old else person.customer
-    if _there(post, seen, contact):
-        if old:
-            contacts.seen(post.table, contact)
-        remote, ver = contact.remote, contact.ver
-    else:
-        remote, ver = _leased_and_pushed(post, contact)
+    done = _in_step(post, person, contact) or _leased_and_pushed(post, contact)
+    if done is None:
+        # Whoever was first may have brought this very customer up to date meanwhile.
+        contact = contacts.again(post.table, contact)
+        done = _in_step(post, person, contact) or _leased_and_pushed(post, contact)
+    if done is None:
+        raise Busy("another worker pushes this contact")
+    remote, ver = done
     if contact.failed:
         _made_good(post, person, remote)
         contacts.mended(post.table, contact, ver)
     return remote
+
+
+def _in_step(post: Post, person: Person, contact: Contact) -> tuple[str, int] | None:
+    """The record that has all of him, and the version of the contact that says so."""
+    old = _channel_is_old(post, person, contact)
+    seen = _with_channel(post, person) if old else person.customer
+    if not _there(post, seen, contact):
+        return None
+    if old:
+        contacts.seen(post.table, contact)
+    return contact.remote, contact.ver
 
 
 def _there(post: Post, customer: Customer, contact: Contact) -> bool:
@@ -506,11 +521,11 @@ def _there(post: Post, customer: Customer, contact: Contact) -> bool:
     return known and not _crossed(post, customer, contact)
 
 
-def _leased_and_pushed(post: Post, contact: Contact) -> tuple[str, int]:
-    """The record, and the version of the contact that says so."""
+def _leased_and_pushed(post: Post, contact: Contact) -> tuple[str, int] | None:
+    """The record, and the version of the contact that says so. None: it is not as it was read, or somebody has it."""
     leased = contacts.lease(post.table, contact)
     if leased is None:
-        raise Busy("another worker pushes this contact")
+        return None
     try:
         return _pushed(post, leased), leased.ver + 1
     except DeliveryFailed as failed:

@@ -113,6 +113,12 @@ def lease(table: Table, contact: Contact) -> Contact | None:
     return replace(from_item(leased), pushed=contact.pushed)
 
 
+def again(table: Table, contact: Contact) -> Contact:
+    """As it is now."""
+    item = table.get(key(contact.connection, contact.node))
+    return from_item(item) if item else Contact(contact.connection, contact.node)
+
+
 def pushing(table: Table, contact: Contact, wanted: str) -> Contact:
     """Before a push whose change that system may tell back, soon or late: what it is about to show. Raises Busy when
     the contact was corrected since it was leased."""

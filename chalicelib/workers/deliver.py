@@ -4,22 +4,25 @@ so is what more than its few workers would do at a slow one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from chalicelib import telemetry
+from chalicelib import destinations, telemetry
 from chalicelib.context import adopted, newest
 from chalicelib.context.record import rules_of
 from chalicelib.fanout import outward
+from chalicelib.fanout.ahead import Ahead, Noticed
 from chalicelib.fanout.deliver import Office, deliver
 from chalicelib.model import instants
+from chalicelib.model.connection import Connection
 from chalicelib.store import connections, deliveries, organisation, queues, rules
 from chalicelib.store.deliveries import Attempt, Duty
 from chalicelib.store.table import DynamoTable, Table
 from chalicelib.workers import audiences, context, letters
 from chalicelib.workers.batch import Batch, Record, receives
-from chalicelib.workers.fanout import person_of
+from chalicelib.workers.fanout import people_of, person_of
 from chalicelib.workers.turns import Turns
 
 
@@ -38,26 +41,23 @@ def take(records: list[Record]) -> None:
 
 
 def _connection(body: str) -> str:
+    duty = _duty(body)
+    return duty.connection if duty else ""
+
+
+def _duty(body: str) -> Duty | None:
+    """None for what is not ours."""
     try:
-        return msgspec.json.decode(body, type=Duty).connection
+        return msgspec.json.decode(body, type=Duty)
     except msgspec.DecodeError:
-        return ""
+        return None
 
 
-def _share(table: Table, batch: Batch, messages: list[Record]) -> None:
-    office = Office(
-        table,
-        person_of(table),
-        connections.reader(table),
-        lambda: rules.read(table),
-        letters.said(table),
-        letters.link(table),
-        letters.recorder(table),
-        audiences.known(table),
-        lambda person: newest.preferred_channel(table, person),
-        lambda *record: adopted.unite(table, rules_of(organisation.read(table)), *record),
-    )
-    connection = office.connection(_connection(messages[0]["body"]))
+def _share(outer: Table, batch: Batch, messages: list[Record]) -> None:
+    table = Noticed(outer)
+    read = connections.reader(table)
+    connection = read(_connection(messages[0]["body"]))
+    office = _office(table, read, _ahead(table, connection, messages))
     turns = Turns(table, connection) if connection else None
 
     def work(message: Record) -> None:
@@ -73,11 +73,35 @@ def _share(table: Table, batch: Batch, messages: list[Record]) -> None:
         turns.leave()
 
 
+def _office(table: Table, read: Callable[[str], Connection | None], ahead: Ahead | None) -> Office:
+    return Office(
+        table,
+        person_of(table),
+        read,
+        lambda: rules.read(table),
+        letters.said(table),
+        letters.link(table),
+        letters.recorder(table),
+        audiences.known(table),
+        lambda person: newest.preferred_channel(table, person),
+        lambda *record: adopted.unite(table, rules_of(organisation.read(table)), *record),
+        ahead,
+    )
+
+
+def _ahead(table: Noticed, connection: Connection | None, messages: list[Record]) -> Ahead | None:
+    if connection is None or connection.provider not in destinations.slugs():
+        return None
+    contacts = destinations.load(connection.provider).contacts
+    sorts = (f"C#{connection.id}",) if contacts else ()
+    duties = [duty for each in messages if (duty := _duty(each["body"]))]
+    return Ahead(table, duties, people_of(table, sorts, brief=not contacts))
+
+
 def _park(table: Table, message: Record, reason: str) -> None:
     """A message that is not ours is seen among the unreadable receipts."""
-    try:
-        duty = msgspec.json.decode(message["body"], type=Duty)
-    except msgspec.DecodeError:
+    duty = _duty(message["body"])
+    if duty is None:
         context.park(table, message["body"], reason)
         return
     now = instants.now()

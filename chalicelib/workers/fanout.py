@@ -6,12 +6,13 @@ code becomes a job, so that it neither blocks its shard nor gets lost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from chalicelib import destinations, telemetry
 from chalicelib.context import people, resolve
 from chalicelib.context.record import rules_of
 from chalicelib.errors import Busy, Erased, StorageUnavailable
+from chalicelib.fanout.ahead import PeopleOf
 from chalicelib.fanout.plan import PersonOf, Planned, Planner, image
 from chalicelib.model.audience import Audience
 from chalicelib.model.connection import Connection
@@ -67,6 +68,19 @@ def person_of(table: Table) -> PersonOf:
             return people.of_node(table, rules, node, seen, sorts, brief=brief)
         except Erased:
             return None
+
+    return look
+
+
+def people_of(table: Table, sorts: tuple[str, ...], *, brief: bool) -> PeopleOf:
+    """The same for several at once; none of them where one cannot be read, so that each is asked for alone."""
+    rules = rules_of(organisation.read(table))
+
+    def look(nodes: Sequence[str], seen: Mapping[str, Item]) -> Mapping[str, Person]:
+        try:
+            return people.of_nodes(table, rules, nodes, seen, sorts, brief=brief)
+        except (Busy, Erased):
+            return {}
 
     return look
 

@@ -59,12 +59,12 @@ WRITES = {
 """Requests and units."""
 READS = {
     "known identities and thread": (3, 6.0),
-    "cut later": (6, 8.0),
-    "the cut taken back": (6, 9.0),
+    "cut later": (5, 8.0),
+    "the cut taken back": (4, 9.0),
     "a phone gets one neighbour too many": (5, 8.0),
     "alone on a shared phone": (3, 5.0),
     "new id on a shared phone": (5, 8.0),
-    "a mail that its order number places": (10, 15.0),
+    "a mail that its order number places": (9, 15.0),
     "an order joins two threads": (5, 11.0),
     "an order joins two conversations": (4, 11.0),
     "a day thread joins the day before": (7, 11.0),

@@ -23,11 +23,13 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from infra.local.lifeline import end_with_parent
 
+App = Callable[[dict[str, Any], Any, Callable[[Any], Awaitable[None]]], Awaitable[None]]
+"""An ASGI application."""
 SNAPSHOT_SECONDS = float(os.environ.get("DRAAD_SNAPSHOT_SECONDS", "30"))
 TYPES = "/endpointConfiguration/types/"
 FEW = 100
@@ -186,6 +188,26 @@ async def _save(server: Any) -> int:
         os._exit(0)
 
 
+def as_aws_answers(app: App) -> App:
+    """Without what a browser would need in the answers of DynamoDB and SQS: their clients read every header, and that
+    costs them more than what it says."""
+
+    async def lean(scope: dict[str, Any], receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        if scope["type"] != "http" or not any(name == b"x-amz-target" for name, _ in scope["headers"]):
+            await app(scope, receive, send)
+            return
+
+        async def sent(message: dict[str, Any]) -> None:
+            if headers := message.get("headers"):
+                kept = [each for each in headers if not each[0].lower().startswith(b"access-control-")]
+                message = message | {"headers": kept}
+            await send(message)
+
+        await app(scope, receive, sent)
+
+    return lean
+
+
 def serve(server: Any) -> None:
     """Until SIGTERM: no new connections, a moment for what is asked, then ministack saves."""
     uvicorn = importlib.import_module("uvicorn")
@@ -194,7 +216,7 @@ def serve(server: Any) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     uvicorn.run(
-        server.app,
+        as_aws_answers(server.app),
         host=os.environ["BIND_HOST"],
         port=int(os.environ["GATEWAY_PORT"]),
         loop="uvloop",
@@ -203,6 +225,7 @@ def serve(server: Any) -> None:
         lifespan="on",
         log_level=os.environ.get("LOG_LEVEL", "warning").lower(),
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         date_header=False,  # ministack makes its own
         timeout_keep_alive=75,

@@ -66,3 +66,15 @@ def test_a_slug_without_a_file_is_not_found() -> None:
     for slug in ("nowhere", "", "__init__", "../kit/request", "shopify.TYPES"):
         with pytest.raises(NotFound):
             sources.load(slug)
+
+
+def test_what_a_source_itself_lacks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no missing source."""
+
+    def lacks(name: str) -> None:
+        raise ModuleNotFoundError("No module named 'msgspec'", name="msgspec")
+
+    monkeypatch.setattr(sources, "import_module", lacks)
+    sources.load.cache_clear()
+    with pytest.raises(ModuleNotFoundError, match="msgspec"):
+        sources.load("shopify")

@@ -3,7 +3,7 @@
 Each duty begins with its row, its event and its customer: three requests each. The duties of a batch wait for one
 another anyway, so here the first of them reads for those behind it too. A duty still sees all that was there when it
 was asked for, because the whole batch had been received before; what is read ahead is used for MOST_SECONDS, so
-that it is hardly older than the seconds that an attempt takes anyway, and never once this batch wrote to it.
+that it is hardly older than the seconds that an attempt takes anyway, and with what this batch wrote to it since.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+import msgspec
 
 from chalicelib.model.customer import Person
 from chalicelib.store.deliveries import ACTIVITY, CONTACT, Duty
@@ -41,10 +43,10 @@ class _Read(Generic[Answer]):
 
 @dataclass
 class Noticed:
-    """The table, and the keys to which was written through it."""
+    """The table, and what was written through it: the item where that is known, None where it is not."""
 
     table: Table
-    written: set[Key] = field(default_factory=set)
+    written: dict[Key, Item | None] = field(default_factory=dict)
 
     def get(self, key: Key) -> Item | None:
         return self.table.get(key)
@@ -54,7 +56,10 @@ class Noticed:
 
     def write(self, action: Action) -> bool:
         self._notice([action])
-        return self.table.write(action)
+        done = self.table.write(action)
+        if done and isinstance(action, Put):
+            self.written[action.item["pk"], action.item["sk"]] = action.item
+        return done
 
     def batch_put(self, items: Sequence[Item]) -> None:
         self._notice([Put(item) for item in items])
@@ -87,7 +92,7 @@ class Noticed:
         """Before the write: of one that failed nobody knows whether it was done."""
         for action in actions:
             if not isinstance(action, Check):
-                self.written.add((action.item["pk"], action.item["sk"]) if isinstance(action, Put) else action.key)
+                self.written[(action.item["pk"], action.item["sk"]) if isinstance(action, Put) else action.key] = None
 
 
 def keys_of(duty: Duty) -> list[Key]:
@@ -96,12 +101,14 @@ def keys_of(duty: Duty) -> list[Key]:
 
 
 class Ahead:
-    """Of one batch for one connection, in its order. `people`: asked with the nodes of several duties at once."""
+    """Of one batch for one connection, in its order. `people`: asked with the nodes of several duties at once;
+    `sorts`: of the items that it reads along with each node."""
 
-    def __init__(self, table: Noticed, duties: Sequence[Duty], people: PeopleOf) -> None:
+    def __init__(self, table: Noticed, duties: Sequence[Duty], people: PeopleOf, sorts: tuple[str, ...] = ()) -> None:
         self._table = table
         self._left = [each for each in duties if each.kind in (ACTIVITY, CONTACT)]
         self._people = people
+        self._sorts = sorts
         self._items: _Read[Item] = _Read()
         self._persons: _Read[Person] = _Read()
 
@@ -115,9 +122,11 @@ class Ahead:
             if len(self._left) < WORTH:
                 return self._table.batch_get(keys)
             self._read_items()
-        if not self._table.written.isdisjoint(keys):
+        written = {key: self._table.written[key] for key in keys if key in self._table.written}
+        if None in written.values():
             return self._table.batch_get(keys)
-        return {key: item for key in keys if (item := self._items.answers.get(key))}
+        now = {**self._items.answers, **written}
+        return {key: item for key in keys if (item := now.get(key))}
 
     def person(self, node: str) -> Person | None:
         """Whose node that of a duty just found is. None: that is to be asked for alone. Raises StorageUnavailable
@@ -127,7 +136,7 @@ class Ahead:
         if not self._persons.has([_node(node)]):
             self._read_persons()
         person = self._persons.answers.get(_node(node))
-        return None if person is None or self._changed(person) else person
+        return self._as_written(person) if person else None
 
     def _read_items(self) -> None:
         began, asked = time.monotonic(), [key for each in self._left for key in keys_of(each)]
@@ -142,10 +151,14 @@ class Ahead:
         answers = {_node(each): person for each, person in found.items()}
         self._persons = _Read(began + MOST_SECONDS, frozenset(map(_node, nodes)), answers)
 
-    def _changed(self, person: Person) -> bool:
-        """By this batch. What it does to whose nodes are whose, it may have done to him."""
+    def _as_written(self, person: Person) -> Person | None:
+        """With what this batch put along with him since. None where it did anything else: to his own items, or to
+        whose nodes are whose."""
         mine = {f"N#{each}" for each in person.nodes}
-        return any(pk in mine or pk.startswith("K#") for pk, _ in self._table.written)
+        changed = {key: item for key, item in self._table.written.items() if key[0] in mine or key[0].startswith("K#")}
+        if any(item is None or key[1] not in self._sorts for key, item in changed.items()):
+            return None
+        return msgspec.structs.replace(person, more=person.more | changed) if changed else person
 
 
 def _node(node: str) -> Key:

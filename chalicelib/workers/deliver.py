@@ -95,7 +95,7 @@ def _ahead(table: Noticed, connection: Connection | None, messages: list[Record]
     contacts = destinations.load(connection.provider).contacts
     sorts = (f"C#{connection.id}",) if contacts else ()
     duties = [duty for each in messages if (duty := _duty(each["body"]))]
-    return Ahead(table, duties, people_of(table, sorts, brief=not contacts))
+    return Ahead(table, duties, people_of(table, sorts, brief=not contacts), sorts)
 
 
 def _park(table: Table, message: Record, reason: str) -> None:

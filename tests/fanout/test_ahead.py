@@ -118,7 +118,7 @@ class Desk:
         def people_of(nodes: Sequence[str], seen: Mapping[str, Item]) -> Mapping[str, Person]:
             return people.of_nodes(table, Rules(), nodes, seen, (f"C#{CRM}",))
 
-        early = None if alone else Ahead(table, duties, people_of)
+        early = None if alone else Ahead(table, duties, people_of, (f"C#{CRM}",))
         return Office(table, person_of, connections.reader(table), ahead=early)
 
     def go(self, duties: Sequence[Duty], *, alone: bool = False) -> list[str]:
@@ -182,6 +182,23 @@ def test_a_message_that_is_there_twice_is_sent_once(desk: Desk) -> None:
     first, second = desk.duties[:2]
     assert desk.go([first, second, first, second]) == ["delivered", "delivered", "dropped", "dropped"]
     assert len(desk.sent) == 2
+
+
+def test_what_the_batch_put_itself_is_not_read_again(desk: Desk) -> None:
+    """A record is made for the first; the second of the same customer needs to read nothing."""
+    two = [each for each in desk.duties if each.node == node_id(phone(0))][:2]
+    office = desk.office(two)
+    assert deliver(office, two[0], tried=False) == "delivered"
+    desk.table.reads.clear()
+    assert deliver(office, two[1], tried=False) == "delivered"
+    assert not desk.table.reads and [remote for remote, _ in desk.sent] == ["r1", "r1"]
+
+
+def test_a_write_that_did_not_happen_tells_nothing(desk: Desk) -> None:
+    noticed = Noticed(desk.table)
+    noticed.write(Put({"pk": "A", "sk": "1", "v": 1}))
+    assert not noticed.write(Put({"pk": "A", "sk": "1", "v": 2}, When(absent=True)))
+    assert noticed.written == {("A", "1"): None}
 
 
 def test_what_is_too_old_is_read_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,6 +283,19 @@ def test_a_write_to_any_cluster_makes_all_customers_be_read_anew(desk: Desk) -> 
     assert early.person(desk.duties[0].node) is None
 
 
+def test_a_contact_that_was_changed_in_part_is_read_anew(desk: Desk) -> None:
+    desk.told()
+    table, sort, first = Noticed(desk.table), f"C#{CRM}", desk.duties[0]
+    early = Ahead(
+        table, desk.duties, lambda nodes, seen: people.of_nodes(table, Rules(), nodes, seen, (sort,)), (sort,)
+    )
+    early.found(first)
+    person = early.person(first.node)
+    assert person and (f"N#{first.node}", sort) in person.more
+    table.write(Update((f"N#{first.node}", sort), {"at": AT}))
+    assert early.person(first.node) is None
+
+
 def test_every_write_is_noticed(desk: Desk) -> None:
     noticed = Noticed(desk.table)
     noticed.write(Put({"pk": "A", "sk": "1"}))
@@ -273,7 +303,8 @@ def test_every_write_is_noticed(desk: Desk) -> None:
     noticed.write(Delete(("A", "3"), When(exists=True)))
     noticed.batch_put([{"pk": "A", "sk": "4"}, {"pk": "A", "sk": "5"}])
     noticed.transact([Put({"pk": "A", "sk": "6"}), Check(("A", "7"), When(absent=True))])
-    assert noticed.written == {("A", str(number)) for number in range(1, 7)}
+    unknown = {("A", str(number)): None for number in range(2, 7)}
+    assert noticed.written == {("A", "1"): {"pk": "A", "sk": "1"}, **unknown}
     assert noticed.get(("A", "1")) == {"pk": "A", "sk": "1"}
     assert [item["sk"] for item in noticed.query("A").items] == ["1", "2", "4", "5", "6"]
     assert noticed.batch_get([("A", "6")]) and len(noticed.scan(None, 3).items) == 3
@@ -289,7 +320,7 @@ def test_a_write_whose_answer_was_lost_is_noticed(desk: Desk, monkeypatch: pytes
     noticed = Noticed(desk.table)
     with pytest.raises(ConnectionError):
         noticed.write(Put({"pk": "A", "sk": "1"}))
-    assert noticed.written == {("A", "1")}
+    assert noticed.written == {("A", "1"): None}
 
 
 def test_customers_of_a_batch_are_as_one_by_one(desk: Desk) -> None:

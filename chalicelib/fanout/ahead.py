@@ -33,20 +33,24 @@ Answer = TypeVar("Answer")
 class _Read(Generic[Answer]):
     """What was asked for at one moment, and the answers."""
 
-    until: float = 0.0
+    began: float = float("-inf")
     asked: frozenset[Key] = frozenset()
     answers: Mapping[Key, Answer] = field(default_factory=dict)
 
     def has(self, keys: Sequence[Key]) -> bool:
-        return time.monotonic() <= self.until and self.asked.issuperset(keys)
+        return time.monotonic() <= self.began + MOST_SECONDS and self.asked.issuperset(keys)
 
 
 @dataclass
 class Noticed:
-    """The table, and what was written through it: the item where that is known, None where it is not."""
+    """The table, and what was written through it: when, and the item where that is known."""
 
     table: Table
-    written: dict[Key, Item | None] = field(default_factory=dict)
+    _written: dict[Key, tuple[float, Item | None]] = field(default_factory=dict)
+
+    def since(self, moment: float) -> dict[Key, Item | None]:
+        """What was written from then on (monotonic); None where only that it was is known."""
+        return {key: item for key, (at, item) in self._written.items() if at >= moment}
 
     def get(self, key: Key) -> Item | None:
         return self.table.get(key)
@@ -58,7 +62,7 @@ class Noticed:
         self._notice([action])
         done = self.table.write(action)
         if done and isinstance(action, Put):
-            self.written[action.item["pk"], action.item["sk"]] = action.item
+            self._written[action.item["pk"], action.item["sk"]] = time.monotonic(), action.item
         return done
 
     def batch_put(self, items: Sequence[Item]) -> None:
@@ -90,9 +94,12 @@ class Noticed:
 
     def _notice(self, actions: Iterable[Action]) -> None:
         """Before the write: of one that failed nobody knows whether it was done."""
+        now = time.monotonic()
         for action in actions:
-            if not isinstance(action, Check):
-                self.written[(action.item["pk"], action.item["sk"]) if isinstance(action, Put) else action.key] = None
+            if isinstance(action, Put):
+                self._written[action.item["pk"], action.item["sk"]] = now, None
+            elif not isinstance(action, Check):
+                self._written[action.key] = now, None
 
 
 def keys_of(duty: Duty) -> list[Key]:
@@ -122,7 +129,7 @@ class Ahead:
             if len(self._left) < WORTH:
                 return self._table.batch_get(keys)
             self._read_items()
-        written = {key: self._table.written[key] for key in keys if key in self._table.written}
+        written = {key: item for key, item in self._table.since(self._items.began).items() if key in keys}
         if None in written.values():
             return self._table.batch_get(keys)
         now = {**self._items.answers, **written}
@@ -140,8 +147,7 @@ class Ahead:
 
     def _read_items(self) -> None:
         began, asked = time.monotonic(), [key for each in self._left for key in keys_of(each)]
-        self._table.written.clear()
-        self._items = _Read(began + MOST_SECONDS, frozenset(asked), self._table.batch_get(asked))
+        self._items = _Read(began, frozenset(asked), self._table.batch_get(asked))
         self._persons = _Read()
 
     def _read_persons(self) -> None:
@@ -149,13 +155,14 @@ class Ahead:
         seen = {each: item for each in nodes if (item := self._items.answers.get(_node(each)))}
         found = self._people(list(nodes), seen)
         answers = {_node(each): person for each, person in found.items()}
-        self._persons = _Read(began + MOST_SECONDS, frozenset(map(_node, nodes)), answers)
+        self._persons = _Read(began, frozenset(map(_node, nodes)), answers)
 
     def _as_written(self, person: Person) -> Person | None:
         """With what this batch put along with him since. None where it did anything else: to his own items, or to
         whose nodes are whose."""
         mine = {f"N#{each}" for each in person.nodes}
-        changed = {key: item for key, item in self._table.written.items() if key[0] in mine or key[0].startswith("K#")}
+        since = self._table.since(self._persons.began)
+        changed = {key: item for key, item in since.items() if key[0] in mine or key[0].startswith("K#")}
         if any(item is None or key[1] not in self._sorts for key, item in changed.items()):
             return None
         return msgspec.structs.replace(person, more=person.more | changed) if changed else person

@@ -286,8 +286,8 @@ def test_budgets_are_judged_by_eight_senders_at_the_same_job() -> None:
     same = found["draad-webhook against n8n"]
     assert same.holds and same.measured == "4.0 × (40 / 10 /s)"
     assert found["draad-webhook: events a second"].holds is False
-    for told in ("draad against n8n", "draad against n8n-tuned", "draad-webhook against n8n-tuned"):
-        assert found[told].holds is None and found[told].budget == paper.TOLD
+    for other in ("draad against n8n", "draad against n8n-tuned", "draad-webhook against n8n-tuned"):
+        assert found[other].holds is None and found[other].budget == paper.TOLD
     assert found["draad: kill -9 under load"].holds and "draad: events a second" not in found
     slow = {each.what: each.holds for each in paper.verdicts({**speeds, "n8n": outcome(14)})}
     assert slow["draad-webhook against n8n"] is False

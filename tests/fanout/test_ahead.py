@@ -198,7 +198,7 @@ def test_a_write_that_did_not_happen_tells_nothing(desk: Desk) -> None:
     noticed = Noticed(desk.table)
     noticed.write(Put({"pk": "A", "sk": "1", "v": 1}))
     assert not noticed.write(Put({"pk": "A", "sk": "1", "v": 2}, When(absent=True)))
-    assert noticed.written == {("A", "1"): None}
+    assert noticed.since(0) == {("A", "1"): None}
 
 
 def test_what_is_too_old_is_read_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,6 +283,26 @@ def test_a_write_to_any_cluster_makes_all_customers_be_read_anew(desk: Desk) -> 
     assert early.person(desk.duties[0].node) is None
 
 
+def test_who_is_read_after_a_write_is_as_he_was_read(desk: Desk) -> None:
+    """Another worker may have written since, and that is what was read."""
+    desk.told()
+    table, sort, (first, second) = Noticed(desk.table), f"C#{CRM}", desk.duties[:2]
+    early = Ahead(
+        table, desk.duties, lambda nodes, seen: people.of_nodes(table, Rules(), nodes, seen, (sort,)), (sort,)
+    )
+    early.found(first)
+    key = f"N#{second.node}", sort
+    known = desk.table.peek(key)
+    assert known
+    table.write(Put(known | {"remote": "r8"}))
+    desk.table.write(Put(known | {"remote": "r9"}))
+    person = early.person(second.node)
+    assert person and person.more[key]["remote"] == "r9"
+    table.write(Put(known | {"remote": "r10"}))
+    again = early.person(second.node)
+    assert again and again.more[key]["remote"] == "r10"
+
+
 def test_a_contact_that_was_changed_in_part_is_read_anew(desk: Desk) -> None:
     desk.told()
     table, sort, first = Noticed(desk.table), f"C#{CRM}", desk.duties[0]
@@ -304,7 +324,8 @@ def test_every_write_is_noticed(desk: Desk) -> None:
     noticed.batch_put([{"pk": "A", "sk": "4"}, {"pk": "A", "sk": "5"}])
     noticed.transact([Put({"pk": "A", "sk": "6"}), Check(("A", "7"), When(absent=True))])
     unknown = {("A", str(number)): None for number in range(2, 7)}
-    assert noticed.written == {("A", "1"): {"pk": "A", "sk": "1"}, **unknown}
+    assert noticed.since(0) == {("A", "1"): {"pk": "A", "sk": "1"}, **unknown}
+    assert not noticed.since(time.monotonic() + 1)
     assert noticed.get(("A", "1")) == {"pk": "A", "sk": "1"}
     assert [item["sk"] for item in noticed.query("A").items] == ["1", "2", "4", "5", "6"]
     assert noticed.batch_get([("A", "6")]) and len(noticed.scan(None, 3).items) == 3
@@ -320,7 +341,7 @@ def test_a_write_whose_answer_was_lost_is_noticed(desk: Desk, monkeypatch: pytes
     noticed = Noticed(desk.table)
     with pytest.raises(ConnectionError):
         noticed.write(Put({"pk": "A", "sk": "1"}))
-    assert noticed.written == {("A", "1"): None}
+    assert noticed.since(0) == {("A", "1"): None}
 
 
 def test_customers_of_a_batch_are_as_one_by_one(desk: Desk) -> None:

@@ -308,13 +308,16 @@ def test_evidence_that_would_make_a_cluster_too_heavy_is_held() -> None:
     assert table.rows == rows
 
 
-def test_a_change_survives_a_kill_at_every_storage_call() -> None:
-    whole = FaultTable(_two_customers())
+@pytest.mark.parametrize(("met", "calls"), [(False, 3), (True, 2)])
+def test_a_change_survives_a_kill_at_every_storage_call(met: bool, calls: int) -> None:
+    """In a container that has met both, and in one that has not."""
+    start = _two_customers if met else _two_strangers
+    whole = FaultTable(start())
     said(whole, "chat1", "chat2", 1, "link")
-    assert whole.calls == 3
+    assert whole.calls == calls
     for kill_at in range(1, whole.calls + 1):
         for after in (False, True):
-            table = _two_customers()
+            table = start()
             with pytest.raises(Killed):
                 said(FaultTable(table, kill_at, after), "chat1", "chat2", 1, "link")
             _whole(table, linked=after and kill_at == whole.calls)
@@ -326,6 +329,12 @@ def _two_customers() -> MemoryTable:
     table = MemoryTable()
     seen(table, ("chat1", 2), ("mail1", 2))
     seen(table, ("chat2", 2), ("mail2", 2))
+    return table
+
+
+def _two_strangers() -> MemoryTable:
+    table = _two_customers()
+    resolve.forget()
     return table
 
 
@@ -384,12 +393,17 @@ def test_what_a_change_costs() -> None:
     ids = [f"{i:026}" for i in range(200)]
 
     def meet(*nodes: str) -> tuple[int, int]:
+        resolve.forget()
+        return again(*nodes)
+
+    def again(*nodes: str) -> tuple[int, int]:
         pairs = {graph.pair_of(nodes[0], n): Rec(2) for n in nodes[1:]}
         resolve.apply(table, rules, [Node(n, "", 2, "20260101") for n in nodes], pairs, clock=lambda: 1_700_000_000_000)
         return table.take()
 
     assert meet(ids[0], ids[1]) == (1, 6)
     assert meet(ids[0], ids[1]) == (2, 0)
+    assert again(ids[0], ids[1]) == (1, 0)
     assert meet(ids[2], ids[3]) == (1, 6)
     assert meet(ids[0], ids[2]) == (2, 10)
     assert meet(ids[0], ids[4]) == (2, 4)

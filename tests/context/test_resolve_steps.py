@@ -58,6 +58,8 @@ class Watched(MemoryTable):
         return self.lost >= 0
 
     def forget(self) -> Watched:
+        """As in another container."""
+        resolve.forget()
         self.reads.clear()
         self.writes.clear()
         return self
@@ -228,7 +230,7 @@ def test_items_that_were_read_before_save_a_read_and_are_read_anew_after_a_lost_
     table.lost = 1
     assert seen(table.forget(), "chat1", "mail1", seen={"chat1": item}).customer("mail1") == "0000000001001chat1"
     node_reads = [keys for keys in table.reads if keys[0][0].startswith("N#")]
-    assert node_reads == [[("N#chat1", "-"), ("N#mail1", "-")]]
+    assert [keys[:2] for keys in node_reads] == [[("N#chat1", "-"), ("N#mail1", "-")]]
     assert waits == WAITS[:1]
 
 
@@ -269,6 +271,29 @@ def test_several_are_read_at_once_the_unknown_left_out_and_nobody_for_nothing(ta
     assert {node: view.nodes for node, view in found.items()} == {"chat1": ("chat1", "mail1"), "desk1": ("desk1",)}
     assert len(table.reads) == 2
     assert resolve.read_all(table.forget(), RULES, []) == {} and table.reads == []
+
+
+def test_a_container_reads_a_cluster_along_with_the_nodes_that_it_saw_there(table: Watched) -> None:
+    """Also of members that nobody asked for. Where they went elsewhere since, the guess costs nothing but its bytes."""
+    seen(table, "chat1", "mail1")
+    seen(table, "desk1")
+    table.forget()
+    assert viewed(table, "chat1").nodes == ("chat1", "mail1")
+    assert len(table.reads) == 2
+    table.reads.clear()
+    assert viewed(table, "mail1").nodes == ("chat1", "mail1")
+    assert [[pk[:2] for pk, _ in keys] for keys in table.reads] == [["N#", "K#"]]
+    guess = dict(vars(resolve)["_clusters"])
+    seen(table, "chat1", "desk1")
+    vars(resolve)["_clusters"].update(guess)
+    assert viewed(table, "mail1").nodes == viewed(table, "desk1").nodes == ("chat1", "desk1", "mail1")
+
+
+def test_what_a_container_remembers_has_an_end(table: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolve, "REMEMBERED", 3)
+    for name in ("chat1", "chat2", "desk1", "tel1", "mail1"):
+        seen(table, name)
+        assert len(vars(resolve)["_clusters"]) <= 3
 
 
 def test_versions_count_up_by_one_also_of_what_is_left_behind(table: Watched) -> None:

@@ -121,7 +121,7 @@ def test_a_duty_of_an_unknown_kind_waits_in_the_queue(given_back: list[str], rec
 
 
 def test_a_row_in_an_unknown_state_is_left_alone() -> None:
-    office: Any = SimpleNamespace(table=MemoryTable())
+    office: Any = SimpleNamespace(table=MemoryTable(), ahead=None)
     found = msgspec.json.decode(duty("activity"), type=deliveries.Duty)
     row = {"pk": found.key[0], "sk": found.key[1], "st": "approving", "nd": "node", "n": 1, "at": NOW}
     office.table.write(Put(row))

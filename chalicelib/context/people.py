@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from chalicelib.context import candidates, fields, generations, graph, resolve, satisfaction
 from chalicelib.context.evidence import identity_of
 from chalicelib.context.handover import PREFERRED
-from chalicelib.errors import Erased, NotFound
+from chalicelib.errors import Busy, Erased, NotFound
 from chalicelib.model import instants
 from chalicelib.model.customer import Customer, Person
 from chalicelib.model.identity import ANONYMOUS_KINDS, Identity
 from chalicelib.store.table import Item, Key, Table
 
 PREFIX = "cus_"
+TRIES = 5
+LACKING = {"kind": ""}
+"""A node without an item is passed over."""
 
 
 def public_id(customer: str) -> str:
@@ -62,8 +65,8 @@ def of_nodes(
     *,
     brief: bool = False,
 ) -> dict[str, Person]:
-    """The same for several, by node, in as many requests as for one and those that ratings need. Raises Erased where
-    one of them is."""
+    """The same for several, by node, in as many requests as for one and those that ratings need; without those who
+    changed meanwhile. Raises Erased where one of them is."""
     views = resolve.read_all(table, rules, nodes, seen)
     found = {
         node: _brief(view.customer, node, seen.get(node))
@@ -72,7 +75,7 @@ def of_nodes(
     }
     whole = {node: view for node, view in views.items() if node not in found}
     items = table.batch_get([key for view in whole.values() for key in _keys(view, sorts)]) if whole else {}
-    persons = {node: _person(table, view, items, sorts) for node, view in whole.items()}
+    persons = {node: _person(table, view, items, sorts) for node, view in whole.items() if _as_seen(view, items)}
     return found | {node: person for node, person in persons.items() if person}
 
 
@@ -85,8 +88,22 @@ def _brief(customer: str, node: str, seen: Item | None) -> Person:
 
 
 def _of_view(table: Table, view: resolve.View, sorts: tuple[str, ...] = ()) -> Person | None:
-    keys = _keys(view, sorts)
-    return _person(table, view, table.batch_get(keys), sorts) if keys else None
+    """None for nobody. Raises Erased, and Busy for one who changes all the time."""
+    for _ in range(TRIES):
+        keys = _keys(view, sorts)
+        items = table.batch_get(keys) if keys else {}
+        if _as_seen(view, items):
+            return _person(table, view, items, sorts)
+        now = resolve.read(table, view.rules, view.node)
+        if now is None:
+            return None
+        view = now
+    raise Busy("the customer changes all the time")
+
+
+def _as_seen(view: resolve.View, items: Mapping[Key, Item]) -> bool:
+    """Whether his identities are still there: one that was erased, or divided, since says no more what it was."""
+    return all("kind" in items.get((f"N#{each}", "-"), LACKING) for each in view.nodes)
 
 
 def _keys(view: resolve.View, sorts: tuple[str, ...]) -> list[Key]:

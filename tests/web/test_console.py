@@ -113,7 +113,7 @@ def test_a_magic_link_reads_and_leaves_the_address(browser: Browser, who: Integr
     with visit(browser, who.url) as seen:
         seen.page.goto(link["url"])
         seen.page.wait_for_function(
-            "!document.getElementById('nav').hidden || document.getElementById('sign-in').hidden === false"
+            "() => !document.getElementById('nav').hidden || document.getElementById('sign-in').hidden === false"
         )
         assert seen.page.url == f"{who.url}/console"
         assert seen.page.locator("#sign-in").is_hidden()

@@ -1,0 +1,91 @@
+"""A customer who changes while he is read: his picture is of one moment, or he is told to be gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import pytest
+
+from chalicelib.context import people, record, resolve
+from chalicelib.context.graph import Rules
+from chalicelib.errors import Busy, Erased
+from chalicelib.model.event import Event, stamp
+from chalicelib.model.identity import Identity
+from chalicelib.store import secrets
+from chalicelib.store.organisation import Organisation
+from chalicelib.store.secrets import node_id
+from chalicelib.store.table import Item, Key
+from tests.schedule import MemoryTable, replaced
+
+PHONE, DESK = Identity("phone", "+31612345678", "", 3), Identity("desk", "77", "con_src", 3)
+EVENT = Event(
+    type="message",
+    occurred_at="2026-09-01T10:00:00.000Z",
+    channel="whatsapp",
+    identities=(PHONE, DESK),
+    object="question",
+)
+
+
+class Changing(MemoryTable):
+    """Somebody changes things just before a customer's nodes are read, as often as there are changes."""
+
+    changes: list[Callable[[], object]] = []
+
+    def batch_get(self, keys: Iterable[Key]) -> dict[Key, Item]:
+        wanted = list(keys)
+        if self.changes and any(sk == "F" for _, sk in wanted):
+            self.changes.pop(0)()
+        return super().batch_get(wanted)
+
+
+@pytest.fixture
+def table() -> Iterator[Changing]:
+    made = Changing()
+    with replaced((secrets, "pepper", lambda: b"pepper"), (resolve, "_back_off", lambda number: None)):
+        resolve.forget()
+        record.record(made, stamp(EVENT, "con_src", "generic"), "receipt", Organisation())
+        made.changes = []
+        yield made
+
+
+def erased(table: Changing, *identities: Identity) -> Callable[[], object]:
+    return lambda: resolve.remove(table, Rules(), [node_id(each) for each in identities], 1)
+
+
+def test_one_of_whose_identities_is_erased_meanwhile_has_the_others(table: Changing) -> None:
+    table.changes = [erased(table, DESK)]
+    person = people.of_node(table, Rules(), node_id(PHONE))
+    assert person and set(person.nodes) == {node_id(PHONE)}
+
+
+@pytest.mark.parametrize("node", [PHONE, DESK])
+def test_one_who_is_erased_meanwhile_is_gone(table: Changing, node: Identity) -> None:
+    table.changes = [erased(table, PHONE, DESK)]
+    with pytest.raises(Erased):
+        people.of_node(table, Rules(), node_id(node))
+    assert not table.changes
+
+
+def test_by_identity_too(table: Changing) -> None:
+    table.changes = [erased(table, DESK)]
+    found, persons = people.by_identity(table, Rules(), PHONE)
+    assert found == "exact" and [set(each.nodes) for each in persons] == [{node_id(PHONE)}]
+
+
+def test_of_several_at_once_he_is_left_out(table: Changing) -> None:
+    nodes = {node_id(each): table.peek((f"N#{node_id(each)}", "-")) or {} for each in (PHONE, DESK)}
+    table.changes = [erased(table, DESK)]
+    assert people.of_nodes(table, Rules(), list(nodes), nodes) == {}
+    assert set(people.of_nodes(table, Rules(), [node_id(PHONE)], nodes)) == {node_id(PHONE)}
+
+
+def test_who_changes_all_the_time_is_asked_for_again(table: Changing) -> None:
+    at = (f"N#{node_id(DESK)}", "-")
+
+    def blank() -> None:
+        table.rows[at] = table.rows[at].replace(b"kind", b"kinx")
+
+    table.changes = [blank]
+    with pytest.raises(Busy):
+        people.of_node(table, Rules(), node_id(PHONE))

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import requests
 
+from bench.peers.memory import descendants, parents
 from bench.stage import MAPPING
 from infra.local.hub import Hub
 from tests import drive
@@ -102,8 +103,9 @@ class Town:
             raise RuntimeError(f"a webhook was answered {status}")
 
     def cpu(self) -> dict[str, float]:
-        """Processor seconds so far: of the hub's processes, and of this one."""
-        found = {name: _cpu_of(child.pid) for name, child in self.hub.children.items()}
+        """Processor seconds so far: of the hub's processes with what they started, and of this one."""
+        tree = parents()
+        found = {name: sum(map(_cpu_of, descendants([child.pid], tree))) for name, child in self.hub.children.items()}
         return (found | {"bench": time.process_time()}) if all(found.values()) else {}
 
     def latency(self, webhooks: Sequence[Webhook]) -> Latency:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from types import SimpleNamespace
 from typing import Any
@@ -99,6 +100,23 @@ def test_a_partition_is_whole_again_after_a_query(ends: str) -> None:
             assert ends == "badly"
     assert seen == [3, len(whole), len(whole)]
     assert tables["t"]["items"] == {"P": whole, "F": few} and tables["t"]["items"]["P"] is whole
+
+
+@pytest.mark.parametrize(("asked", "left"), [([(b"x-amz-target", b"DynamoDB_20120810.GetItem")], 1), ([], 2)])
+def test_only_clients_of_json_are_spared_what_browsers_need(asked: list[tuple[bytes, bytes]], left: int) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"Access-Control-Allow-Origin", b"*"), (b"x-amzn-requestid", b"1")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(aws_server.as_aws_answers(app)({"type": "http", "headers": asked}, None, send))
+    assert [len(each.get("headers", ())) for each in sent] == [left, 0]
+    assert sent[0]["headers"][-1] == (b"x-amzn-requestid", b"1") and sent[1]["body"] == b"{}"
 
 
 @pytest.mark.embedded

@@ -35,7 +35,7 @@ def main() -> int:
     print(paper.page(outcomes, PEERS, verdicts, about))
     if not wanted.keep_nothing:
         _say(f"kept in bench/results/{paper.keep(outcomes, PEERS, verdicts, about).name}")
-    return int(bool(missing) or any(each.holds is False for each in verdicts))
+    return int(bool(missing) or not all(each.holds for each in verdicts))
 
 
 def _why(wrong: Exception) -> str:

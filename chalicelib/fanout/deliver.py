@@ -488,7 +488,7 @@ def push_contact(post: Post, person: Person) -> str:
     done = _in_step(post, person, contact) or _leased_and_pushed(post, contact)
     if done is None:
         # Whoever was first may have brought this very customer up to date meanwhile.
-        contact = contacts.again(post.table, contact)
+        contact = contacts.reread(post.table, contact)
         done = _in_step(post, person, contact) or _leased_and_pushed(post, contact)
     if done is None:
         raise Busy("another worker pushes this contact")

@@ -113,7 +113,7 @@ def lease(table: Table, contact: Contact) -> Contact | None:
     return replace(from_item(leased), pushed=contact.pushed)
 
 
-def again(table: Table, contact: Contact) -> Contact:
+def reread(table: Table, contact: Contact) -> Contact:
     """As it is now."""
     item = table.get(key(contact.connection, contact.node))
     return from_item(item) if item else Contact(contact.connection, contact.node)
@@ -183,8 +183,7 @@ def correct(
     keep writing."""
     for node in nodes:
         for _ in range(TRIES):
-            item = table.get(key(connection, node))
-            contact = from_item(item) if item else Contact(connection, node)
+            contact = reread(table, Contact(connection, node))
             changed = change(contact.pushed)
             if changed == contact.pushed and not (again and contact.until > instants.now_ms()):
                 break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from chalicelib.context import candidates, fields, generations, graph, resolve, satisfaction
 from chalicelib.context.evidence import identity_of
@@ -15,6 +15,7 @@ from chalicelib.store.table import Item, Key, Table
 
 PREFIX = "cus_"
 TRIES = 5
+NOTHING: Mapping[Key, Item | None] = {}
 LACKING = {"kind": ""}
 """A node without an item is passed over."""
 
@@ -50,10 +51,12 @@ def of_node(
     """Whose node this is; None when it is unknown or nobody's. `seen`: the node's item as just
     read; `sorts`: sort keys of items of his nodes to read along; `brief`: who he is is enough,
     and whether he is anonymous. Raises Erased."""
-    view = resolve.read(table, rules, node, seen)
+    known = {node: seen} if seen else None
+    views, had = _look(table, rules, [node], [] if brief and _plain(seen) else [node], known, sorts)
+    view = views.get(node)
     if brief and view and view.customer and _plain(seen):
         return _brief(view.customer, node, seen)
-    return _of_view(table, view, sorts) if view else None
+    return _of_view(table, view, sorts, had) if view else None
 
 
 def of_nodes(
@@ -67,16 +70,44 @@ def of_nodes(
 ) -> dict[str, Person]:
     """The same for several, by node, in as many requests as for one and those that ratings need; without those who
     changed meanwhile. Raises Erased where one of them is."""
-    views = resolve.read_all(table, rules, nodes, seen)
+    asked = [node for node in nodes if not (brief and _plain(seen.get(node)))]
+    views, had = _look(table, rules, nodes, asked, seen, sorts)
     found = {
         node: _brief(view.customer, node, seen.get(node))
         for node, view in views.items()
         if brief and view.customer and _plain(seen.get(node))
     }
     whole = {node: view for node, view in views.items() if node not in found}
-    items = table.batch_get([key for view in whole.values() for key in _keys(view, sorts)]) if whole else {}
+    items = _items(table, [key for view in whole.values() for key in _keys(view.nodes, sorts)], had)
     persons = {node: _person(table, view, items, sorts) for node, view in whole.items() if _as_seen(view, items)}
     return found | {node: person for node, person in persons.items() if person}
+
+
+def _look(
+    table: Table,
+    rules: graph.Rules,
+    nodes: Sequence[str],
+    whole: Sequence[str],
+    seen: Mapping[str, Item] | None,
+    sorts: tuple[str, ...],
+) -> tuple[dict[str, resolve.View], Mapping[Key, Item | None]]:
+    """Whose nodes these are, and what the same request told of the items of the customers of `whole`: all of it, while
+    they are who they were when this container last saw them. None is an item that is not there."""
+    mates = [dict.fromkeys((node, *found)) for node in whole if (found := resolve.mates(rules, node))]
+    if not whole or len(mates) < len(whole):
+        return resolve.read_all(table, rules, nodes, seen), {}
+    wanted = [key for each in mates for key in _keys(each, sorts)]
+    along = table.batch_get([*wanted, *resolve.beside(rules, nodes)])
+    fresh = {node: item for node in whole if (item := along.get((f"N#{node}", "-")))}
+    known = {node: item for node, item in (seen or {}).items() if node not in whole}
+    return resolve.read_all(table, rules, nodes, known | fresh, along), {key: along.get(key) for key in wanted}
+
+
+def _items(table: Table, keys: Sequence[Key], had: Mapping[Key, Item | None]) -> dict[Key, Item]:
+    """Of these keys what is there; `had`: what was read already."""
+    wanted = [key for key in keys if key not in had]
+    known = {key: item for key in keys if (item := had.get(key))}
+    return known | table.batch_get(wanted) if wanted else known
 
 
 def _plain(seen: Item | None) -> bool:
@@ -87,11 +118,12 @@ def _brief(customer: str, node: str, seen: Item | None) -> Person:
     return Person(customer, Customer(id=public_id(customer)), {node: seen or {}})
 
 
-def _of_view(table: Table, view: resolve.View, sorts: tuple[str, ...] = ()) -> Person | None:
+def _of_view(
+    table: Table, view: resolve.View, sorts: tuple[str, ...] = (), had: Mapping[Key, Item | None] = NOTHING
+) -> Person | None:
     """None for nobody. Raises Erased, and Busy for one who changes all the time."""
-    for _ in range(TRIES):
-        keys = _keys(view, sorts)
-        items = table.batch_get(keys) if keys else {}
+    for number in range(TRIES):
+        items = _items(table, _keys(view.nodes, sorts), NOTHING if number else had)
         if _as_seen(view, items):
             return _person(table, view, items, sorts)
         now = resolve.read(table, view.rules, view.node)
@@ -106,16 +138,16 @@ def _as_seen(view: resolve.View, items: Mapping[Key, Item]) -> bool:
     return all("kind" in items.get((f"N#{each}", "-"), LACKING) for each in view.nodes)
 
 
-def _keys(view: resolve.View, sorts: tuple[str, ...]) -> list[Key]:
-    """None for nobody's node."""
-    return [(f"N#{each}", sort) for each in view.nodes for sort in ("-", "F", *sorts)]
+def _keys(nodes: Iterable[str], sorts: tuple[str, ...]) -> list[Key]:
+    """Of the items of a customer with these nodes."""
+    return [(f"N#{each}", sort) for each in nodes for sort in ("-", "F", *sorts)]
 
 
 def _person(table: Table, view: resolve.View, read: Mapping[Key, Item], sorts: tuple[str, ...]) -> Person | None:
     """`read`: what was found by the keys of this customer, and perhaps of others."""
     if view.customer is None:
         return None
-    items = {key: read[key] for key in _keys(view, sorts) if key in read}
+    items = {key: read[key] for key in _keys(view.nodes, sorts) if key in read}
     nodes = {each: items[f"N#{each}", "-"] for each in view.nodes if (f"N#{each}", "-") in items}
     known = fields.merged(fields.from_item(items.get((f"N#{each}", "F"))) for each in view.nodes)
     rated = [each for each, item in nodes.items() if item.get("sat")]

@@ -44,8 +44,9 @@ RESTARTS = 24
 
 Answer = TypeVar("Answer")
 _clusters: dict[Key, Key] = {}
-"""Where this container last saw whose cluster each node is in. Only ever what to read along: the node itself says
-where it is, and one read for both is half of the requests of a customer who goes on talking."""
+_members: dict[Key, tuple[str, ...]] = {}
+"""Where this container last saw whose cluster each node is in, and who else. Only ever what to read along: the node
+itself says where it is, and one read for both is half of the requests of a customer who goes on talking."""
 REMEMBERED = 10_000
 _RECORD = struct.Struct(">HHB")
 
@@ -233,9 +234,15 @@ def beside(rules: Rules, nodes: Iterable[str]) -> list[Key]:
     return list(dict.fromkeys(found for node in nodes if (found := _clusters.get(_node_key(rules, node)))))
 
 
+def mates(rules: Rules, node: str) -> tuple[str, ...]:
+    """This node and those that were in its cluster when this container last saw it; empty where it never did."""
+    return _members.get(_clusters.get(_node_key(rules, node), ("", "")), ())
+
+
 def forget() -> None:
     """As in a container that has just started."""
     _clusters.clear()
+    _members.clear()
 
 
 def read(table: Table, rules: Rules, node: str, seen: Item | None = None) -> View | None:
@@ -243,21 +250,23 @@ def read(table: Table, rules: Rules, node: str, seen: Item | None = None) -> Vie
     `seen`: the node's item as just read. Raises Erased, and Busy when writers never leave a
     moment to read."""
 
-    return _read(table, rules, [node], {node: seen} if seen else None).get(node)
+    return read_all(table, rules, [node], {node: seen} if seen else None).get(node)
 
 
 def read_all(
-    table: Table, rules: Rules, nodes: Sequence[str], seen: Mapping[str, Item] | None = None
+    table: Table,
+    rules: Rules,
+    nodes: Sequence[str],
+    seen: Mapping[str, Item] | None = None,
+    along: Mapping[Key, Item] | None = None,
 ) -> dict[str, View]:
-    """The same for several nodes, in the same number of requests; unknown ones are left out."""
-    return _read(table, rules, nodes, seen) if nodes else {}
+    """The same for several nodes, in the same number of requests; unknown ones are left out. `along`: as `apply` has
+    it."""
 
-
-def _read(table: Table, rules: Rules, nodes: Sequence[str], seen: Mapping[str, Item] | None) -> dict[str, View]:
     def look(loaded: _Loaded) -> dict[str, View]:
         return {node: View(rules, node, key, loaded.clusters[key][1]) for node, key in loaded.own.items()}
 
-    return _until(table, rules, nodes, look, seen)
+    return _until(table, rules, nodes, look, seen, along) if nodes else {}
 
 
 def remove(table: Table, rules: Rules, nodes: Sequence[str], at: int) -> tuple[str, ...]:
@@ -366,9 +375,13 @@ def _load(
 
 
 def _remember(rules: Rules, own: Mapping[str, str]) -> None:
+    """`own`: all nodes of these clusters."""
     if len(_clusters) + len(own) > REMEMBERED:
-        _clusters.clear()
-    _clusters.update({_node_key(rules, node): _cluster_key(rules, key) for node, key in own.items()})
+        forget()
+    places = {node: _cluster_key(rules, key) for node, key in own.items()}
+    _clusters.update({_node_key(rules, node): place for node, place in places.items()})
+    for place in set(places.values()):
+        _members[place] = tuple(node for node, at in places.items() if at == place)
 
 
 def _follow(table: Table, rules: Rules, own: dict[str, str], along: Mapping[Key, Item]) -> dict[str, Item] | None:

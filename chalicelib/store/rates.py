@@ -3,13 +3,14 @@
     C#c  RATE    next (ms: when the bucket is full again) line (ms: end of the line of those who wait) ver
 
 A worker takes several requests at a time, so that a request costs a fraction of a write; what it does
-not use within the window is lost, never more than declared. Whoever finds the bucket empty, or others
+not use within the window is lost, never more than declared. Threads of one worker take from one share. Whoever finds the bucket empty, or others
 waiting, gets a place at the end of the line and holds nobody up: a backlog of N drains in N turns, not
 in N workers asking all the time.
 """
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 from chalicelib.model import instants
@@ -28,6 +29,8 @@ class _Taken:
 
 
 _taken: dict[str, _Taken] = {}
+_one_at_a_time = threading.Lock()
+"""Two threads that both found no share left would each take one, and the first would be lost."""
 
 
 def take(table: Table, connection: str, requests: int, seconds: float, *, waited: bool = False) -> float:
@@ -35,16 +38,17 @@ def take(table: Table, connection: str, requests: int, seconds: float, *, waited
 
     `waited`: this one's turn has come, so that those in line are no reason to wait.
     """
-    now, window = instants.now_ms(), int(seconds * 1000)
-    mine = _taken.get(connection)
-    if mine and mine.left > 0 and mine.until > now:
-        mine.left -= 1
-        return 0.0
-    chunk = max(1, min(MOST, requests // SHARE))
-    wait = _reserve(table, connection, _Bucket(chunk, window / requests, window), now, waited)
-    if wait == 0:
-        _taken[connection] = _Taken(chunk - 1, now + window)
-    return wait
+    with _one_at_a_time:
+        now, window = instants.now_ms(), int(seconds * 1000)
+        mine = _taken.get(connection)
+        if mine and mine.left > 0 and mine.until > now:
+            mine.left -= 1
+            return 0.0
+        chunk = max(1, min(MOST, requests // SHARE))
+        wait = _reserve(table, connection, _Bucket(chunk, window / requests, window), now, waited)
+        if wait == 0:
+            _taken[connection] = _Taken(chunk - 1, now + window)
+        return wait
 
 
 def forget() -> None:

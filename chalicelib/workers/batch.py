@@ -41,8 +41,9 @@ class Batch:
     done: list[str] = field(default_factory=list)
     again: list[tuple[str, int]] = field(default_factory=list)
 
-    def take(self, record: Record, work: Work, park: Park) -> None:
-        """Run `work(record)`; `park(record, reason)` shows people a message that never will work."""
+    def take(self, record: Record, work: Work, park: Park, lost: list[Record] | None = None) -> None:
+        """Run `work(record)`; `park(record, reason)` shows people a message that never will work. Where `lost` is
+        there, it gets the message that lost a race, which its owner takes once more."""
         handle, count = record["receiptHandle"], receives(record)
         try:
             if pulse.is_one(str(record.get("body", ""))):
@@ -51,6 +52,9 @@ class Batch:
                 work(record)
             self.done.append(handle)
         except WAITS as wrong:
+            if lost is not None and isinstance(wrong, Busy):
+                lost.append(record)
+                return
             self.again.append((handle, _pause(wrong, count)))
         except Exception as wrong:
             self._unforeseen(record, wrong, park)

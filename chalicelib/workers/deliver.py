@@ -4,8 +4,10 @@ so is what more than its few workers would do at a slow one."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import msgspec
 
@@ -24,6 +26,10 @@ from chalicelib.workers import audiences, context, letters
 from chalicelib.workers.batch import Batch, Record, receives
 from chalicelib.workers.fanout import people_of, person_of
 from chalicelib.workers.turns import Turns
+
+BREATH = 0.1
+"""Seconds, after the rest of a batch, until what lost a race is tried once more: whoever won has mostly ended by then,
+and the queue would bring it a second later, to be read anew."""
 
 
 def take(records: list[Record]) -> None:
@@ -60,15 +66,25 @@ def _share(outer: Table, batch: Batch, messages: list[Record]) -> None:
     office = _office(table, read, _ahead(table, connection, messages))
     turns = Turns(table, connection) if connection else None
 
+    lost: list[Record] = []
+
     def work(message: Record) -> None:
         duty = msgspec.json.decode(message["body"], type=Duty)
-        tried, crowded = receives(message) > 1, turns is not None and turns.crowded()
-        outcome = deliver(office, duty, tried=tried, down=outward.down(duty.connection), crowded=crowded)
+        tried, crowded = receives(message) > 1 or message in lost, turns is not None and turns.crowded()
+        mine = replace(office, ahead=None) if message in lost else office
+        outcome = deliver(mine, duty, tried=tried, down=outward.down(duty.connection), crowded=crowded)
         if outcome == "unknown":
             outward.distrust(duty.connection)
 
+    def park(message: Record, why: str) -> None:
+        _park(table, message, why)
+
     for message in messages:
-        batch.take(message, work, lambda each, why: _park(table, each, why))
+        batch.take(message, work, park, lost)
+    if lost:
+        time.sleep(BREATH)
+    for message in lost:
+        batch.take(message, work, park)
     if turns:
         turns.leave()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+import msgspec
 import pytest
 
 from chalicelib.context import people, record, resolve
@@ -31,9 +32,11 @@ class Changing(MemoryTable):
     """Somebody changes things just before a customer's nodes are read, as often as there are changes."""
 
     changes: list[Callable[[], object]] = []
+    asked: list[list[Key]] = []
 
     def batch_get(self, keys: Iterable[Key]) -> dict[Key, Item]:
         wanted = list(keys)
+        self.asked.append(wanted)
         if self.changes and any(sk == "F" for _, sk in wanted):
             self.changes.pop(0)()
         return super().batch_get(wanted)
@@ -45,7 +48,7 @@ def table() -> Iterator[Changing]:
     with replaced((secrets, "pepper", lambda: b"pepper"), (resolve, "_back_off", lambda number: None)):
         resolve.forget()
         record.record(made, stamp(EVENT, "con_src", "generic"), "receipt", Organisation())
-        made.changes = []
+        made.changes, made.asked = [], []
         yield made
 
 
@@ -76,8 +79,62 @@ def test_by_identity_too(table: Changing) -> None:
 def test_of_several_at_once_he_is_left_out(table: Changing) -> None:
     nodes = {node_id(each): table.peek((f"N#{node_id(each)}", "-")) or {} for each in (PHONE, DESK)}
     table.changes = [erased(table, DESK)]
+    resolve.forget()
     assert people.of_nodes(table, Rules(), list(nodes), nodes) == {}
     assert set(people.of_nodes(table, Rules(), [node_id(PHONE)], nodes)) == {node_id(PHONE)}
+
+
+def test_of_several_at_once_one_known_to_be_erased_is_told(table: Changing) -> None:
+    nodes = {node_id(each): table.peek((f"N#{node_id(each)}", "-")) or {} for each in (PHONE, DESK)}
+    table.changes = [erased(table, DESK)]
+    with pytest.raises(Erased):
+        people.of_nodes(table, Rules(), list(nodes), nodes)
+
+
+@pytest.mark.parametrize("seen", [True, False])
+@pytest.mark.parametrize("remembered", [True, False])
+def test_who_was_met_before_is_read_in_one_request(table: Changing, seen: bool, remembered: bool) -> None:
+    node = node_id(PHONE)
+    item = table.peek((f"N#{node}", "-")) if seen else None
+    resolve.read(table, Rules(), node)
+    if not remembered:
+        resolve.forget()
+    table.asked.clear()
+    person = people.of_node(table, Rules(), node, item, ("C#con_crm",))
+    assert person and set(person.nodes) == {node_id(PHONE), node_id(DESK)}
+    assert person == people.of_node(table, Rules(), node, item, ("C#con_crm",))
+    assert len(table.asked) == (2 if remembered else 4 - seen)
+    wanted = {(f"N#{each}", sk) for each in person.nodes for sk in ("-", "F", "C#con_crm")}
+    assert wanted < set(table.asked[-1])
+
+
+def test_what_was_known_of_who_is_who_may_be_old(table: Changing) -> None:
+    """Somebody else divided him, or made two of him one, since this container last looked."""
+    before = dict(vars(resolve)["_clusters"]), dict(vars(resolve)["_members"])
+    other = Identity("email", "a@example.nl", "", 3)
+    more = msgspec.structs.replace(EVENT, identities=(DESK, other), object="answer")
+    record.record(table, stamp(more, "con_src", "generic"), "receipt", Organisation())
+    everybody = {node_id(each) for each in (PHONE, DESK, other)}
+    for then, who, whose in [
+        (before, PHONE, everybody),
+        (before, other, everybody),
+        (({}, {}), DESK, everybody),
+        ((before[0], {}), PHONE, everybody),
+    ]:
+        _known(*then)
+        person = people.of_node(table, Rules(), node_id(who))
+        assert person and set(person.nodes) == whose
+    resolve.remove(table, Rules(), [node_id(other)], 1)
+    _known(dict(vars(resolve)["_clusters"]), {key: tuple(everybody) for key in vars(resolve)["_members"]})
+    person = people.of_node(table, Rules(), node_id(PHONE))
+    assert person and set(person.nodes) == {node_id(PHONE), node_id(DESK)}
+
+
+def _known(clusters: dict[Key, Key], members: dict[Key, tuple[str, ...]]) -> None:
+    clusters, members = dict(clusters), dict(members)
+    resolve.forget()
+    vars(resolve)["_clusters"].update(clusters)
+    vars(resolve)["_members"].update(members)
 
 
 def test_who_changes_all_the_time_is_asked_for_again(table: Changing) -> None:

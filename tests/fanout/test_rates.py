@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import heapq
 import random
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from chalicelib.model import instants
 from chalicelib.store import rates
+from chalicelib.store.table import Item, Key
 from tests.schedule import MemoryTable, replaced
 
 
@@ -54,6 +57,20 @@ def test_no_window_sees_more_than_twice_what_is_declared_and_the_long_run_no_mor
         assert sum(moment <= each < moment + window for each in allowed) <= 2 * requests + 1
     lasted = allowed[-1] - allowed[0] + 1
     assert len(allowed) <= requests * (lasted / window + 2) + 1
+
+
+def test_threads_of_one_worker_take_from_one_share() -> None:
+    class Slow(MemoryTable):
+        def get(self, key: Key) -> Item | None:
+            time.sleep(0.02)
+            return super().get(key)
+
+    table = Slow()
+    with ThreadPoolExecutor(8) as pool:
+        waits = list(pool.map(lambda _: rates.take(table, "con", 100, 10.0), range(25)))
+    assert waits == [0.0] * 25
+    item = table.peek(("C#con", "RATE"))
+    assert item and item["ver"] == 1
 
 
 def test_an_empty_bucket_says_how_long_and_then_lets_through() -> None:

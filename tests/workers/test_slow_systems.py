@@ -203,7 +203,7 @@ def test_after_an_outcome_that_nobody_knows_the_rest_of_a_share_is_put_off(monke
         return "unknown" if not down else "delayed"
 
     class Straight:
-        def take(self, message: dict[str, Any], work: Any, park: Any) -> None:
+        def take(self, message: dict[str, Any], work: Any, park: Any, lost: Any = None) -> None:
             work(message)
 
     monkeypatch.setattr(working, "deliver", lied)

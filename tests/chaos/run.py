@@ -244,16 +244,19 @@ def _mark(found: Found, marks: dict[tuple[str, str], str], place: str, mark: str
 
 
 def settle(runs: list[Run], tell: Tell, patience: float = PATIENCE) -> list[Ledger]:
-    """The ledgers, once everything is where it must be and nothing is queued any more, or nothing moves."""
-    world, seen, moved = runs[0].world, None, time.monotonic()
+    """The ledgers, once everything is where it must be and nothing is queued any more, or nothing moves; or nobody is
+    told anything for very long, though messages come and go."""
+    world, seen, moved = runs[0].world, (0, 0), time.monotonic()
+    gained = moved
     while True:
-        ledgers, still = _looked(runs), _progress(world)
+        ledgers, still, now = _looked(runs), _progress(world), time.monotonic()
         if ledgers and not any(each.mistakes() for each in ledgers) and still[0] == 0:
             return ledgers
-        if still != seen:
-            seen, moved = still, time.monotonic()
-        elif (still_for := time.monotonic() - moved) > patience and (
-            still_for > patience + PUT_OFF or not (still[0] or _put_off(world))
+        gained = now if still[1] != seen[1] else gained
+        moved = now if still != seen else moved
+        seen, nobody_for, still_for = still, now - gained, now - moved
+        if nobody_for > patience + 2 * PUT_OFF or (
+            still_for > patience and (still_for > patience + PUT_OFF or not (still[0] or _put_off(world)))
         ):
             return ledgers or [look(run) for run in runs]
         tell.progress(f"         settling: {still[0]} queued, {still[1]} of {sum(each.due for each in runs)} told")

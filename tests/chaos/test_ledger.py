@@ -7,14 +7,17 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from infra.demo.ledger import Told
 from infra.demo.tell import Tell
 from infra.local.state import ROOT
-from tests.chaos import kept, many, sums
+from tests.chaos import kept, many, run, sums
 from tests.chaos.ledger import PARKED, PLACES, POSSIBLE, TIMELINE, WAITING, Found, Ledger
 from tests.chaos.soak import Sample
 from tests.chaos.sums import Sums
@@ -142,3 +145,24 @@ def test_what_was_found_is_kept_by_date(tmp_path: Path) -> None:
     assert "50 in 5 s, 10.0/s |  | ok |" in page
     assert "141 at 1 events, at most 190, 190 at 50" in page
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".json", ".md", ".md"]
+
+
+@pytest.mark.parametrize(("queued", "seconds"), [([3], run.PUT_OFF), ([3, 4], 2 * run.PUT_OFF), ([0], 0)])
+def test_a_run_ends_though_messages_come_and_go_for_ever(
+    monkeypatch: pytest.MonkeyPatch, queued: list[int], seconds: float
+) -> None:
+    """Such as those of a worker that fails at all of them."""
+    clock, polls = [1000.0], count()
+    one = cast("run.Run", SimpleNamespace(world=None, due=5))
+    lost = Ledger(SENT, found({}))
+
+    def slept(_: float) -> None:
+        clock[0] += 20
+
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=slept))
+    monkeypatch.setattr(run, "_looked", lambda runs: [])
+    monkeypatch.setattr(run, "_progress", lambda world: (queued[next(polls) % len(queued)], 2))
+    monkeypatch.setattr(run, "_put_off", lambda world: False)
+    monkeypatch.setattr(run, "look", lambda each: lost)
+    assert run.settle([one], Tell(io.StringIO()), 90.0) == [lost]
+    assert seconds + 90 < clock[0] - 1000 <= seconds + 90 + 2 * 20

@@ -173,8 +173,8 @@ CLAIMS = (
     Claim(
         "Beside others at the same job: nothing is lost, and how fast",
         "Draad, n8n, Node-RED and Restate in one run: speed, and loss and duplicates through kill -9 and an outage. Three "
-        "times n8n, as it comes and tuned, is asked to a webhook and to a CRM: to a webhook it is reached of n8n as it comes. Node-RED and "
-        "Restate are faster than Draad, which does more for each event. [Beside others](peers.md) says what is equal and what is not.",
+        "times n8n, as it comes and tuned, is asked to a webhook and to a CRM: both reach it of n8n as it comes, neither of n8n tuned. Node-RED "
+        "and Restate are faster than Draad, which does more for each event. [Beside others](peers.md) says what is equal and what is not.",
         "make bench-peers",
         beside,
         "Others' clustered or queued set-ups; each runs as one would install it on one machine.",

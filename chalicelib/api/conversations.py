@@ -88,7 +88,7 @@ def _waits(item: Item) -> bool:
 
 
 def _customers(call: Call, nodes: list[str]) -> list[str]:
-    views = resolve.read_all(call.table, rules(call), nodes)
+    _, views = resolve.living(call.table, rules(call), nodes)
     return sorted({people.public_id(view.customer) for view in views.values() if view.customer})
 
 

@@ -103,13 +103,11 @@ def of_nodes(table: Table, nodes: Mapping[str, Item]) -> list[Candidate]:
         for item in table.query(f"N#{node}", begins="B#", limit=MOST).items
         if live(item) and item["sk"][2:] not in nodes
     }
-    known = table.batch_get([(f"N#{other}", "-") for other in found])
-    living = {pk[2:]: item for (pk, _), item in known.items() if "own" in item}
-    views = resolve.read_all(table, resolve.IDENTITIES, sorted(living), living)
+    known, views = resolve.living(table, resolve.IDENTITIES, sorted(found))
     shown = [
-        _candidate(nodes[node], other, item, living.get(other), views.get(other))
+        _candidate(nodes[node], other, item, known[other] if other in views else None, views.get(other))
         for other, (node, item) in found.items()
-        if not _cut(views.get(other), node) and not _erased(known.get((f"N#{other}", "-")))
+        if not _cut(views.get(other), node) and not _erased(known.get(other))
     ]
     return sorted(shown, key=lambda each: (each.at, each.identity), reverse=True)
 

@@ -99,14 +99,9 @@ def look(table: Table, rules: Rules, identity: Identity, at: str) -> Division | 
 def _near(table: Table, rules: Rules, nodes: Sequence[str]) -> tuple[str, ...]:
     """With their neighbours: whoever linked them may have died, and the event was recorded where it
     belongs when it came again, at an identity that only those know."""
-    further = [resolve.far_ends(view.cluster, node) for node, view in _views(table, rules, nodes).items()]
+    _, views = resolve.living(table, rules, sorted(set(nodes)))
+    further = [resolve.far_ends(view.cluster, node) for node, view in views.items()]
     return tuple(sorted({*nodes, *(node for ends in further for node in ends)}))
-
-
-def _views(table: Table, rules: Rules, nodes: Sequence[str]) -> dict[str, resolve.View]:
-    items = table.batch_get([(f"N#{node}", "-") for node in nodes])
-    living = {pk[2:]: item for (pk, _), item in items.items() if "own" in item}
-    return resolve.read_all(table, rules, sorted(living), living)
 
 
 def _decisions(cluster: Cluster, old: str) -> Iterator[tuple[str, int, str, str]]:

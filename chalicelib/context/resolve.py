@@ -22,6 +22,7 @@ import secrets
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -267,6 +268,17 @@ def read_all(
         return {node: View(rules, node, key, loaded.clusters[key][1]) for node, key in loaded.own.items()}
 
     return _until(table, rules, nodes, look, seen, along) if nodes else {}
+
+
+def living(table: Table, rules: Rules, nodes: Sequence[str]) -> tuple[dict[str, Item], dict[str, View]]:
+    """The items of those that are known, by node, and the same for those of them that are not erased. Raises Busy."""
+    for _ in range(RESTARTS):
+        read = table.batch_get([_node_key(rules, node) for node in nodes]) if nodes else {}
+        items = {node: item for node in nodes if (item := read.get(_node_key(rules, node)))}
+        alive = {node: item for node, item in items.items() if "own" in item}
+        with suppress(Erased):
+            return items, read_all(table, rules, sorted(alive), alive)
+    raise Busy("these identities are erased one after the other")
 
 
 def remove(table: Table, rules: Rules, nodes: Sequence[str], at: int) -> tuple[str, ...]:

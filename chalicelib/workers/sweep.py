@@ -25,6 +25,8 @@ from chalicelib.workers import context, gauges, migrate, missed, reconcile, stat
 DEAD = "received a hundred times without success"
 ROUNDS = 10
 """Batches of ten dead letters taken from each queue in one sweep."""
+SLOW_MS = 10_000
+"""A sweep that took so long is told, though it had nothing to do: what is overdue waits for the next."""
 RENEWING_SECONDS = 15
 """After this long no other renewal begins in the same sweep."""
 LEASE, SOONEST, LATEST = 300, 60, 3600
@@ -33,7 +35,7 @@ REMEMBERED = 90 * 86400
 
 
 def take() -> None:
-    table = DynamoTable()
+    table, began = DynamoTable(), time.monotonic()
     now = instants.now()
     sent = sum(deliveries.take_due(table, number, now) for number in range(deliveries.SHARDS))
     buried = sum(_drain(table, queue, bury) for queue, bury in BURIALS.items())
@@ -42,8 +44,16 @@ def take() -> None:
     compared = reconcile.start_due(table, everyone) + stats.start_due(table, everyone)
     migrate.start_due(table)
     pulse.beat(table)
-    if sent or buried or renewed or asked or compared:
-        done = {"retries": sent, "dead_letters": buried, "renewals": renewed, "catch_ups": asked, "passes": compared}
+    ms = int((time.monotonic() - began) * 1000)
+    if sent or buried or renewed or asked or compared or ms >= SLOW_MS:
+        done = {
+            "retries": sent,
+            "dead_letters": buried,
+            "renewals": renewed,
+            "catch_ups": asked,
+            "passes": compared,
+            "ms": ms,
+        }
         telemetry.note("sweep", **done)
     gauges.tell(table, everyone, buried)
 

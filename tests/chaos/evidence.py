@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from chalicelib.api.deliveries import STATUSES
+from chalicelib.store.codec import decode
 from infra.demo.connections import FEED_TYPES
 from infra.demo.errors import DemoFailed
 from infra.demo.payloads import Customer
@@ -24,13 +26,15 @@ def keep(world: World, seed: int, runs: Iterable[Run]) -> str:
     folder = KEPT / f"{seed}-evidence"
     folder.mkdir(parents=True, exist_ok=True)
     found = {
+        "asked_at": datetime.now(UTC).isoformat(),
+        "rows": tried(lambda: list(rows(world))),
         "health": tried(lambda: world.api.get("/health")),
         "deliveries": tried(lambda: undelivered(world)),
         "lacking": tried(
             lambda: [each for run in runs for who in run.customers for each in lacking(run, Customer(who))]
         ),
     }
-    (folder / "asked.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    (folder / "asked.json").write_text(json.dumps(found, indent=1, default=str) + "\n", "utf-8")
     for name in (*PROCESSES, "aws"):
         log = world.hub.state.folder / f"{name}.log"
         if log.exists():
@@ -48,6 +52,15 @@ def tried(ask: Callable[[], Any]) -> Any:
 def undelivered(world: World) -> list[Row]:
     states = [each for each in STATUSES if each != "delivered"]
     return [row for state in states for row in world.api.pages("/v1/deliveries", "deliveries", status=state)]
+
+
+def rows(world: World) -> Iterator[Row]:
+    """Of deliveries that have not come to an end, as they lie in the table: when the sweep looks at each."""
+    table: Any = world.hub.aws.client("dynamodb")
+    for page in table.get_paginator("scan").paginate(TableName=world.hub.env["DRAAD_TABLE"]):
+        for row in map(decode, page["Items"]):
+            if row["pk"].startswith("L#") and row.get("st", "delivered") != "delivered":
+                yield row
 
 
 def lacking(run: Run, who: Customer) -> list[Row]:

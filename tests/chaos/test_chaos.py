@@ -59,6 +59,7 @@ def test_a_hub_that_loses_is_found_out() -> None:
     evidence = KEPT / f"{SEED}-evidence"
     asked = json.loads((evidence / "asked.json").read_text("utf-8"))
     assert asked["health"]["queues"] and "not answered" not in str(asked["deliveries"])
+    assert all(row["pk"].startswith("L#") for row in asked["rows"])
     assert (evidence / "workers.log").exists()
     shutil.rmtree(evidence)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 import pytest
 
-from chalicelib.context import people, record, resolve
+from chalicelib.context import candidates, people, record, resolve
 from chalicelib.context.graph import Rules
 from chalicelib.errors import Busy, Erased
 from chalicelib.model.event import Event, stamp
@@ -146,3 +146,51 @@ def test_who_changes_all_the_time_is_asked_for_again(table: Changing) -> None:
     table.changes = [blank]
     with pytest.raises(Busy):
         people.of_node(table, Rules(), node_id(PHONE))
+
+
+class Hasty(MemoryTable):
+    """Somebody is erased after his node was read and before his cluster is."""
+
+    change: Callable[[], object] | None = None
+
+    def batch_get(self, keys: Iterable[Key]) -> dict[Key, Item]:
+        wanted = list(keys)
+        if self.change and any(pk.startswith("K#") for pk, _ in wanted):
+            change, self.change = self.change, None
+            change()
+        return super().batch_get(wanted)
+
+
+@pytest.fixture
+def hasty() -> Iterator[Hasty]:
+    made = Hasty()
+    with replaced((secrets, "pepper", lambda: b"pepper"), (resolve, "_back_off", lambda number: None)):
+        typed = msgspec.structs.replace(EVENT, identities=(PHONE, replace_assurance(DESK)))
+        record.record(made, stamp(typed, "con_src", "generic"), "receipt", Organisation())
+        his = msgspec.structs.replace(EVENT, identities=(DESK,), object="his own")
+        record.record(made, stamp(his, "con_src", "generic"), "receipt", Organisation())
+        resolve.forget()
+        yield made
+
+
+def replace_assurance(identity: Identity) -> Identity:
+    return Identity(identity.kind, identity.value, identity.scope, 1)
+
+
+def test_a_candidate_who_is_erased_meanwhile_is_none(hasty: Hasty) -> None:
+    mine = {node_id(PHONE): hasty.peek((f"N#{node_id(PHONE)}", "-")) or {}}
+    assert [each.identity for each in candidates.of_nodes(hasty, mine)] == [DESK.text]
+    resolve.forget()
+    hasty.change = lambda: resolve.remove(hasty, Rules(), [node_id(DESK)], 1)
+    assert candidates.of_nodes(hasty, mine) == []
+    assert hasty.change is None
+
+
+def test_of_several_only_the_living(hasty: Hasty) -> None:
+    nodes = [node_id(PHONE), node_id(DESK), "nobody"]
+    items, views = resolve.living(hasty, Rules(), nodes)
+    assert (set(items), set(views)) == ({*nodes[:2]}, {*nodes[:2]})
+    resolve.remove(hasty, Rules(), [node_id(DESK)], 1)
+    items, views = resolve.living(hasty, Rules(), nodes)
+    assert (set(items), set(views)) == ({*nodes[:2]}, {nodes[0]})
+    assert resolve.living(hasty, Rules(), []) == ({}, {})

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from chalicelib.api.deliveries import STATUSES
-from chalicelib.store.codec import decode
 from infra.demo.connections import FEED_TYPES
 from infra.demo.errors import DemoFailed
 from infra.demo.payloads import Customer
 from infra.local.errors import LocalRunFailed
-from tests.chaos.run import TYPES, Run
+from tests.chaos.run import TYPES, Run, open_rows
 from tests.chaos.sums import KEPT
 from tests.chaos.world import PROCESSES, World
 
@@ -27,7 +26,7 @@ def keep(world: World, seed: int, runs: Iterable[Run]) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     found = {
         "asked_at": datetime.now(UTC).isoformat(),
-        "rows": tried(lambda: list(rows(world))),
+        "rows": tried(lambda: list(open_rows(world))),
         "health": tried(lambda: world.api.get("/health")),
         "deliveries": tried(lambda: undelivered(world)),
         "lacking": tried(
@@ -52,15 +51,6 @@ def tried(ask: Callable[[], Any]) -> Any:
 def undelivered(world: World) -> list[Row]:
     states = [each for each in STATUSES if each != "delivered"]
     return [row for state in states for row in world.api.pages("/v1/deliveries", "deliveries", status=state)]
-
-
-def rows(world: World) -> Iterator[Row]:
-    """Of deliveries that have not come to an end, as they lie in the table: when the sweep looks at each."""
-    table: Any = world.hub.aws.client("dynamodb")
-    for page in table.get_paginator("scan").paginate(TableName=world.hub.env["DRAAD_TABLE"]):
-        for row in map(decode, page["Items"]):
-            if row["pk"].startswith("L#") and row.get("st", "delivered") != "delivered":
-                yield row
 
 
 def lacking(run: Run, who: Customer) -> list[Row]:

@@ -10,10 +10,11 @@ from collections import Counter
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from chalicelib.model import instants
 from infra.demo.ledger import Told
 from infra.demo.tell import Tell
 from infra.local.state import ROOT
@@ -166,3 +167,22 @@ def test_a_run_ends_though_messages_come_and_go_for_ever(
     monkeypatch.setattr(run, "look", lambda each: lost)
     assert run.settle([one], Tell(io.StringIO()), 90.0) == [lost]
     assert seconds + 90 < clock[0] - 1000 <= seconds + 90 + 2 * 20
+
+
+@pytest.mark.parametrize(
+    ("row", "ahead"),
+    [
+        ({"st": "delayed", "gsk": "+400", "due": "-200"}, True),
+        ({"st": "delayed", "gsk": "-30", "due": "-150"}, True),
+        ({"st": "delayed", "gsk": "-90", "due": "-210"}, False),
+        ({"st": "delayed", "due": "-30"}, False),
+        ({"st": "parked", "gsk": "+400"}, False),
+    ],
+)
+def test_a_run_waits_while_the_hub_will_look_again(
+    monkeypatch: pytest.MonkeyPatch, row: dict[str, str], ahead: bool
+) -> None:
+    now = instants.now_ms()
+    lies = {name: instants.from_ms(now + int(it) * 1000) if it[0] in "+-" else it for name, it in row.items()}
+    monkeypatch.setattr(run, "open_rows", lambda world: iter([lies]))
+    assert run._put_off(cast("Any", None)) is ahead

@@ -388,7 +388,7 @@ def _load(
 
 def _remember(rules: Rules, own: Mapping[str, str]) -> None:
     """`own`: all nodes of these clusters."""
-    if len(_clusters) + len(own) > REMEMBERED:
+    if max(len(_clusters) + len(own), len(_members)) > REMEMBERED:
         forget()
     places = {node: _cluster_key(rules, key) for node, key in own.items()}
     _clusters.update({_node_key(rules, node): place for node, place in places.items()})

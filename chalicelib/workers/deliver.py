@@ -70,8 +70,8 @@ def _share(outer: Table, batch: Batch, messages: list[Record]) -> None:
 
     def work(message: Record) -> None:
         duty = msgspec.json.decode(message["body"], type=Duty)
-        tried, crowded = receives(message) > 1 or message in lost, turns is not None and turns.crowded()
-        mine = replace(office, ahead=None) if message in lost else office
+        again, crowded = message in lost, turns is not None and turns.crowded()
+        mine, tried = replace(office, ahead=None) if again else office, again or receives(message) > 1
         outcome = deliver(mine, duty, tried=tried, down=outward.down(duty.connection), crowded=crowded)
         if outcome == "unknown":
             outward.distrust(duty.connection)

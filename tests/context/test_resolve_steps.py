@@ -296,6 +296,17 @@ def test_what_a_container_remembers_has_an_end(table: Watched, monkeypatch: pyte
         assert len(vars(resolve)["_clusters"]) <= 3
 
 
+def test_nor_does_who_was_together_grow_with_every_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same few nodes come to lie in ever other clusters: those that are gone are forgotten too."""
+    monkeypatch.setattr(resolve, "REMEMBERED", 5)
+    resolve.forget()
+    for number in range(20):
+        resolve._remember(Rules(), {"chat1": f"key{number}", "chat2": f"key{number}"})
+        assert len(vars(resolve)["_members"]) <= 6
+        assert resolve.mates(Rules(), "chat2") == ("chat1", "chat2")
+    resolve.forget()
+
+
 def test_versions_count_up_by_one_also_of_what_is_left_behind(table: Watched) -> None:
     rules = Rules(moves=0)
     seen(table, "chat1", "mail1", rules=rules)

@@ -93,6 +93,8 @@ class Need:
 
 
 NEEDS = ("hm", "fix", "tp", "ck")
+CONTENT = ("sha", "v")
+LISTED = ("gpk", "gsk")
 NOBODY = Need()
 
 
@@ -161,16 +163,27 @@ def _done(item: Item) -> Update:
     return Update((item["pk"], item["sk"]), {"ok": True}, when=when)
 
 
-def wait(table: Table, refs: Sequence[str], event: Event, receipt: str, need: Need = NOBODY) -> bool:
-    """Write `event` as waiting under each of its refs, then place it if somebody is there.
+def wait(
+    table: Table, refs: Sequence[str], event: Event, receipt: str, need: Need = NOBODY, existing: Item | None = None
+) -> Item | None:
+    """Write `event` as waiting under each of its refs, then place it if somebody is there. `existing`: what was read
+    under the first before.
 
-    The first ref's copy comes last: where it is, all are. True when it was placed.
+    The first ref's copy comes last: where it is, all are. Of several contents the newest waits, whoever writes at the
+    same time, and one that is there for another need waits anew. Answers what was there. Raises Busy.
     """
     copies = [_waiting_item(ref, refs, event, receipt, need, first=number == 0) for number, ref in enumerate(refs)]
-    if copies[1:]:
-        table.batch_put(copies[1:])
-    table.write(Put(copies[0]))
-    return place(table, copies[0])
+    there, stand = existing, [existing or copies[0]]
+    if events.newer(copies[0], existing) is copies[0]:
+        stand = [events.newer(copy, events.put(table, copy)) for copy in copies[1:]]
+        there = events.put(table, copies[0], existing)
+        stand.append(events.newer(copies[0], there))
+    first = stand[-1]
+    if events.newness(first) > events.newness(copies[0]) or all(map(need.holds, stand)):
+        place(table, first, again=there is not None)
+    else:
+        wait_again(table, first, need)
+    return there
 
 
 def wait_again(table: Table, waiting: Item, need: Need | None = None) -> bool:
@@ -182,7 +195,8 @@ def wait_again(table: Table, waiting: Item, need: Need | None = None) -> bool:
     copies = [kept | {"pk": f"R#{ref}"} for ref in waiting["refs"]]
     if "hm" not in kept:
         copies[0] |= _listed(event)
-    table.batch_put(copies)
+    for copy in copies:
+        events.put(table, copy, waiting, anew=True)
     return place(table, copies[0], again=True)
 
 
@@ -302,7 +316,7 @@ def _suggest(table: Table, waiting: Item, participants: Iterable[Item]) -> None:
 
 def _put_copy(table: Table, waiting: Item, node: str) -> None:
     resolve.touch(table, resolve.IDENTITIES, node, instants.day(waiting["sk"][2:26]))
-    table.write(Put(placed_copy(waiting, node)))
+    events.put(table, placed_copy(waiting, node), anew=True)
     if waiting["ty"] == "satisfaction" and "hm" not in waiting:
         satisfaction.keep(table, events.from_item(waiting), node)
 
@@ -345,9 +359,11 @@ def _rank(item: Item) -> tuple[bool, bool, int, str, str, str]:
 
 
 def _mark_placed(table: Table, waiting: Item, node: str) -> Item:
-    kept = {name: value for name, value in waiting.items() if name not in ("gpk", "gsk")} | {"placed": node}
-    table.batch_put([kept | {"pk": f"R#{ref}"} for ref in waiting["refs"]])
-    return kept
+    """Only what was placed: a newer content, or another need, is placed by whoever wrote it; what was erased stays so."""
+    when = equal(**{name: waiting.get(name) for name in (*CONTENT, *NEEDS)})
+    for ref in reversed(waiting["refs"]):
+        table.write(Update((f"R#{ref}", waiting["sk"]), {"placed": node}, LISTED, when=when))
+    return {name: value for name, value in waiting.items() if name not in LISTED} | {"placed": node}
 
 
 def _waiting_item(ref: str, refs: Sequence[str], event: Event, receipt: str, need: Need, first: bool) -> Item:

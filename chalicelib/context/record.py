@@ -25,7 +25,7 @@ from chalicelib.context import (
 from chalicelib.context.evidence import PROVABLE, Evidence, trait, weigh
 from chalicelib.context.fields import EQUAL, NEWS, Repeats
 from chalicelib.context.generations import boundaries_of, generation_at
-from chalicelib.errors import Busy, Erased
+from chalicelib.errors import Erased
 from chalicelib.model import instants
 from chalicelib.model.event import Event, content_digest
 from chalicelib.model.identity import A3_VERIFIED, ANONYMOUS_KINDS, CONTACT_POINTS, Identity
@@ -33,7 +33,7 @@ from chalicelib.store import events
 from chalicelib.store.contacts import pointer_key
 from chalicelib.store.organisation import Organisation
 from chalicelib.store.secrets import node_id, ref_id
-from chalicelib.store.table import ABSENT, Item, Key, Put, Table, equal, live, now_seconds
+from chalicelib.store.table import Item, Key, Table, live, now_seconds
 
 ACCEPTED, DUPLICATE, REFUSED, EXPIRED = "accepted", "duplicate", "refused", "expired"
 PLACING = PROVABLE | {"survey"}
@@ -224,7 +224,8 @@ def _keep(
     satisfaction.keep(table, event, node, evidence.days)
     told, before = handover.preferred(event, redeemed), seen.items.get((f"N#{node}", "F"))
     fields.keep(table, node, event, told, before, evidence.priorities, evidence.repeats)
-    verdict = _put_event(table, _home_item(event, receipt, home, seen), seen.items.get(events.key_at(node, event)))
+    item = _home_item(event, receipt, home, seen)
+    verdict = _verdict(events.put(table, item, seen.items.get(events.key_at(node, event))), item)
     for mark in (*met.marks, *also.marks):
         table.write(mark)
     return Recorded(verdict, f"N#{node}")
@@ -320,40 +321,20 @@ def _link(
 def _wait(table: Table, event: Event, receipt: str, evidence: Evidence, seen: _Seen) -> Recorded:
     """An event that names nobody: kept under its refs until somebody is there. A token that it redeems
     says whose it is as well as a ref does: it was given to whoever takes part in that thread."""
-    existing = seen.items.get((f"R#{seen.waits[0]}", events.sort_key(event)))
     redeemed = handover.redeem(table, event)
     handover.converse(table, event, redeemed)
     theirs = (ref_id(each.thread) for each in redeemed)
     seen = replace(seen, waits=tuple(dict.fromkeys((*seen.waits, *theirs))))
     _converse(table, event, evidence, seen, [(f"R#{seen.waits[0]}", events.sort_key(event))] * len(evidence.refs))
-    item = _await(table, event, receipt, seen)
-    return Recorded(_verdict(existing, item | {"rc": receipt}), f"R#{seen.waits[0]}")
+    there = _await(table, event, receipt, seen)
+    return Recorded(_verdict(there, {"rc": receipt}), f"R#{seen.waits[0]}")
 
 
-def _await(table: Table, event: Event, receipt: str, seen: _Seen) -> Item:
-    """Written under its refs, or placed again where it is written already."""
+def _await(table: Table, event: Event, receipt: str, seen: _Seen) -> Item | None:
+    """Written under its refs, or placed again where it is written already. Answers what was there."""
     existing = seen.items.get((f"R#{seen.waits[0]}", events.sort_key(event)))
-    item = events.item_at("", event, existing["rc"] if existing else receipt, seen.need.days)
-    known = existing if existing and (existing["v"], existing["sha"]) >= (item["v"], item["sha"]) else None
-    if known and not seen.need.holds(known):
-        place.wait_again(table, known, seen.need)
-    elif known:
-        place.place(table, known, again=True)
-    else:
-        place.wait(table, seen.waits, event, item["rc"], seen.need)
-    return item
-
-
-def _put_event(table: Table, item: Item, existing: Item | None) -> str:
-    """Write once: absent → put; same content → duplicate; otherwise the higher (v, digest) stays."""
-    for _ in range(10):
-        verdict = _verdict(existing, item)
-        if existing is not None and (existing["v"], existing["sha"]) >= (item["v"], item["sha"]):
-            return verdict
-        if table.write(Put(item, equal(sha=existing["sha"], v=existing["v"]) if existing else ABSENT)):
-            return verdict
-        existing = table.get((item["pk"], item["sk"]))
-    raise Busy("the event changes all the time")
+    first = existing["rc"] if existing else receipt
+    return place.wait(table, seen.waits, event, first, seen.need, existing)
 
 
 def _verdict(existing: Item | None, item: Item) -> str:

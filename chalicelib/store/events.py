@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import operator
+
 import msgspec
 
+from chalicelib.errors import Busy
 from chalicelib.model import instants
 from chalicelib.model.event import Event, Ref, content_digest
 from chalicelib.settings import settings
 from chalicelib.store.codec import pack, unpack
 from chalicelib.store.secrets import ref_id
-from chalicelib.store.table import Item, Key, Table, live
+from chalicelib.store.table import ABSENT, Item, Key, Put, Table, equal, live
 
 THREADS = ("thread", "case", "receipt", "order", "survey")
 """Kinds of refs that hold a conversation, the finest first."""
@@ -59,6 +62,32 @@ def item_at(pk: str, event: Event, receipt: str, days: int = 0) -> Item:
         "x": kept_until(event, days),
     }
     return item | ({"th": ref_id(thread)} if thread else {}) | ({SENSITIVE: True} if event.sensitive else {})
+
+
+def newness(item: Item) -> tuple[int, str]:
+    """Of several contents of one event the highest stays, whatever the order in which they come."""
+    return item["v"], item["sha"]
+
+
+def put(table: Table, item: Item, existing: Item | None = None, *, anew: bool = False) -> Item | None:
+    """Write once: absent → put; same content → nothing; otherwise the newer stays. `existing`: what was read there
+    before; `anew`: the same content is written too, because what stands beside it changed.
+
+    Answers what was there. Raises Busy.
+    """
+    stands = operator.gt if anew else operator.ge
+    for _ in range(10):
+        if existing is not None and stands(newness(existing), newness(item)):
+            return existing
+        if table.write(Put(item, equal(sha=existing["sha"], v=existing["v"]) if existing else ABSENT)):
+            return existing
+        existing = table.get((item["pk"], item["sk"]))
+    raise Busy("the event changes all the time")
+
+
+def newer(item: Item, existing: Item | None) -> Item:
+    """Which of the two stays: what is there, unless the other is newer."""
+    return existing if existing is not None and newness(existing) >= newness(item) else item
 
 
 def kept_until(event: Event, days: int) -> int:

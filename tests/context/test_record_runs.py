@@ -17,7 +17,7 @@ import pytest
 from chalicelib.context import conversations, place, record, resolve, timeline
 from chalicelib.context.timeline import Wanted
 from chalicelib.kit.threads import day_thread
-from chalicelib.model.event import Event, Ref, stamp
+from chalicelib.model.event import Event, Ref, content_digest, stamp
 from chalicelib.model.identity import Identity
 from chalicelib.store import secrets
 from chalicelib.store.organisation import Organisation
@@ -156,6 +156,37 @@ def test_any_workers_leave_the_same(lane: int) -> None:
     wanted = alone(WORLD)
     for seed in range(lane, 120, 4):
         assert run(seed) == wanted, seed
+
+
+WAITS = made(22, TILL, 16, refs=(Ref("receipt", "R-8", TILL), order(8009)))
+OLDER, NEWER = sorted((WAITS, msgspec.structs.replace(WAITS, summary="told otherwise")), key=content_digest)
+
+
+def brought(seed: int, *contents: Event) -> tuple[set[str], set[str]]:
+    """Receipts of contents of one waiting event and of the order that it names, taken by several at once: the digests
+    that are left of it, and the receipts that brought it."""
+    rng, said = random.Random(seed), dict[str, str]()
+    table = TurnTable(rng, lambda: None)
+
+    def take(_: int, work: tuple[str, Event]) -> None:
+        receipt, event = work
+        said[receipt] = record.record(table, event, receipt, LISTS).verdict
+
+    works = [*((f"receipt {number}", event) for number, event in enumerate(contents)), ("order", WORLD[20])]
+    Scheduler(rng, works, take, lambda work: None, rng.randint(2, 4), rng.choice((0, 0, 2))).run()
+    left = [item for key in table.rows if key[1].endswith(WAITS.id) and (item := table.peek(key))]
+    assert {item["pk"][0] for item in left} == {"N", "R"}
+    return {item["sha"] for item in left}, {each for each in said if each != "order" and said[each] == record.ACCEPTED}
+
+
+def test_of_two_contents_of_a_waiting_event_the_newer_stays_whoever_writes_last() -> None:
+    for seed in range(200):
+        assert brought(seed, OLDER, NEWER)[0] == {content_digest(NEWER)}, seed
+
+
+def test_a_waiting_event_that_comes_twice_at_once_was_brought_by_one_receipt() -> None:
+    for seed in range(200):
+        assert len(brought(seed, WAITS, WAITS)[1]) == 1, seed
 
 
 MUTANTS: dict[str, tuple[Any, str, Any]] = {

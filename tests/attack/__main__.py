@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -41,8 +41,19 @@ BEFORE = (
 )
 """Suites that were there before and attack too: run along, so that one command says all."""
 PARTS = {"attack": OWN, "suites of before": BEFORE}
-AUDIT = (sys.executable, "-m", "pip_audit", "--disable-pip", "--no-deps", "-r", "requirements.txt")
-SHOWN_AUDIT = "python -m pip install pip-audit && python -m pip_audit --disable-pip --no-deps -r requirements.txt"
+AUDIT = [
+    "-m",
+    "pip_audit",
+    "--disable-pip",
+    "--no-deps",
+    "--progress-spinner",
+    "off",
+    "--format",
+    "json",
+    "-r",
+    "requirements.txt",
+]
+SHOWN_AUDIT = ".venv/bin/python -m tests.attack --audit"
 LEAST_SECONDS = 60
 SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup")
 
@@ -77,18 +88,36 @@ def counted(name: str, path: Path) -> Suite:
     return Suite(name, len(cases), skipped, names)
 
 
-def audited() -> str:
-    """One line of what the advisory database says of what is deployed, or why nobody could be asked."""
-    if find_spec("pip_audit") is None:
-        return f"not run, pip-audit is not installed: {SHOWN_AUDIT}"
-    done = subprocess.run(AUDIT, cwd=ROOT, capture_output=True, text=True, timeout=600)
-    said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-    unknown = sum("could not be audited" in line for line in said)
-    if unknown or not said:
-        return f"not run, the advisory database knows {unknown} of the packages not: {SHOWN_AUDIT}"
-    if any("No known vulnerabilities found" in line for line in said):
-        return "no known vulnerability in requirements.txt"
-    return f"**exit code {done.returncode}: {said[0][:200]}**"
+def audited() -> tuple[str, bool]:
+    """What the advisory database says of what is deployed, and whether it knows anything against it."""
+    done = subprocess.run([sys.executable, *AUDIT], cwd=ROOT, capture_output=True, text=True, timeout=600)
+    return advised(done.stdout)
+
+
+def advised(output: str) -> tuple[str, bool]:
+    """The same of pip-audit's JSON, which is empty where no database answered."""
+    try:
+        found = json.loads(output)["dependencies"]
+    except ValueError:
+        return f"not run, no advisory database answers; with a network: {SHOWN_AUDIT}", False
+    known = {f"{each['name']} {each['version']}": each["vulns"] for each in found if each.get("vulns")}
+    if known:
+        told = "; ".join(f"{name}: {', '.join(each['id'] for each in vulns)}" for name, vulns in known.items())
+        return f"**known vulnerabilities: {told}**", True
+    unknown = sum("skip_reason" in each for each in found)
+    if unknown:
+        return (
+            f"not run, the advisory database lacks {unknown} of {len(found)} packages; with a network: {SHOWN_AUDIT}",
+            False,
+        )
+    return f"no known vulnerability in the {len(found)} packages of requirements.txt", False
+
+
+def audit() -> int:
+    advice, vulnerable = audited()
+    report.renew(advice)
+    print(advice)
+    return int(vulnerable)
 
 
 def main() -> int:
@@ -98,13 +127,14 @@ def main() -> int:
         counts.mkdir()
         suites = [ran(name, paths, Path(made), counts) for name, paths in PARTS.items()]
         found = tally.kept(counts)
-    told = {"suites": [asdict(each) for each in suites], "audit": audited()}
+    advice, vulnerable = audited()
+    told = {"suites": [asdict(each) for each in suites], "audit": advice}
     path = report.keep(found, told, time.monotonic() - begun)
     print(path.read_text("utf-8"))
-    failed = [name for suite in suites for name in suite.failures]
+    failed = [name for suite in suites for name in suite.failures] + [advice] * vulnerable
     print(f"attack: {'FAILED: ' + ', '.join(failed) if failed else 'nothing got through'} ({path})")
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(audit() if sys.argv[1:] == ["--audit"] else main())

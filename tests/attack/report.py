@@ -27,6 +27,15 @@ def keep(found: Sequence[Tally], told: Told, seconds: float, folder: Path = RESU
     return path
 
 
+def renew(advice: str, folder: Path = RESULTS) -> None:
+    """In the kept table only what the advisory database says: it changes while the code does not."""
+    kept, shown = folder / "attack.json", folder / "attack.md"
+    whole = json.loads(kept.read_text("utf-8"))
+    was, whole["audit"] = whole["audit"], advice
+    kept.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    shown.write_text(shown.read_text("utf-8").replace(f"\n{was}\n", f"\n{advice}\n"), "utf-8")
+
+
 def text(found: Sequence[Tally], told: Told, about: Told) -> str:
     on = about["machine"]
     head = (

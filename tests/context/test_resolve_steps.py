@@ -16,7 +16,7 @@ from chalicelib.context.graph import CUT, LINK, NONE, Adm, Block, Cluster, Confl
 from chalicelib.context.resolve import Applied, Cause, Node, View
 from chalicelib.errors import Busy, Erased
 from chalicelib.model.event import digest
-from chalicelib.store.table import Action, Item, Key, Update
+from chalicelib.store.table import Action, Check, Item, Key, Update, equal
 from tests.context.identity_runs import TRAITS
 from tests.schedule import MemoryTable, key_of
 
@@ -305,6 +305,56 @@ def test_nor_does_who_was_together_grow_with_every_change(monkeypatch: pytest.Mo
         assert len(vars(resolve)["_members"]) <= 6
         assert resolve.mates(Rules(), "chat2") == ("chat1", "chat2")
     resolve.forget()
+
+
+def test_of_what_two_clusters_hold_each_node_has_its_own_mates() -> None:
+    resolve.forget()
+    resolve._remember(Rules(), {"chat1": "key1", "mail1": "key1", "chat2": "key2"})
+    assert [resolve.mates(Rules(), each) for each in ("mail1", "chat2", "tel1")] == [("chat1", "mail1"), ("chat2",), ()]
+    resolve.forget()
+
+
+def test_ten_thousand_nodes_are_remembered_and_then_it_begins_anew() -> None:
+    resolve.forget()
+    sizes = []
+    for first, end in ((0, 9_999), (9_999, 10_000), (10_000, 10_001)):
+        resolve._remember(Rules(), {f"n{number}": f"key{first}" for number in range(first, end)})
+        sizes.append(len(vars(resolve)["_clusters"]))
+    assert sizes == [9_999, 10_000, 1]
+    resolve.forget()
+
+
+def test_of_several_all_items_and_of_the_living_whose_they_are(table: Watched) -> None:
+    seen(table, "chat1", "mail1")
+    seen(table, "desk1")
+    resolve.remove(table, RULES, ["desk1"], 7)
+    items, views = resolve.living(table, RULES, ["chat1", "desk1", "tel1"])
+    assert set(items) == {"chat1", "desk1"} and items["desk1"]["erased"] == 7
+    assert {node: view.nodes for node, view in views.items()} == {"chat1": ("chat1", "mail1")}
+    assert resolve.living(table.forget(), RULES, []) == ({}, {}) and table.reads == []
+
+
+def test_who_is_erased_after_each_look_keeps_busy(table: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[object] = []
+
+    def gone(*given: object) -> None:
+        looks.append(given)
+        raise Erased("just now")
+
+    monkeypatch.setattr(resolve, "read_all", gone)
+    with pytest.raises(Busy, match="erased one after the other"):
+        resolve.living(table, RULES, ["chat1"])
+    assert len(looks) == resolve.RESTARTS
+
+
+def test_a_cluster_that_stays_but_could_bring_back_an_erased_record_must_be_as_it_was_read(table: Watched) -> None:
+    seen(table, "chat1", "mail1", asr=1)
+    key = viewed(table, "mail1").key
+    assert key != viewed(table, "chat1").key
+    both = [Node(each, TRAITS[each]) for each in ("chat1", "mail1")]
+    resolve.apply(table.forget(), RULES, both, {}, {"chat1": Block(1, "admin", True)})
+    checked = [each for actions in table.writes for each in actions if isinstance(each, Check)]
+    assert checked == [Check((f"K#{key}", "-"), equal(ver=1))]
 
 
 def test_versions_count_up_by_one_also_of_what_is_left_behind(table: Watched) -> None:

@@ -14,6 +14,7 @@ import pytest
 from chalicelib import destinations, errors
 from chalicelib.context import generations, people, record
 from chalicelib.context.graph import Rules
+from chalicelib.fanout import deliver as delivering
 from chalicelib.fanout import prints
 from chalicelib.fanout.deliver import CROSSED_WITHIN_MS, Office, deliver
 from chalicelib.kit.destination import Destination
@@ -374,6 +375,17 @@ def test_put_off_and_moved_meanwhile_it_goes_where_its_event_is_now(desk: Desk) 
     assert [each.event.id for each in desk.system.seen] == [EVENT.id]
     row = desk.table.get(old.key)
     assert row and row["nd"] == new.node
+
+
+def test_of_one_that_moved_the_node_is_read_with_the_event(desk: Desk) -> None:
+    desk.system = System(says=[errors.Delayed("503")])
+    assert desk.go() == "delayed"
+    old, new = move(desk)
+    row = desk.table.get(old.key)
+    assert row
+    desk.table.batch_put([row | {"nd": new.node}])
+    duty, found = delivering._found(desk.office(), old)
+    assert duty == new and found.keys() >= {(f"N#{new.node}", "-"), new.event_keys[0]}
 
 
 def test_parked_and_moved_meanwhile_a_redrive_finds_it(desk: Desk) -> None:

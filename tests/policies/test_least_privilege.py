@@ -31,6 +31,8 @@ RARE: dict[Element, str] = {
     **{(name, "Check", each): HALF for name in ("api_handler", "context", "deliver", "jobs") for each in CHECKS},
     ("deliver", "Delete", "V#*"): AS_CONTEXT,
     ("deliver", "Write", "V#*"): AS_CONTEXT,
+    ("deliver", "WriteMany", "dynamodb:BatchWriteItem"): AS_CONTEXT,
+    ("deliver", "WriteMany", "arn:aws:dynamodb:*:*:table/draad-test"): AS_CONTEXT,
     ("deliver", "WriteMany", "N#*"): AS_CONTEXT,
     (
         "fanout",

@@ -24,7 +24,7 @@ PAIRS = 9
 BUDGET = 1.3
 ROUNDS = 5
 FIRST_USE = 0.015
-"""Of the same floor: milliseconds alone are the machine's, which was a third slower an hour later."""
+"""Of the same floor, as `BUDGET` is: milliseconds alone are the machine's."""
 COSTLIEST = 25
 LINE = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \|(\s+)(\S+)\Z")
 

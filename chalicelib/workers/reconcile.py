@@ -4,17 +4,19 @@ backfill    every entry that the connection's subscription wants and that it doe
             it keeps no history, the customers of those entries
 reconcile   the same, and told as drift; with `look`, the system itself is asked for what was
             delivered and what its records show: what it does not have any more is sent again
-recent      what arrived lately: what no destination was told of, though it wants it, is sent
+recent      what arrived lately: what a destination was not told of, though it was there and wants it, is sent
 moves       the entries of customers that are others now, onto their records; reconciling does so too
 
-By itself the first runs each night for every destination, the last every quarter of an hour; both leave
-alone what arrived a moment ago, because it is still under way.
+By itself reconciling runs each night for every destination, and `recent` every quarter of an hour. Both leave
+alone what arrived a moment ago, because it is still under way, and what arrived before the destination was
+there and nobody asked for.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from chalicelib import destinations, telemetry
@@ -31,6 +33,7 @@ from chalicelib.model.identity import Identity
 from chalicelib.store import connections, contacts, deliveries, jobs, organisation, receipts
 from chalicelib.store.deliveries import CONTACT, DELIVERED, Duty
 from chalicelib.store.jobs import Job, Turn, cursor, place
+from chalicelib.store.receipts import Receipt
 from chalicelib.store.secrets import node_id
 from chalicelib.store.table import Delete, Item, Key, Table, now_seconds
 from chalicelib.workers.fanout import person_of, planner_of, remembered
@@ -68,7 +71,7 @@ def run(table: Table, job: Job) -> Turn:
     planner = _planner(table, connection)
     settled = str(job.params.get("settled", ""))
     items = [item for item in page.items if not settled or str(item.get("rc", ""))[: len(settled)] <= settled]
-    found = Found(reconcile.wanted(table, planner, items))
+    found = Found(_due(table, planner, connection.created_at if settled else "", items))
     _mend(table, connection, reconcile.compare(found))
     _lead(table, found)
     reconcile.mended(table, [duty for duty, row in found.due.items() if row and row["st"] == DELIVERED])
@@ -86,6 +89,15 @@ def run(table: Table, job: Job) -> Turn:
         reconcile.over(table, connection.id, job.created_at)
     counts = _added(job.params.get("counts", {}), found.counts)
     return Turn(cursor(page.next), len(found.due), params=job.params | {"counts": counts})
+
+
+def _due(table: Table, planner: Planner, since: str, items: Sequence[Item]) -> dict[Duty, Item | None]:
+    """What must be there. Of what arrived before `since`: what was asked for, by a backfill or a repair, and no more."""
+    parts: dict[bool, list[Item]] = {True: [], False: []}
+    for item in items:
+        parts[str(item.get("rc", since)) < since].append(item)
+    known, fresh = (reconcile.wanted(table, planner, parts[before]) for before in (True, False))
+    return {duty: row for duty, row in known.items() if row} | fresh
 
 
 def move(table: Table, job: Job) -> Turn:
@@ -109,14 +121,26 @@ def recent(table: Table, job: Job) -> Turn:
     if int(number) >= len(places):
         return Turn("", 0)
     page = receipts.of_day(table, *places[int(number)], since=since, before=before or until, limit=PAGE)
-    keys = [(each.pk, each.sk) for item in page.items for each in receipts.from_item(item).produced if each.pk]
-    due = reconcile.wanted(table, planner_of(table), table.batch_get(keys).values())
-    missing = [duty for duty, row in due.items() if row is None]
+    missing = _missing(table, planner_of(table), [receipts.from_item(item) for item in page.items])
     for duty in missing:
         reconcile.note(table, duty.connection, MISSING, duty.sort, duty.node, "it was not sent at once: planned now")
     deliveries.send(missing)
     following = f"{number}|{page.next[1]}" if page.next else f"{int(number) + 1}|"
     return Turn(following if page.next or int(number) + 1 < len(places) else "", len(missing))
+
+
+def _missing(table: Table, planner: Planner, arrived: Iterable[Receipt]) -> list[Duty]:
+    """Of what these receipts brought: to those who were there when it came. What was before a destination is history."""
+    keys: dict[str, list[Key]] = {}
+    made = {each.created_at for each in planner.receivers}
+    for each in arrived:
+        newest = max((at for at in made if at <= each.received_at), default="")
+        keys.setdefault(newest, []).extend((event.pk, event.sk) for event in each.produced if event.pk)
+    due: dict[Duty, Item | None] = {}
+    for newest, of_these in keys.items():
+        there = tuple(each for each in planner.receivers if each.created_at <= newest)
+        due |= reconcile.wanted(table, replace(planner, receivers=there), table.batch_get(of_these).values())
+    return [duty for duty, row in due.items() if row is None]
 
 
 def start_due(table: Table, everyone: Sequence[Connection]) -> int:
@@ -130,7 +154,7 @@ def start_due(table: Table, everyone: Sequence[Connection]) -> int:
 
 
 def _begin_night(table: Table, turn: Round, connection: Connection) -> bool:
-    """Not before its first night: what a new destination lacks is history, and asked for by a backfill."""
+    """Not before its first night: until then the recent pass looks."""
     if not turn.nightly or not turn.free(table):
         return False
     job = f"job_{digest('reconcile', connection.id, str(turn.now))}"

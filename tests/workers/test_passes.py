@@ -52,12 +52,16 @@ def finish(api: Api, kind: str) -> None:
             worker.run(api.table, job.id)
 
 
-def told(api: Api) -> str:
-    asked = {
-        "provider": "webhook",
-        "settings": {"url": "https://x.example/"},
-        "secrets": {"signing_secret": "whsec_" + "YWJj" * 8},
-    }
+WEBHOOK = {
+    "provider": "webhook",
+    "settings": {"url": "https://x.example/"},
+    "secrets": {"signing_secret": "whsec_" + "YWJj" * 8},
+}
+BOOKS = {"provider": "silvasoft", "settings": {"username": "jan@example.nl"}, "secrets": {"api_key": "k"}}
+"""It keeps no history: of an event its customer is told."""
+
+
+def told(api: Api, asked: dict[str, Any] = WEBHOOK) -> str:
     made: str = api.call("POST", "/v1/connections", 201, asked)["id"]
     return made
 
@@ -96,11 +100,29 @@ def test_what_nobody_was_told_of_is_sent_within_the_hour_and_not_while_it_is_und
     assert len(sent) == before, "what was told is not told again"
 
 
+@pytest.mark.parametrize("asked", [WEBHOOK, BOOKS])
+def test_a_new_destination_is_not_told_of_what_came_before_it_as_though_it_had_been_missed(
+    api: Api, sent: list[Duty], asked: dict[str, Any]
+) -> None:
+    first = told(api)
+    known(api, 1, 2)
+    with later(1):
+        second = told(api, asked)
+    with later(2):
+        known(api, 3)
+    with later(16):
+        sweep.take()
+        finish(api, "recent")
+    assert sorted(each.connection for each in sent) == sorted([first] * 3 + [second]), "history is a backfill's"
+    drift = api.get("/v1/drift", connection=second)["drift"]
+    assert [each["what"] for each in drift] == ["missing"]
+
+
 def test_every_night_each_destination_is_compared_whole(api: Api, sent: list[Duty]) -> None:
     partner = told(api)
     known(api, 4)
     sweep.take()
-    assert passes(api, "reconcile") == [], "what was before it was there is asked for by a backfill"
+    assert passes(api, "reconcile") == [], "its first night is to come"
     with later(27 * 60):
         sweep.take()
         sweep.take()
@@ -111,6 +133,31 @@ def test_every_night_each_destination_is_compared_whole(api: Api, sent: list[Dut
     assert [each.sort[:27] for each in sent] == ["E#2026-11-04T10:00:00.000Z#"[:27]], (
         "and what has just arrived is let be"
     )
+
+
+@pytest.mark.parametrize("asked", [WEBHOOK, BOOKS])
+def test_no_night_brings_a_destination_history_that_nobody_asked_for(
+    api: Api, sent: list[Duty], asked: dict[str, Any]
+) -> None:
+    known(api, 1, 2, 3)
+    with later(1):
+        made = told(api, asked)
+        api.call("POST", f"/v1/connections/{made}/backfill", 202, {"since": "2026-11-03T00:00:00.000Z"})
+        finish(api, "backfill")
+        (third,) = sent
+        deliveries.delivered(api.table, third, deliveries.Attempt(1, instants.now(), instants.now()), "", "x")
+        sweep.take()
+    with later(27 * 60):
+        sweep.take()
+        finish(api, "reconcile")
+        (job,) = passes(api, "reconcile")
+    assert sent == [third] and job.params["counts"] == {"astray": 0, "in step": 1}, (
+        "what a backfill brought is compared"
+    )
+    whole = api.call("POST", "/v1/reconcile", 202, {"connection": made})["job"]
+    while jobs.get(api.table, whole).status == jobs.RUNNING:  # type: ignore[union-attr]
+        worker.run(api.table, whole)
+    assert len(sent) == 3, "who asks for all gets all"
 
 
 def test_a_pass_that_runs_holds_the_next_one_up(api: Api, sent: list[Duty]) -> None:

@@ -18,7 +18,8 @@ from chalicelib.context import decisions, resolve
 from chalicelib.context.decisions import CUT, Decided, Said
 from chalicelib.context.graph import Rules
 
-_people = itertools.count(1)
+_people = itertools.count(10_001)
+"""All of one length: of two who are alike, the one whose name comes first in the alphabet is an event's home."""
 MOST = 25
 """Write units of any single event."""
 CROWD = Rules().limit

@@ -89,6 +89,17 @@ def placed_at_once(world: World, entries: int) -> Bill:
     return meter.bill
 
 
+def placed_at_once_by_two(world: World, entries: int) -> Bill:
+    """A return with its own receipt, whose order is known: its customer takes part in the receipt too."""
+    who, _ = customer(world, 2, entries)
+    order = an_order()
+    world.take(world.webhook(who, [order], type="order"))
+    meter = world.take(world.webhook(refs=[f"receipt:for-{order}", order], type="return"))
+    must(len(copies(meter, node_of(world, who[0]))) == 1, "the return is his, written once")
+    must_talk_as_one(world, f"receipt:for-{order}", order)
+    return meter.bill
+
+
 def mail_with_order(world: World, entries: int) -> Bill:
     """A customer's mail with his order number: his address brings it home, the number joins the
     conversation of his order."""
@@ -195,6 +206,7 @@ REFERRED = (
     Case("the order that places it", places),
     Case("the order that places ten", places_ten, Budget(None)),
     Case("placed at once", placed_at_once),
+    Case("placed at once, two refs", placed_at_once_by_two),
     Case("a mail with its order number", mail_with_order),
     Case("a mail that its order number places", mail_placed_by_order),
     Case("an order joins two threads", order_joins_threads),

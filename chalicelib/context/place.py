@@ -30,10 +30,19 @@ from chalicelib.store.table import ABSENT, Delete, Item, Key, Put, Table, Update
 
 MAX_CHAIN = 50
 """Refs followed for one event; a ref beyond that is followed by its next event."""
-Visited = set[Key]
-"""Participant items that were seen to in one go."""
 VERSION = ("asr", "own", "at", "via", "by", "tk")
 """What tells one state of a participant from the next."""
+
+
+@dataclass(frozen=True)
+class Visited:
+    """What was seen to in one go. `participants`: their items' keys. `placing`: sort keys of the events that are being
+    placed: they look again by themselves when a participant whom they brought to another ref was seen to there.
+    `marks`: writes that say so of him, once all of those are placed: whoever dies before leaves him half done."""
+
+    participants: set[Key] = field(default_factory=set)
+    placing: set[str] = field(default_factory=set)
+    marks: list[Update] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -111,26 +120,29 @@ class Met:
 
 def participate(table: Table, refs: Sequence[str], who: Participant, seen: Mapping[Key, Item]) -> Met:
     """Join `who` to each ref, then place what waits there. `seen`: participant items read before."""
-    visited: Visited = set()
-    met = Met()
+    visited, met = Visited(), Met()
     for ref in refs:
-        met.marks += _join(table, who.item(ref), seen.get((f"R#{ref}", f"P#{who.node}")), visited, met)
+        existing = seen.get((f"R#{ref}", f"P#{who.node}"))
+        mine = _join(table, who.item(ref), existing, visited, met)
+        met.marks += [_done(mine)] if mine and mine == existing else []
     return met
 
 
-def _join(table: Table, item: Item, existing: Item | None, visited: Visited, met: Met | None = None) -> list[Update]:
+def _join(table: Table, item: Item, existing: Item | None, visited: Visited, met: Met | None = None) -> Item | None:
+    """The participant as he is now; None where all was done before."""
     wanted = _joined(item, existing)
     if wanted == existing and existing and existing.get("ok"):
-        return []
-    visited.add((item["pk"], item["sk"]))
+        return None
+    visited.participants.add((item["pk"], item["sk"]))
     mine = existing if existing and wanted == existing else _put_better(table, item, existing)
     found = table.query(item["pk"], begins="" if met else "E#").items
     for each in filter(live, found):
         if each["sk"].startswith("E#"):
-            place(table, each, visited, again=existing is not None)
+            if each["sk"] not in visited.placing:
+                place(table, each, visited, again=existing is not None)
         elif met and each["sk"].startswith("P#") and each["sk"] != item["sk"]:
             (met.redeemers if each.get("tk") else met.others)[_node(each)] = each
-    return [_done(mine)] if existing and mine == existing else []
+    return mine
 
 
 def _joined(item: Item, existing: Item | None) -> Item:
@@ -211,23 +223,38 @@ def place(table: Table, waiting: Item, visited: Visited | None = None, *, again:
     `again`: an earlier attempt may have died after it put a copy where somebody else turned out
     to be better, so what lies at the others is removed.
     """
-    seen: Visited = set() if visited is None else visited
+    seen = Visited() if visited is None else visited
+    seen.placing.add(waiting["sk"])
+    found = _place(table, waiting, seen, again)
+    seen.placing.remove(waiting["sk"])
+    if not seen.placing:
+        _write_marks(table, seen)
+    return found
+
+
+def _write_marks(table: Table, seen: Visited) -> None:
+    for mark in seen.marks:
+        table.write(mark)
+    seen.marks.clear()
+
+
+def _place(table: Table, waiting: Item, seen: Visited, again: bool) -> bool:
     around = _around(table, waiting)
     put = {_node(claim) for claim in around.claims} if again else {str(waiting.get("placed", ""))} - {""}
     while True:
         best = around.best
-        lacking = [each for each in around.lacking if (each["pk"], each["sk"]) not in seen]
+        lacking = [each for each in around.lacking if (each["pk"], each["sk"]) not in seen.participants]
         if not lacking and (best is None or waiting.get("placed") == _node(best)):
             break
         if best and waiting.get("placed") != _node(best):
             _put_copy(table, waiting, _node(best))
             put.add(_node(best))
-        _vouch(table, lacking[: max(0, MAX_CHAIN - len(seen))], seen)
+        _vouch(table, lacking[: max(0, MAX_CHAIN - len(seen.participants))], seen)
         around = _around(table, waiting)
         if best and around.best and around.best["sk"] == best["sk"]:
             waiting = _mark_placed(table, waiting, _node(best))
             put |= {_node(claim) for claim in around.claims}
-        if len(seen) >= MAX_CHAIN:
+        if len(seen.participants) >= MAX_CHAIN:
             break
     _remove_copies(table, waiting, put - {_node(around.best)} if around.best else put)
     return around.best is not None
@@ -274,10 +301,9 @@ def _vouch(table: Table, lacking: Sequence[Item], visited: Visited) -> None:
     keys = [(item["pk"], item["sk"]) for item in lacking]
     known = table.batch_get(keys)
     for key, item in zip(keys, lacking, strict=True):
-        _join(table, item, known.get(key), visited)
-        mine = table.get(key)
+        mine = _join(table, item, known.get(key), visited)
         if mine and mine.get("vo") and not mine.get("ok"):
-            table.write(_done(mine))
+            visited.marks.append(_done(mine))
 
 
 def _meant(table: Table, waiting: Item, typed: Sequence[str]) -> list[Item]:

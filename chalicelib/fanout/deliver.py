@@ -569,9 +569,13 @@ def _with_channel(post: Post, person: Person) -> Customer:
 
 def _pushed(post: Post, leased: Contact) -> str:
     person = post.person(leased.node, fresh=True)
-    if person is None or post.destination.upsert_contact is None:
+    if post.destination.upsert_contact is None:
         contacts.release(post.table, leased)
         return leased.remote
+    if person is None:
+        # Whose this is now is read anew: a record that was never made can be told nothing.
+        contacts.release(post.table, leased)
+        raise Busy("the customer became another one")
     if contacts.among(person.more.values(), post.connection.id, person.oldest).node != leased.node:
         raise Busy("the customer became another one, whose record is another one")
     now = _with_channel(post, person)

@@ -134,6 +134,21 @@ def test_an_entry_whose_customer_is_gone_is_told_to_nobody(desk: Desk) -> None:
     assert desk.system.people == {} and desk.system.activities == []
 
 
+def test_nothing_is_told_to_no_record_when_its_customer_became_another_meanwhile(desk: Desk) -> None:
+    """His node is nobody's between the look at whose it is and the push: his contact has no record, and gets none."""
+    looks: list[str] = []
+
+    def look(node: str, *how: Any, **more: Any) -> Person | None:
+        looks.append(node)
+        return None if len(looks) == 2 else desk.office().person_of(node, *how, **more)
+
+    with pytest.raises(Busy):
+        deliver(replace(desk.office(), person_of=look), desk.duty(), tried=False)
+    assert desk.system.people == {} and desk.system.activities == []
+    assert desk.go() == "delivered", "the lease is given back"
+    assert [record for record, _ in desk.system.activities] == ["r1"]
+
+
 def test_an_entry_that_gets_no_id_over_there_is_delivered(desk: Desk) -> None:
     desk.system.append = lambda http, remote, entry: ""  # type: ignore[method-assign]
     assert desk.go() == "delivered"

@@ -83,9 +83,11 @@ def test_what_was_sent_is_what_the_api_counts(world: World) -> None:
         "sms": 1,
         "fax": FAXES,
     }
+    # Where a new hour has just begun, the one before is counted by the next sweep.
+    eventually(lambda: world.who.get("/v1/stats")["complete"])
     told = world.who.get("/v1/stats")
     assert {"from": "webchat", "to": "whatsapp"}.items() <= told["switches"][0].items()
-    assert told["first_response"]["count"] >= 1 and told["complete"] is True
+    assert told["first_response"]["count"] >= 1
 
 
 def test_volume_per_channel_over_time(tab: Visit, world: World) -> None:

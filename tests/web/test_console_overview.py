@@ -83,7 +83,7 @@ def test_what_was_sent_is_what_the_api_counts(world: World) -> None:
         "sms": 1,
         "fax": FAXES,
     }
-    # Where a new hour has just begun, the one before is counted by the next sweep.
+    # The hub's first pass over all hours may still be under way.
     eventually(lambda: world.who.get("/v1/stats")["complete"])
     told = world.who.get("/v1/stats")
     assert {"from": "webchat", "to": "whatsapp"}.items() <= told["switches"][0].items()
